@@ -1,0 +1,30 @@
+"""What can go wrong, and whose doing it is.
+
+EtudeError
+├── UserError          the caller can mend it: one sentence, exit code 2, no traceback
+│   ├── RecipeError    a recipe that is missing, malformed, or not the one the run was started with
+│   └── InputError     a file, folder, suite or model that is not what was asked for
+└── Fault              our own machinery failed; loud, and never counted against the model
+
+A bad sample from a model is none of these: it is data (see `types.Outcome`).
+"""
+
+
+class EtudeError(Exception):
+    """Base of every error that etude raises on purpose."""
+
+
+class UserError(EtudeError):
+    """Something the caller can mend. The message names what was expected, found, and what to do."""
+
+
+class RecipeError(UserError):
+    """The recipe can't be used as it stands."""
+
+
+class InputError(UserError):
+    """A file, folder, suite or model is not what was asked for."""
+
+
+class Fault(EtudeError):
+    """A part of etude failed. Never a verdict on a candidate."""
