@@ -1,0 +1,187 @@
+"""Suites: the held-out problems that a model is evaluated on.
+
+    tiny   196 one-line problems: 96 new constants of training families, 100 of held-out families
+    p3     the 228 test problems of P3: 150 derived from HumanEval, 78 others
+
+P3 is Schuster et al. 2021, "Programming Puzzles" (arXiv 2106.05784, MIT licence). Its two files
+are read from a folder of the user's, or downloaded once and kept in a cache folder; either way
+their checksums must be those that published figures rest on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import json
+import os
+import tempfile
+import urllib.request
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from etude.errors import Fault, InputError
+from etude.puzzle import NotAPuzzle, parse
+from etude.tiny.families import SPLIT_SEED, Instance, held_out
+from etude.types import Problem, Puzzle
+
+SUITES = ("tiny", "p3")
+
+P3_URL = "https://raw.githubusercontent.com/microsoft/PythonProgrammingPuzzles/main/puzzles"
+P3_FILES = {
+    "puzzles.json": "d3b6141ea0d935c389d602867ba2c154db1854df9ff4402daaa947ad880d8bb",
+    "split.json": "1f3d55c30dcb23036a0008763a21fe3da1765879523a33585593f9daa5f2e824",
+}
+"""The SHA-256 of each file."""
+
+_HUMANEVAL_MODULE = "human_eval.py"
+"""P3's module of puzzles that derive from HumanEval."""
+
+_TIMEOUT = 30.0
+"""Seconds that a download may stand still."""
+
+
+def load(name: str, *, folder: Path | None = None, split_seed: int = SPLIT_SEED) -> list[Problem]:
+    """The problems of a suite, in a fixed order.
+
+    `folder` holds P3's `puzzles.json` and `split.json`; without it they are downloaded once.
+    `split_seed` chooses the tiny world's held-out families. Raises `InputError` for an unknown
+    suite, a failed download, or files that are not the published ones.
+
+    >>> [problem.name for problem in load("tiny")][:2]
+    ['of_length/0', 'anagram/0']
+    """
+    if name == "tiny":
+        return _tiny(split_seed)
+    if name == "p3":
+        return _p3_test(folder)
+    raise InputError(f"A suite must be one of {', '.join(SUITES)}, but {name!r} was asked for.")
+
+
+def _tiny(split_seed: int) -> list[Problem]:
+    constants, families = held_out(split_seed=split_seed)
+    return _numbered("constants", constants) + _numbered("families", families)
+
+
+def _numbered(part: str, instances: Iterable[Instance]) -> list[Problem]:
+    """Problems named `family/number`, counting from 0 within each family."""
+    counts: Counter[str] = Counter()
+    problems = []
+    for instance in instances:
+        name = f"{instance.family}/{counts[instance.family]}"
+        counts[instance.family] += 1
+        problems.append(Problem(name, part, _parsed(instance.puzzle, name)))
+    return problems
+
+
+def _p3_test(folder: Path | None) -> list[Problem]:
+    return [
+        Problem(
+            record["name"],
+            "humaneval" if record["module"] == _HUMANEVAL_MODULE else "other",
+            _parsed(record["sat"], record["name"]),
+        )
+        for record in _p3_records("test", folder)
+    ]
+
+
+def p3_training(folder: Path | None = None) -> list[Puzzle]:
+    """P3's 155 training puzzles, as they stand in the data. Raises `InputError` as `load` does."""
+    return [_parsed(record["sat"], record["name"]) for record in _p3_records("train", folder)]
+
+
+def _p3_records(half: str, folder: Path | None) -> list[dict[str, Any]]:
+    """The first instance of every problem of one half of P3, in the order of `split.json`."""
+    files = _p3_from(folder) if folder else download_p3()
+    by_name = {record["name"]: record for record in json.loads(files["puzzles.json"])}
+    return [by_name[f"{problem}:0"] for problem in json.loads(files["split.json"])[half]]
+
+
+def _parsed(source: str, name: str) -> Puzzle:
+    """These texts are ours or checked by their sums, so one that is no puzzle is our fault."""
+    try:
+        return parse(source)
+    except NotAPuzzle as reason:
+        raise Fault(f"The problem {name} can't be read: {reason}.") from reason
+
+
+def _p3_from(folder: Path) -> dict[str, bytes]:
+    return {name: _local(folder / name, digest) for name, digest in P3_FILES.items()}
+
+
+def _local(path: Path, digest: str) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"The folder for P3 must hold {' and '.join(P3_FILES)}, but {path} could not be read "
+            f"({error.strerror}); get the file from {P3_URL}/{path.name}."
+        ) from error
+    _check(data, digest, str(path), f"get the file from {P3_URL}/{path.name}")
+    return data
+
+
+def download_p3(*, base_url: str = P3_URL, cache: Path | None = None) -> dict[str, bytes]:
+    """P3's files by name, from the cache folder where they are there, otherwise from the network.
+
+    `cache` is `etude/p3` in `$XDG_CACHE_HOME` or `~/.cache` unless given. A file in it that has
+    changed is downloaded anew. Raises `InputError` without a network, or for a wrong checksum.
+    """
+    cache = cache or _cache_folder()
+    return {
+        name: _cached(cache / name, digest) or _download(f"{base_url}/{name}", digest, cache / name)
+        for name, digest in P3_FILES.items()
+    }
+
+
+def _cache_folder() -> Path:
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "etude" / "p3"
+
+
+def _cached(path: Path, digest: str) -> bytes | None:
+    """The file's bytes; None when it is not there, or not as it was written."""
+    if not path.is_file():
+        return None
+    data = path.read_bytes()
+    return data if hashlib.sha256(data).hexdigest() == digest else None
+
+
+def _download(url: str, digest: str, path: Path) -> bytes:
+    """Fetch, check, keep: the file appears in the cache folder whole or not at all."""
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT) as response:
+            data: bytes = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise InputError(
+            f"P3 must be downloaded once, but {url} gave {error}; connect to the network, "
+            f"or pass a folder that holds {' and '.join(P3_FILES)}."
+        ) from error
+    _check(data, digest, url, f"pass a folder that holds the published {path.name}")
+    _write(path, data)
+    return data
+
+
+def _check(data: bytes, digest: str, where: str, remedy: str) -> None:
+    found = hashlib.sha256(data).hexdigest()
+    if found != digest:
+        raise InputError(
+            f"{where} must have the SHA-256 {digest} but has {found}, so it is not the P3 that "
+            f"scores are compared on; {remedy}."
+        )
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(file.name, path)
+    except OSError as error:
+        raise InputError(
+            f"P3 must be kept in {path.parent}, but it could not be written there "
+            f"({error.strerror}); set XDG_CACHE_HOME to a folder that can be written."
+        ) from error
