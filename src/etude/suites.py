@@ -14,7 +14,6 @@ import hashlib
 import http.client
 import json
 import os
-import tempfile
 import urllib.request
 from collections import Counter
 from collections.abc import Iterable
@@ -30,7 +29,7 @@ SUITES = ("tiny", "p3")
 
 P3_URL = "https://raw.githubusercontent.com/microsoft/PythonProgrammingPuzzles/main/puzzles"
 P3_FILES = {
-    "puzzles.json": "d3b6141ea0d935c389d602867ba2c154db1854df9ff4402daaa947ad880d8bb",
+    "puzzles.json": "d3b61141ea0d935c389d602867ba2c154db1854df9ff4402daaa947ad880d8bb",
     "split.json": "1f3d55c30dcb23036a0008763a21fe3da1765879523a33585593f9daa5f2e824",
 }
 """The SHA-256 of each file."""
@@ -173,13 +172,14 @@ def _check(data: bytes, digest: str, where: str, remedy: str) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(file.name, path)
+        temporary.replace(path)
     except OSError as error:
         raise InputError(
             f"P3 must be kept in {path.parent}, but it could not be written there "
