@@ -1,0 +1,23 @@
+"""The only place where text written by a model runs.
+
+    with Judge() as judge:
+        verdict = judge.verify(puzzle, solution)
+
+A verdict is accepted when `f(g()) is True`, with an answer of exactly the declared type. See
+`docs/judge.md` for what is enforced and how.
+"""
+
+from etude.judge.judge import ISOLATION_LEVELS, Judge, usable_cores
+from etude.judge.limits import Limits
+from etude.judge.pairs import BrokenLine, Pair, judge_file, read_pairs
+
+__all__ = [
+    "ISOLATION_LEVELS",
+    "BrokenLine",
+    "Judge",
+    "Limits",
+    "Pair",
+    "judge_file",
+    "read_pairs",
+    "usable_cores",
+]

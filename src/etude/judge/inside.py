@@ -1,0 +1,314 @@
+"""The zygote: it locks itself up once, then forks one child a step.
+
+No text of a candidate, and no answer, is kept where a later child could find it. Requests wait in
+memory that children do not inherit; what a step needs is copied into the step's own exchange.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import mmap
+import os
+import random
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from etude.judge import cage, child, codec, wire
+from etude.judge.exchange import DETAIL_BYTES, Exchange
+from etude.judge.limits import Limits
+from etude.judge.steps import Ended, Orphaned, Stepper
+from etude.types import Outcome
+
+_ACCEPTED = child.CODE[Outcome.ACCEPTED]
+_DIGEST = 32
+_NEEDED = ("__main__", "resource")
+"""`os.wait4` looks the second up each time."""
+
+
+def boot(arguments: Sequence[str], allowed: frozenset[str]) -> None:
+    """Serve until the supervisor closes the channel; the process ends here.
+
+    `arguments` are the channel's descriptor and the settings as JSON; `allowed` are the modules
+    that candidates may import.
+    """
+    channel = int(arguments[0])
+    sock = socket.socket(fileno=channel)
+    try:
+        stepper = _lock_up(channel, json.loads(arguments[1]))
+        _forget(allowed)
+        _freeze()
+        layers = stepper.cage.layers | {"self-test": _self_test(stepper)}
+        sock.sendall(wire.pack(wire.HELLO, [json.dumps({"layers": layers}).encode()]))
+    except Exception as error:  # noqa: BLE001  told to the supervisor, who raises it
+        hello = {"error": f"{type(error).__name__}: {error}"}
+        sock.sendall(wire.pack(wire.HELLO, [json.dumps(hello).encode()]))
+        os._exit(1)
+    _serve(sock, stepper)
+
+
+def _serve(sock: socket.socket, stepper: Stepper) -> None:
+    zygote = Zygote(sock, stepper)
+    try:
+        while True:
+            zygote.serve()
+    except (Orphaned, wire.BadFrame, BrokenPipeError, ConnectionResetError):
+        os._exit(0)
+
+
+def _lock_up(channel: int, settings: dict[str, Any]) -> Stepper:
+    limits = Limits(**settings["limits"])
+    _settle(channel)
+    return Stepper(cage.lock_up(settings["namespaces"], limits, channel), limits, channel)
+
+
+def _freeze() -> None:
+    """Forks are cheap when the heap is small and nobody writes to it."""
+    _warm()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
+def _settle(channel: int) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.closerange(3, channel)
+    os.closerange(channel + 1, 4096)
+    os.environ.clear()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    if hasattr(sys, "set_int_max_str_digits"):
+        sys.set_int_max_str_digits(0)
+    sys.setrecursionlimit(child.RECURSION_LIMIT)
+
+
+def _forget(allowed: frozenset[str]) -> None:
+    """Leave only the allowed modules to be imported by a candidate."""
+    for name in list(sys.modules):
+        if name not in allowed and name not in _NEEDED:
+            del sys.modules[name]
+    sys.path.clear()
+    sys.path_importer_cache.clear()
+
+
+def _warm() -> None:
+    """Let the interpreter do once what every child would otherwise do anew."""
+    source = "def f(x: List[int], n=3):\n    return sorted(i * i for i in x if i < n) == [str(n)]\n"
+    for _ in range(3):
+        namespace: dict[str, object] = {"List": list}
+        exec(compile(source, "warm", "exec", dont_inherit=True), namespace)
+        codec.literal(codec.encode([1, [2.5, "a"]], 1000))
+        codec.decode(codec.encode([1, [2.5, "a"]], 1000))
+        random.seed(0)
+
+
+def _self_test(stepper: Stepper) -> str:
+    """Try real attacks from a child. "" when all of them failed, otherwise what succeeded."""
+    exchange = Exchange([], 1, 0)
+
+    def attack() -> None:
+        done = ", ".join(cage.attacks())
+        exchange.report(_ACCEPTED, done.encode())
+        os._exit(0)
+
+    ended = stepper.run(attack)
+    if ended.cause is not None or not exchange.results():
+        return f"a child could not report: {ended.detail or 'it left'}"
+    done = exchange.detail().decode()
+    return f"a child was able to: {done}" if done else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one candidate came to."""
+
+    outcome: Outcome
+    detail: bytes = b""
+    cpu_seconds: float = 0.0
+    peak_bytes: int = 0
+    answer: str = ""
+    like: int = -1
+    """An earlier candidate of the request with the same answer: its outcome holds."""
+
+    def frame(self) -> bytes:
+        numbers = wire.REPORT.pack(
+            child.CODE[self.outcome],
+            self.like,
+            int(self.cpu_seconds * 1e6),
+            self.peak_bytes,
+        )
+        text = self.answer.encode("utf-8", "surrogatepass")
+        return wire.pack(wire.VERDICT, [numbers, text, self.detail[:DETAIL_BYTES]])
+
+
+class Request:
+    """The parts of one frame, in memory that is not copied into children.
+
+    The first parts are the puzzle's name, its answer type and its source.
+    """
+
+    HEAD = 3
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.kind, self._lengths = wire.read_head(sock)
+        if len(self._lengths) < self.HEAD:
+            raise wire.BadFrame("no puzzle")
+        self.items = len(self._lengths) - self.HEAD
+        self._digests = sum(self._lengths)
+        private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS}
+        size = self._digests + _DIGEST * self.items + 1
+        self._memory = mmap.mmap(-1, size, **private)
+        if hasattr(mmap, "MADV_DONTFORK"):
+            self._memory.madvise(mmap.MADV_DONTFORK)
+        self._view = memoryview(self._memory)
+        wire.fill(sock, self._view[: self._digests])
+        self._known: list[int] = []
+        self.puzzle_reads = False
+        """True once a child has read the puzzle."""
+
+    def part(self, number: int) -> memoryview:
+        start = sum(self._lengths[:number])
+        return self._view[start : start + self._lengths[number]]
+
+    def puzzle(self) -> list[memoryview]:
+        return [self.part(number) for number in range(self.HEAD)]
+
+    def item(self, number: int) -> memoryview:
+        return self.part(self.HEAD + number)
+
+    def met(self, data: bytes, item: int) -> int:
+        """The earlier item that had this answer, or -1, and then it is remembered as this one's."""
+        digest = sha256(data).digest()
+        for place, known in enumerate(self._known):
+            start = self._digests + _DIGEST * place
+            if self._view[start : start + _DIGEST] == digest:
+                return known
+        start = self._digests + _DIGEST * len(self._known)
+        self._view[start : start + _DIGEST] = digest
+        self._known.append(item)
+        return -1
+
+    def close(self) -> None:
+        self._view.release()
+        self._memory.close()
+
+
+class Zygote:
+    """Answers requests, one after the other."""
+
+    def __init__(self, sock: socket.socket, stepper: Stepper) -> None:
+        self._sock = sock
+        self._stepper = stepper
+        self._limits = stepper.limits
+
+    def serve(self) -> None:
+        """One request. Raises `Orphaned` and `wire.BadFrame` when the supervisor is gone."""
+        request = Request(self._sock)
+        if request.kind == wire.VERIFY:
+            for number in range(request.items):
+                self._sock.sendall(self._verify(request, number).frame())
+        elif request.kind == wire.SATISFY:
+            self._sock.sendall(wire.pack(wire.OUTCOMES, [self._satisfy(request)]))
+        else:
+            raise wire.BadFrame("an unknown kind")
+        request.close()
+
+    def _verify(self, request: Request, number: int) -> Report:
+        try:
+            found, data = self._solution(request.item(number))
+            if found.outcome is not Outcome.ACCEPTED:
+                return self._unless_puzzle_is_broken(request, found)
+            return self._with_puzzle(request, number, found, data)
+        except OSError as error:
+            return Report(Outcome.FAULT, str(error).encode())
+
+    def _solution(self, source: memoryview) -> tuple[Report, bytes]:
+        """`g()` in a child: accepted means that it gave an answer, encoded in the bytes."""
+        limit = self._limits.answer_bytes
+        exchange = Exchange([source], 1, limit)
+        try:
+            ended = self._stepper.run(lambda: child.run_solution(exchange, limit))
+            return _report(exchange, ended, "g"), exchange.payload()
+        finally:
+            exchange.close()
+
+    def _unless_puzzle_is_broken(self, request: Request, found: Report) -> Report:
+        """No solution is to blame when nobody could read the puzzle."""
+        if request.puzzle_reads:
+            return found
+        exchange = Exchange(request.puzzle(), 1, 0)
+        try:
+            ended = self._stepper.run(lambda: child.run_puzzle(exchange))
+            if ended.cause is None and exchange.results():
+                return _report(exchange, ended, "f")
+        finally:
+            exchange.close()
+        request.puzzle_reads = True
+        return found
+
+    def _with_puzzle(self, request: Request, number: int, found: Report, data: bytes) -> Report:
+        try:
+            answer = codec.literal(data)
+        except codec.Malformed as error:
+            detail = f"not an answer: {error}".encode()
+            return Report(Outcome.CRASHED, detail, found.cpu_seconds, found.peak_bytes)
+        like = request.met(data, number)
+        if like >= 0:
+            cpu, peak = found.cpu_seconds, found.peak_bytes
+            return Report(Outcome.ACCEPTED, b"", cpu, peak, answer, like)
+        exchange = Exchange([*request.puzzle(), data], 1, 0)
+        try:
+            ended = self._stepper.run(lambda: child.run_puzzle(exchange))
+            judged = _report(exchange, ended, "f")
+        finally:
+            exchange.close()
+        request.puzzle_reads = judged.outcome is not Outcome.UNPARSED
+        cpu = found.cpu_seconds + judged.cpu_seconds
+        peak = max(found.peak_bytes, judged.peak_bytes)
+        return Report(judged.outcome, judged.detail, cpu, peak, answer)
+
+    def _satisfy(self, request: Request) -> bytes:
+        """A byte an answer. A child that dies takes one answer with it; the next goes on."""
+        outcomes = bytearray()
+        while len(outcomes) < request.items:
+            outcomes += bytes(self._satisfy_from(request, len(outcomes)))
+        return bytes(outcomes)
+
+    def _satisfy_from(self, request: Request, start: int) -> list[int]:
+        answers = [request.item(number) for number in range(start, request.items)]
+        exchange = Exchange([*request.puzzle(), *answers], len(answers), 0)
+        try:
+            job = lambda: child.run_puzzle(exchange)  # noqa: E731
+            ended = self._stepper.run(job, exchange.count, len(answers))
+            outcomes = [_outcome_code(code) for code in exchange.results()]
+        except OSError:
+            return [child.CODE[Outcome.FAULT]]
+        finally:
+            exchange.close()
+        unparsed = child.CODE[Outcome.UNPARSED]
+        if outcomes[:1] == [unparsed]:
+            return [unparsed] * len(answers)
+        if len(outcomes) < len(answers):
+            outcomes.append(child.CODE[ended.cause or Outcome.CRASHED])
+        return outcomes
+
+
+def _outcome_code(code: int) -> int:
+    return code if code < len(child.ORDER) else child.CODE[Outcome.CRASHED]
+
+
+def _report(exchange: Exchange, ended: Ended, step: str) -> Report:
+    """What a step came to: the zygote's own eyes first, then what the child said."""
+    cpu, peak = ended.cpu_seconds, ended.peak_bytes
+    if ended.cause is not None:
+        return Report(ended.cause, f"{step}: {ended.detail}".encode(), cpu, peak)
+    results = exchange.results()
+    if not results or results[0] >= len(child.ORDER):
+        return Report(Outcome.CRASHED, f"{step} left without an answer".encode(), cpu, peak)
+    return Report(child.ORDER[results[0]], exchange.detail(), cpu, peak)

@@ -1,0 +1,206 @@
+"""The judge: whether solutions solve puzzles, decided in sandboxes."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+from etude.errors import Fault, InputError
+from etude.judge.crew import Task, Tasks, Worker
+from etude.judge.jobs import MOST_ITEMS, AnyPuzzle, AnySolution, Job, Question, Verification
+from etude.judge.limits import Limits
+from etude.judge.worker import Zygote
+from etude.types import Outcome, Verdict
+
+ISOLATION_LEVELS = ("auto", "full", "process")
+_FEWEST_ITEMS = 4
+_JOBS_AHEAD = 32
+"""Jobs a worker that may wait, or be judged, before the first of them is taken."""
+
+Result = TypeVar("Result")
+
+
+class Judge:
+    """A pool of sandboxes. Thread-safe; use it as a context manager, or call `close`.
+
+    >>> with Judge(workers=1) as judge:
+    ...     judge.verify("def f(x: int): return x > 3", "def g(): return 4").outcome
+    <Outcome.ACCEPTED: 'accepted'>
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        limits: Limits | None = None,
+        isolation: str = "auto",
+    ) -> None:
+        """Start `workers` sandboxes, one a usable core unless told.
+
+        `isolation` is `full` (namespaces, landlock, seccomp, limits), `process` (no namespaces,
+        and the others as far as the machine has them) or `auto`, the strongest there is.
+        Raises `InputError` when the machine can't do what is asked, `Fault` when no sandbox starts.
+        """
+        if isolation not in ISOLATION_LEVELS:
+            levels = ", ".join(ISOLATION_LEVELS)
+            raise InputError(f"isolation must be one of {levels}, but is {isolation!r}")
+        if workers is not None and workers < 1:
+            raise InputError(f"a judge needs at least one worker, but was given {workers}")
+        self.limits = limits or Limits()
+        self._owner = os.getpid()
+        self._namespaces = isolation != "process"
+        self._tasks: Tasks = Tasks()
+        self._workers: list[Worker] = []
+        self._closed = False
+        self.layers = self._start(workers or usable_cores())
+        if isolation == "full" and self.isolation != "full":
+            self.close()
+            raise InputError(_missing(self.layers))
+
+    @property
+    def isolation(self) -> str:
+        """What is in force: `full` when every layer is on, otherwise `process`."""
+        return "full" if all(state == "on" for state in self.layers.values()) else "process"
+
+    def verify(self, puzzle: AnyPuzzle, solution: AnySolution) -> Verdict:
+        """Whether the solution solves the puzzle."""
+        return self.verify_many(puzzle, [solution])[0]
+
+    def verify_many(self, puzzle: AnyPuzzle, solutions: Sequence[AnySolution]) -> list[Verdict]:
+        """A verdict for each solution of one puzzle, in order.
+
+        Identical sources are judged once, and `f` is asked once about identical answers.
+        """
+        piece = self._share(len(solutions))
+        return next(self._stream(iter([Verification(puzzle, solutions, self.limits, piece)])))
+
+    def verify_all(
+        self, jobs: Iterable[tuple[AnyPuzzle, Sequence[AnySolution]]]
+    ) -> Iterator[list[Verdict]]:
+        """The verdicts of each job, in order, while later ones are being judged.
+
+        `jobs` is read only a little ahead of what has been taken from the result.
+        """
+        return self._stream(
+            Verification(puzzle, solutions, self.limits, MOST_ITEMS) for puzzle, solutions in jobs
+        )
+
+    def satisfied(self, puzzle: AnyPuzzle, answers: Sequence[object]) -> list[Outcome]:
+        """Whether `f` accepts each of these plain answers. They may share one process.
+
+        An answer that is not plain data is `mistyped`.
+        """
+        return next(self.satisfied_all([(puzzle, answers)]))
+
+    def satisfied_all(
+        self, jobs: Iterable[tuple[AnyPuzzle, Sequence[object]]]
+    ) -> Iterator[list[Outcome]]:
+        """The outcomes of each job, in order, while later ones are being judged."""
+        return self._stream(Question(puzzle, answers, self.limits) for puzzle, answers in jobs)
+
+    def close(self) -> None:
+        """End every sandbox. Whoever still waits for a verdict gets a `Fault`."""
+        if self._owner != os.getpid():
+            return  # a copy made by fork: the sandboxes are the other process's
+        self._closed = True
+        for worker in self._workers:
+            worker.stop()
+        self._tasks.put(None)
+        for worker in self._workers:
+            worker.join()
+        self._drain()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _start(self, workers: int) -> dict[str, str]:
+        zygotes: list[Zygote] = []
+        try:
+            for _ in range(workers):
+                zygotes.append(Zygote(self.limits, namespaces=self._namespaces))
+            states = [zygote.layers() for zygote in zygotes]
+        except BaseException:
+            for zygote in zygotes:
+                zygote.end()
+            raise
+        self._workers = [
+            Worker(self._tasks, zygote, lambda: self._replacement(states[0]), self.limits)
+            for zygote in zygotes
+        ]
+        for worker in self._workers:
+            worker.start()
+        return {layer: _state([state[layer] for state in states]) for layer in states[0]}
+
+    def _replacement(self, expected: Mapping[str, str]) -> Zygote:
+        zygote = Zygote(self.limits, namespaces=self._namespaces)
+        layers = zygote.layers()
+        if layers != expected:  # never weaker in the middle of a run than at its start
+            zygote.end()
+            raise Fault(f"a new sandbox is locked up differently from the first: {layers}")
+        return zygote
+
+    def _share(self, items: int) -> int:
+        """Items a task, so that all workers have something to do."""
+        even = -(-items // len(self._workers))
+        return max(_FEWEST_ITEMS, min(MOST_ITEMS, even))
+
+    def _submit(self, tasks: Iterable[Task]) -> None:
+        if self._owner != os.getpid():
+            raise InputError("this judge belongs to another process: start one in this process")
+        if self._closed:
+            raise InputError("this judge is closed: start a new one")
+        for task in tasks:
+            self._tasks.put(task)
+
+    def _stream(self, jobs: Iterator[Job[Result]]) -> Iterator[list[Result]]:
+        window = _JOBS_AHEAD * len(self._workers)
+        pending: deque[Job[Result]] = deque()
+        try:
+            for job in jobs:
+                self._submit(job.tasks)
+                pending.append(job)
+                if len(pending) >= window:
+                    yield pending.popleft().wait()
+            while pending:
+                yield pending.popleft().wait()
+        finally:
+            for job in pending:
+                job.cancel()
+
+    def _drain(self) -> None:
+        """Release everybody who waits for a task that nobody will take any more."""
+        while not self._tasks.empty():
+            task = self._tasks.get()
+            if task is not None:
+                task.done.set()
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _state(reasons: Sequence[str]) -> str:
+    """`on` when no worker says otherwise."""
+    reason = next((reason for reason in reasons if reason), "")
+    return f"off ({reason})" if reason else "on"
+
+
+def _missing(layers: Mapping[str, str]) -> str:
+    missing = "; ".join(f"{layer} {state}" for layer, state in layers.items() if state != "on")
+    return (
+        f"full isolation was asked for, but this machine lacks a part of it: {missing}; "
+        "ask for isolation 'process' or 'auto' to go on with what there is"
+    )

@@ -1,0 +1,136 @@
+"""The few kernel calls that Python lacks, through ctypes. Linux only.
+
+Each function raises `OSError` when the kernel refuses.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from typing import Final
+
+CLONE_NEWNS: Final = 0x00020000
+CLONE_NEWCGROUP: Final = 0x02000000
+CLONE_NEWUTS: Final = 0x04000000
+CLONE_NEWIPC: Final = 0x08000000
+CLONE_NEWUSER: Final = 0x10000000
+CLONE_NEWPID: Final = 0x20000000
+CLONE_NEWNET: Final = 0x40000000
+
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
+_MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 32, 4096, 16384, 1 << 18
+_MNT_DETACH = 2
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
+_SECCOMP_SET_MODE_FILTER = 1
+_CAPABILITY_VERSION_3 = 0x20080522
+
+# The same numbers on every architecture that the filters know.
+_LANDLOCK_CREATE_RULESET, _LANDLOCK_RESTRICT_SELF = 444, 446
+_NUMBERS: Final[dict[str, dict[str, int]]] = {
+    "x86_64": {"capset": 126, "pivot_root": 155, "seccomp": 317},
+    "aarch64": {"capset": 91, "pivot_root": 41, "seccomp": 277},
+}
+
+
+class Program(ctypes.Structure):
+    """`struct sock_fprog`: a compiled filter, kept alive together with its bytes."""
+
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+class Kernel:
+    """The calls, bound to this machine's libc and system call numbers."""
+
+    def __init__(self) -> None:
+        machine = os.uname().machine
+        if machine not in _NUMBERS:
+            raise OSError(f"no table of system calls for {machine}")
+        self.machine = machine
+        self._numbers = _NUMBERS[machine]
+        self._libc = ctypes.CDLL(None, use_errno=True)
+
+    def unshare(self, flags: int) -> None:
+        """Enter new namespaces."""
+        _checked("unshare", self._libc.unshare(flags))
+
+    def mount(self, source: str, target: str, kind: str, flags: int, data: str) -> None:
+        """mount(2)."""
+        texts = [text.encode() for text in (source, target, kind)]
+        result = self._libc.mount(*texts, ctypes.c_ulong(flags), data.encode())
+        _checked(f"mount {target}", result)
+
+    def empty_root(self, folder: str) -> None:
+        """Make an empty, read-only file system the root of this mount namespace.
+
+        `folder` is any folder that exists: the new root is mounted over it.
+        """
+        self.mount("none", "/", "", _MS_REC | _MS_PRIVATE, "")
+        flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC
+        self.mount("tmpfs", folder, "tmpfs", flags, "size=4k,nr_inodes=2,mode=555")
+        os.chdir(folder)
+        self._call("pivot_root", b".", b".")
+        _checked("umount", self._libc.umount2(b".", _MNT_DETACH))
+        self.mount("none", "/", "", _MS_REMOUNT | _MS_BIND | _MS_RDONLY | flags, "")
+        os.chdir("/")
+
+    def set_dumpable(self, on: bool) -> None:
+        """Whether others of the same user may look at this process."""
+        self._prctl(_PR_SET_DUMPABLE, int(on))
+
+    def die_with_parent(self) -> None:
+        """SIGKILL for this process when the one that forked it ends."""
+        self._prctl(_PR_SET_PDEATHSIG, 9)
+
+    def no_new_privileges(self) -> None:
+        """Nothing that this process executes can gain rights; landlock and seccomp ask for it."""
+        self._prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+    def drop_capabilities(self) -> None:
+        """Give up every capability, and the means to get one back."""
+        for capability in range(64):
+            # Fails beyond the kernel's last capability, and where there is nothing to drop.
+            self._libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+        header = struct.pack("<Ii", _CAPABILITY_VERSION_3, 0)
+        self._call("capset", header, bytes(24))
+
+    def landlock(self) -> None:
+        """Forbid every file, TCP port, abstract socket and outside signal that landlock knows."""
+        version = self._libc.syscall(_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), 1)
+        if version < 1:
+            raise OSError(ctypes.get_errno(), "the kernel has no landlock")
+        files = (1 << 13) - 1
+        for since, bit in ((2, 13), (3, 14), (5, 15)):
+            files |= (1 << bit) if version >= since else 0
+        rules = struct.pack("<QQQ", files, 3 if version >= 4 else 0, 3 if version >= 6 else 0)
+        size = 24 if version >= 6 else 16 if version >= 4 else 8
+        create = _LANDLOCK_CREATE_RULESET
+        ruleset = self._libc.syscall(create, rules, ctypes.c_size_t(size), 0)
+        _checked("landlock_create_ruleset", ruleset)
+        try:
+            result = self._libc.syscall(_LANDLOCK_RESTRICT_SELF, ruleset, 0)
+            _checked("landlock_restrict_self", result)
+        finally:
+            os.close(ruleset)
+
+    def install(self, program: Program) -> None:
+        """Put a seccomp filter on this process and its children, for ever."""
+        self._call("seccomp", _SECCOMP_SET_MODE_FILTER, 0, ctypes.byref(program))
+
+    def _call(self, name: str, *arguments: object) -> None:
+        _checked(name, self._libc.syscall(self._numbers[name], *arguments))
+
+    def _prctl(self, option: int, value: int) -> None:
+        _checked("prctl", self._libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0))
+
+
+def program(code: bytes) -> Program:
+    """A filter from its instructions, eight bytes each."""
+    return Program(len(code) // 8, code)
+
+
+def _checked(name: str, result: int) -> None:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")

@@ -1,0 +1,117 @@
+"""The supervisor's side of one zygote: start it, talk to it, end it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from etude.errors import Fault, InputError
+from etude.judge import wire
+from etude.judge.limits import Limits
+
+_SCRIPT = Path(__file__).with_name("zygote.py")
+_START_SECONDS = 60.0
+_END_SECONDS = 5.0
+_BUFFER = 1 << 20
+
+
+class Gone(Exception):
+    """The zygote has died, or does not answer."""
+
+
+class Zygote:
+    """A running zygote. Not thread-safe: one thread talks to it."""
+
+    def __init__(self, limits: Limits, *, namespaces: bool) -> None:
+        """Start it, without waiting until it is ready. Raises `Fault`."""
+        self._sock, theirs = socket.socketpair()
+        for sock in (self._sock, theirs):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+        settings = json.dumps({"limits": asdict(limits), "namespaces": namespaces})
+        try:
+            self._process = _start(theirs, settings)
+        except OSError as error:
+            self._sock.close()
+            raise Fault(f"could not start a sandbox process: {error}") from error
+        finally:
+            theirs.close()
+
+    def layers(self) -> Mapping[str, str]:
+        """Wait until it is ready: each layer with "" (on) or the reason it is off.
+
+        Raises `Fault`.
+        """
+        self._sock.settimeout(_START_SECONDS)
+        try:
+            kind, parts = wire.read(self._sock)
+        except (OSError, wire.BadFrame) as error:
+            self.end()
+            raise Fault(f"a sandbox process did not start: {error}") from error
+        hello = json.loads(parts[0]) if kind == wire.HELLO and parts else {}
+        layers: Mapping[str, str] | None = hello.get("layers")
+        if layers is None:
+            self.end()
+            raise Fault(f"a sandbox process did not start: {hello.get('error', 'no greeting')}")
+        return layers
+
+    def send(self, frame: bytes, seconds: float) -> None:
+        """Hand over a request. Raises `Gone`."""
+        self._sock.settimeout(seconds)
+        try:
+            self._sock.sendall(frame)
+        except OSError as error:
+            raise Gone(str(error)) from error
+
+    def receive(self, kind: bytes, seconds: float) -> list[bytes]:
+        """The parts of the next frame, which must be of this kind. Raises `Gone`."""
+        self._sock.settimeout(seconds)
+        try:
+            found, parts = wire.read(self._sock)
+        except (OSError, wire.BadFrame) as error:
+            raise Gone(str(error) or type(error).__name__) from error
+        if found != kind:
+            raise Gone("an answer of the wrong kind")
+        return parts
+
+    def kill(self) -> None:
+        """From any thread: make it die, and with it everything it started."""
+        self._process.kill()
+
+    def end(self) -> None:
+        """Kill it and wait until it is gone."""
+        self._process.kill()
+        self._process.wait()
+        # The process that was killed may be the one outside the namespaces: the end of the
+        # stream says that the one inside is gone too.
+        with contextlib.suppress(OSError):
+            self._sock.settimeout(_END_SECONDS)
+            while self._sock.recv(1 << 16):
+                pass
+        self._sock.close()
+
+
+def _start(theirs: socket.socket, settings: str) -> subprocess.Popen[bytes]:
+    if not sys.executable:
+        raise InputError("the judge needs a Python program to start, but sys.executable is empty")
+    # No -I: it would ignore PYTHONHASHSEED. The environment is ours alone, so nothing else is read.
+    command = [sys.executable, "-s", "-S", "-P", "-Wignore", str(_SCRIPT)]
+    environment = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    if "LD_LIBRARY_PATH" in os.environ:  # some installations don't find libpython without it
+        environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
+    return subprocess.Popen(
+        [*command, str(theirs.fileno()), settings],
+        pass_fds=[theirs.fileno()],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        cwd="/",
+        start_new_session=True,
+    )
