@@ -302,7 +302,7 @@ def _condition(answer_type: str, scope: Scope, rng: random.Random) -> str:
     """One condition on the answer: a comparison of expressions, or one from the table."""
     if rng.random() < 0.62:
         return _comparison(answer_type, scope, rng)
-    return _fill(CHECKS[answer_type].draw(rng).source, scope, rng.choice((1, 1, 1, 2)), rng)
+    return fill(CHECKS[answer_type].draw(rng).source, scope, rng.choice((1, 1, 1, 2)), rng)
 
 
 def _comparison(answer_type: str, scope: Scope, rng: random.Random) -> str:
@@ -324,9 +324,10 @@ def _mentioning(
     name: str, type_: str, scope: Scope, depth: int, rng: random.Random, attempts: int = 20
 ) -> str | None:
     """An expression in which `name` occurs; None when it never came up."""
+    occurs = re.compile(rf"(?<!')\b{name}\b")  # the letter 'x' is not the name x
     for _ in range(attempts):
         source = _expression(type_, scope, depth, rng).source
-        if re.search(rf"\b{name}\b", source):
+        if occurs.search(source):
             return source
     return None
 
@@ -336,7 +337,7 @@ def _expression(type_: str, scope: Scope, depth: int, rng: random.Random) -> Tex
     if depth <= 0 or rng.random() < 0.3:
         return _leaf(type_, scope, depth, rng)
     template = EXPRESSIONS[type_].draw(rng)
-    return Text(_fill(template.source, scope, depth, rng), template.loose)
+    return Text(fill(template.source, scope, depth, rng), template.loose)
 
 
 def _leaf(type_: str, scope: Scope, depth: int, rng: random.Random) -> Text:
@@ -357,8 +358,8 @@ def _leaf(type_: str, scope: Scope, depth: int, rng: random.Random) -> Text:
     return Text(source, False)
 
 
-def _fill(template: str, scope: Scope, depth: int, rng: random.Random) -> str:
-    """`template` with every hole filled from left to right."""
+def fill(template: str, scope: Scope, depth: int, rng: random.Random) -> str:
+    """`template` with every hole filled, from left to right."""
 
     def filled(hole: re.Match[str]) -> str:
         tight, types, loop_type = hole.groups()

@@ -1,0 +1,171 @@
+"""The families: every instance is right, and no test problem is among the seeds."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+import json
+import random
+import re
+import subprocess
+import sys
+
+import pytest
+
+from etude.errors import InputError
+from etude.puzzle import check_rules, parse
+from etude.tiny.families import FAMILIES, Family, Instance, held_out, seed_pairs, split
+
+# Our own texts, so a plain process may run them. It prints the index of each pair that is wrong.
+RUN = """
+import json, sys
+from typing import List
+
+def is_exactly(value, kind):
+    if kind.startswith("List["):
+        return type(value) is list and all(is_exactly(item, kind[5:-1]) for item in value)
+    return type(value) is {"int": int, "float": float, "str": str}[kind]
+
+wrong = []
+for index, (puzzle, solution, kind) in enumerate(json.load(sys.stdin)):
+    names = {"List": List}
+    exec(puzzle, names)
+    exec(solution, names)
+    answer = names["g"]()
+    if not (is_exactly(answer, kind) and names["f"](answer) is True):
+        wrong.append(index)
+json.dump(wrong, sys.stdout)
+"""
+
+
+def wrong_ones(instances: list[Instance]) -> list[Instance]:
+    rows = [(instance.puzzle, instance.solution, instance.answer_type) for instance in instances]
+    command = [sys.executable, "-I", "-c", RUN]
+    done = subprocess.run(command, input=json.dumps(rows), capture_output=True, text=True)
+    assert not done.stderr
+    return [instances[index] for index in json.loads(done.stdout)]
+
+
+def draw(count: int, families: tuple[Family, ...] = FAMILIES, seed: int = 0) -> list[Instance]:
+    rng = random.Random(seed)
+    return [family.instance(rng) for family in families for _ in range(count)]
+
+
+def named(name: str) -> Family:
+    return next(family for family in FAMILIES if family.name == name)
+
+
+def share(instances: list[Instance], pattern: str) -> float:
+    return sum(bool(re.search(pattern, one.puzzle)) for one in instances) / len(instances)
+
+
+def test_every_solution_of_sixty_instances_of_every_family_is_right() -> None:
+    assert wrong_ones(draw(60)) == []
+
+
+def test_the_check_above_sees_a_wrong_solution_and_a_wrong_type() -> None:
+    right = named("square").instance(random.Random(0))
+    wrong = dataclasses.replace(right, solution=f"def g({right.inputs}): return a + 1")
+    mistyped = dataclasses.replace(right, answer_type="float")
+    assert wrong_ones([right, wrong, mistyped]) == [wrong, mistyped]
+
+
+def test_every_solution_of_a_family_comes_up() -> None:
+    rng = random.Random(0)
+    for family in FAMILIES:
+        if len(family.constants) == 1:  # nothing is inlined: the text is the solution as declared
+            seen = {family.instance(rng).solution.split(": return ")[1] for _ in range(60)}
+            assert seen == set(family.solutions), family.name
+
+
+def test_every_instance_is_a_puzzle_by_the_rules() -> None:
+    for instance in draw(20):
+        puzzle = parse(instance.puzzle)
+        check_rules(puzzle)  # every argument is used, among others
+        assert puzzle.answer_type == instance.answer_type
+        assert puzzle.inputs == instance.inputs
+        assert instance.solution.startswith(f"def g({instance.inputs}): return ")
+        assert "\n" not in instance.puzzle + instance.solution
+
+
+def test_there_are_as_many_families_of_each_type_as_promised() -> None:
+    counts = collections.Counter(family.answer_type for family in FAMILIES)
+    assert counts == {"int": 31, "float": 8, "str": 27, "List[int]": 25, "List[str]": 17}
+
+
+def test_no_two_families_are_the_same() -> None:
+    assert len({family.name for family in FAMILIES}) == 108
+    assert len({(family.answer_type, family.condition) for family in FAMILIES}) == 108
+
+
+def test_constants_are_never_negative_so_that_they_can_be_inlined_anywhere() -> None:
+    for instance in draw(60):
+        assert not re.search(r"=-|\[-|, -\d", instance.inputs), instance.puzzle
+
+
+def test_an_equality_is_sometimes_written_the_other_way_round() -> None:
+    assert 0.2 < share(draw(2000, (named("reverse"),)), r"return s == x\[::-1\]$") < 0.3
+    both = draw(2000, (named("between"),))
+    assert 0.2 < share(both, r"return x < \w+ and x > \w+$") < 0.4
+
+
+def test_constants_are_sometimes_inlined_and_never_all_of_them() -> None:
+    instances = draw(4000, (named("add"),))
+    assert 0.23 < share(instances, r"return .*\d") < 0.33  # 1 - 0.85 ** 2 = 0.28
+    assert all(instance.inputs for instance in instances)
+    assert share(instances, r"x: int, b=") > 0.4
+
+
+def test_the_same_seed_draws_the_same_instances() -> None:
+    assert draw(2, seed=3) == draw(2, seed=3)
+    assert draw(2, seed=3) != draw(2, seed=4)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_split_holds_out_25_families_of_all_types(seed: int) -> None:
+    training, held = split(seed)
+    assert len(training) == 83
+    assert {f.name for f in training} | {f.name for f in held} == {f.name for f in FAMILIES}
+    counts = collections.Counter(family.answer_type for family in held)
+    assert counts == {"int": 7, "float": 2, "str": 6, "List[int]": 6, "List[str]": 4}
+
+
+def test_another_split_holds_out_other_families() -> None:
+    assert {f.name for f in split(7)[1]} != {f.name for f in split(8)[1]}
+    assert [f.name for f in split(7)[1]] == [f.name for f in split()[1]]
+
+
+@pytest.mark.parametrize(("seed", "split_seed"), [(0, 7), (1, 7), (2, 7), (0, 8), (1, 9)])
+def test_seeds_show_no_test_problem_and_no_held_out_family(seed: int, split_seed: int) -> None:
+    constants, families = held_out(split_seed=split_seed)
+    pairs = seed_pairs(seed, split_seed=split_seed)
+    training, held = split(split_seed)
+    assert collections.Counter(p.family for p in pairs) == {f.name: 2 for f in training}
+    assert {one.family for one in constants} == {f.name for f in training}
+    assert collections.Counter(one.family for one in families) == {f.name: 4 for f in held}
+    problems = [*constants, *families, *pairs]
+    assert len({parse(one.puzzle).id for one in problems}) == 96 + 100 + 166
+    assert len({one.identity for one in problems}) == 96 + 100 + 166
+
+
+def test_runs_with_other_seeds_start_from_other_pairs() -> None:
+    first, second = ({one.puzzle for one in seed_pairs(seed)} for seed in (0, 1))
+    assert len(first & second) < 30
+
+
+def test_the_test_problems_are_those_that_published_scores_rest_on() -> None:
+    """If this fails, scores on `tiny` can't be compared with earlier ones: say so in CHANGELOG."""
+    texts = "\n".join(one.puzzle for part in held_out() for one in part)
+    assert hashlib.sha256(texts.encode()).hexdigest()[:16] == "8e8958c862faf9f1"
+
+
+def test_a_family_without_enough_puzzles_is_named() -> None:
+    with pytest.raises(InputError, match=r"family 'number_of_digits' has too few .* ask for fewer"):
+        seed_pairs(0, per_family=8)
+
+
+def test_the_number_of_problems_is_as_asked() -> None:
+    constants, families = held_out(n_constants=10, per_family=1)
+    assert (len(constants), len(families)) == (10, 25)
+    assert len(seed_pairs(0, per_family=1)) == 83
