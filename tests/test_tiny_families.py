@@ -3,48 +3,29 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
 import hashlib
-import json
 import random
 import re
-import subprocess
-import sys
+from collections.abc import Iterator
 
 import pytest
 
 from etude.errors import InputError
+from etude.judge import Judge
 from etude.puzzle import check_rules, parse
 from etude.tiny.families import FAMILIES, Family, Instance, held_out, seed_pairs, split
-
-# Our own texts, so a plain process may run them. It prints the index of each pair that is wrong.
-RUN = """
-import json, sys
-from typing import List
-
-def is_exactly(value, kind):
-    if kind.startswith("List["):
-        return type(value) is list and all(is_exactly(item, kind[5:-1]) for item in value)
-    return type(value) is {"int": int, "float": float, "str": str}[kind]
-
-wrong = []
-for index, (puzzle, solution, kind) in enumerate(json.load(sys.stdin)):
-    names = {"List": List}
-    exec(puzzle, names)
-    exec(solution, names)
-    answer = names["g"]()
-    if not (is_exactly(answer, kind) and names["f"](answer) is True):
-        wrong.append(index)
-json.dump(wrong, sys.stdout)
-"""
+from etude.types import Outcome
 
 
-def wrong_ones(instances: list[Instance]) -> list[Instance]:
-    rows = [(instance.puzzle, instance.solution, instance.answer_type) for instance in instances]
-    command = [sys.executable, "-I", "-c", RUN]
-    done = subprocess.run(command, input=json.dumps(rows), capture_output=True, text=True)
-    assert not done.stderr
-    return [instances[index] for index in json.loads(done.stdout)]
+@pytest.fixture(scope="module")
+def judge() -> Iterator[Judge]:
+    with Judge(workers=1) as judge:
+        yield judge
+
+
+def outcomes(judge: Judge, instances: list[Instance]) -> list[Outcome]:
+    pairs = [(instance.puzzle, [instance.solution]) for instance in instances]
+    return [verdict.outcome for (verdict,) in judge.verify_all(pairs)]
 
 
 def draw(count: int, families: tuple[Family, ...] = FAMILIES, seed: int = 0) -> list[Instance]:
@@ -60,15 +41,16 @@ def share(instances: list[Instance], pattern: str) -> float:
     return sum(bool(re.search(pattern, one.puzzle)) for one in instances) / len(instances)
 
 
-def test_every_solution_of_sixty_instances_of_every_family_is_right() -> None:
-    assert wrong_ones(draw(60)) == []
+@pytest.mark.parametrize("count", [5, pytest.param(60, marks=pytest.mark.slow)])
+def test_every_instance_of_every_family_is_solved_by_its_solution(judge: Judge, count: int) -> None:
+    instances = draw(count, seed=count)
+    found = zip(instances, outcomes(judge, instances), strict=True)
+    assert [instance for instance, outcome in found if outcome is not Outcome.ACCEPTED] == []
 
 
-def test_the_check_above_sees_a_wrong_solution_and_a_wrong_type() -> None:
-    right = named("square").instance(random.Random(0))
-    wrong = dataclasses.replace(right, solution=f"def g({right.inputs}): return a + 1")
-    mistyped = dataclasses.replace(right, answer_type="float")
-    assert wrong_ones([right, wrong, mistyped]) == [wrong, mistyped]
+def test_every_seed_and_every_test_problem_is_solved_by_its_solution(judge: Judge) -> None:
+    constants, families = held_out()
+    assert set(outcomes(judge, constants + families + seed_pairs(0))) == {Outcome.ACCEPTED}
 
 
 def test_every_solution_of_a_family_comes_up() -> None:
