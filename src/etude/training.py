@@ -265,7 +265,7 @@ class _Batches(Dataset[dict[str, Tensor]]):
         return {"input_ids": ids, "labels": ids.masked_fill(padding, IGNORED)}
 
 
-class _Watch(TrainerCallback):  # type: ignore[misc]
+class _Watch(TrainerCallback):
     """Decides when to note the loss and when to save, and tells how far we are."""
 
     def __init__(self, every_seconds: float, progress: Callable[[int, int], None] | None) -> None:
@@ -280,8 +280,9 @@ class _Watch(TrainerCallback):  # type: ignore[misc]
         due = time.monotonic() - self._saved >= self._every_seconds
         control.should_save = control.should_log and due and not last
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
+    def on_log(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         """Stops loudly when there is nothing left to learn from."""
+        logs = given["logs"]
         if not math.isfinite(logs.get("loss", 0.0)):
             raise RecipeError(
                 f"The loss must be a number, but is {logs['loss']} at step {state.global_step}: "

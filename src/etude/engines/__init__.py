@@ -78,6 +78,8 @@ def open_engine(kind: str, source: str | Path, **options: Any) -> Engine:
     try:
         made = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
+        if (error.name or "").startswith("etude"):
+            raise
         raise InputError(
             f"The {kind} engine needs the Python package {error.name}, which is not installed: "
             "pip install 'etude[train]'."

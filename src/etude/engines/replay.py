@@ -108,18 +108,20 @@ class ReplayEngine:
         try:
             row = json.loads(line)
             text, seed = row["prompt"], row.get("seed")
+            if not isinstance(text, str) or not (seed is None or isinstance(seed, int)):
+                raise TypeError("prompt must be a string and seed a number")
             if row.get("fits", True) is False:
                 self._too_long.add(text)
                 return
-            samples = [_as_sample(sample) for sample in row["samples"]]
-            if not isinstance(text, str) or not (seed is None or isinstance(seed, int)):
-                raise TypeError("prompt must be a string and seed a number")
+            samples = row["samples"]
+            if not isinstance(samples, list):
+                raise TypeError("samples must be a list")
+            self._samples.setdefault((text, seed), []).extend(map(_as_sample, samples))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f'{place} must be {{"prompt": text, "samples": [text, ...]}}, '
                 f"but it is not: {type(error).__name__}: {error}."
             ) from None
-        self._samples.setdefault((text, seed), []).extend(samples)
 
 
 class Recorder:

@@ -4,8 +4,8 @@
     [[sample]] = engine.sample([prompt], 1, seed=7, temperature=0.8, max_new_tokens=64)
 
 Covered: batching by length, prompts computed once for all their samples, finished rows dropped
-while others go on, several GPU-memory sizes (a batch that does not fit is halved). Not covered:
-several GPUs, encoder-decoder models, models that keep a running state instead of keys and values.
+while others go on, batches halved where they don't fit a GPU's memory. Not covered: several GPUs,
+encoder-decoder models, models that keep a running state instead of keys and values.
 """
 
 from __future__ import annotations
@@ -154,9 +154,9 @@ class TransformersEngine:
         for number, ids in enumerate(encoded):
             if self.context is not None and len(ids) + max_new_tokens > self.context:
                 raise InputError(
-                    f"A prompt and its continuation must fit the model's {self.context} tokens, but "
-                    f"prompt {number} has {len(ids)} and {max_new_tokens} new ones are asked for: "
-                    "leave out the prompts for which fits() is False."
+                    f"A prompt and its continuation must fit the model's {self.context} tokens, "
+                    f"but prompt {number} has {len(ids)} and {max_new_tokens} new ones are asked "
+                    "for: leave out the prompts for which fits() is False."
                 )
         return encoded
 

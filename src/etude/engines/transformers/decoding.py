@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from transformers import AttentionInterface, DynamicCache, PreTrainedModel
+from transformers import AttentionInterface, DynamicCache
 from transformers.cache_utils import Cache, CacheLayerMixin
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
@@ -50,7 +50,7 @@ class Decoding(Protocol):
 
 
 @torch.inference_mode()
-def start(model: PreTrainedModel, prompts: Sequence[Sequence[int]], n: int, room: int) -> Decoding:
+def start(model: Any, prompts: Sequence[Sequence[int]], n: int, room: int) -> Decoding:
     """Computes the prompts and makes place for `n` samples of each, of up to `room` tokens."""
     batch = _Prompts(model, prompts)
     output = model(
@@ -71,7 +71,7 @@ def start(model: PreTrainedModel, prompts: Sequence[Sequence[int]], n: int, room
 class _Prompts:
     """Prompts as tensors, padded on the left."""
 
-    def __init__(self, model: PreTrainedModel, prompts: Sequence[Sequence[int]]) -> None:
+    def __init__(self, model: Any, prompts: Sequence[Sequence[int]]) -> None:
         self.dtype, self.device = model.dtype, model.device
         self.width = max(map(len, prompts))
         rows = [[0] * (self.width - len(prompt)) + list(prompt) for prompt in prompts]
@@ -102,9 +102,11 @@ class _Prompts:
         return self.additive((later | self.padding()[:, None, :])[:, None])
 
 
-class _Layer(CacheLayerMixin):  # type: ignore[misc]
+class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]
     """What both caches answer when a model asks for sizes."""
 
+    keys: Any
+    values: Any
     used = 0
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
@@ -123,11 +125,11 @@ class _Layer(CacheLayerMixin):  # type: ignore[misc]
         return self.used + query_length, 0
 
 
-class _OwnRows(_Layer):
+class _OwnRows(_Layer):  # type: ignore[no-untyped-call]
     """Keys and values of whole texts, one row a sample, (rows, heads, slots, head size)."""
 
     def __init__(self, keys: Tensor, values: Tensor, n: int, room: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         prompts, heads, self.used, size = keys.shape
         shape = (prompts * n, heads, self.used + room, size)
         self.keys, self.values = keys.new_empty(shape), values.new_empty(shape)
@@ -135,11 +137,13 @@ class _OwnRows(_Layer):
         self.values[:, :, : self.used] = values.repeat_interleave(n, dim=0)
         self.is_initialized = True
 
-    def update(self, keys: Tensor, values: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
+    ) -> tuple[Tensor, Tensor]:
         """Appends, and returns all keys and values so far."""
-        self.keys[:, :, self.used : self.used + keys.shape[2]] = keys
-        self.values[:, :, self.used : self.used + keys.shape[2]] = values
-        self.used += keys.shape[2]
+        before, self.used = self.used, self.used + key_states.shape[2]
+        self.keys[:, :, before : self.used] = key_states
+        self.values[:, :, before : self.used] = value_states
         return self.keys[:, :, : self.used], self.values[:, :, : self.used]
 
 
@@ -148,16 +152,16 @@ class Expanded:
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        model: Any,
         batch: _Prompts,
-        computed: Cache,
+        computed: Any,
         logits: Tensor,
         n: int,
         room: int,
     ) -> None:
         self.logits = logits
         self._model = model
-        self._cache = Cache([_OwnRows(at.keys, at.values, n, room) for at in computed.layers])
+        self._cache: Any = Cache([_OwnRows(at.keys, at.values, n, room) for at in computed.layers])
         self._positions = batch.lengths.repeat_interleave(n)
         hidden = torch.nn.functional.pad(batch.padding(), (0, room), value=False)
         self._mask = batch.additive(hidden.repeat_interleave(n, dim=0))[:, None, None]
@@ -189,7 +193,7 @@ class Expanded:
         return kept
 
 
-class _SharedPrompt(_Layer):
+class _SharedPrompt(_Layer):  # type: ignore[no-untyped-call]
     """Keys and values of prompts, once each, and of the samples' own tokens.
 
     The samples' tokens are held (slots, prompts, heads, samples, head size): one step is one
@@ -197,7 +201,7 @@ class _SharedPrompt(_Layer):
     """
 
     def __init__(self, keys: Tensor, values: Tensor, n: int, room: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         prompts, heads, _, size = keys.shape
         self.prompt_keys = keys.transpose(-1, -2).contiguous()
         self.prompt_values = values.contiguous()
@@ -205,12 +209,14 @@ class _SharedPrompt(_Layer):
         self.values = torch.empty_like(self.keys)
         self.is_initialized = True
 
-    def update(self, keys: Tensor, values: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
+    ) -> tuple[Tensor, Tensor]:
         """Appends one token a sample. `_attend` reads the rest from the cache itself."""
-        self.keys[self.used] = keys
-        self.values[self.used] = values
+        self.keys[self.used] = key_states
+        self.values[self.used] = value_states
         self.used += 1
-        return keys, values
+        return key_states, value_states
 
     def select(self, prompts: Tensor, columns: Tensor) -> None:
         """Keeps some prompts, and of each some samples, (prompts kept, samples kept)."""
@@ -231,7 +237,7 @@ def _attend(
     attention_mask: Tensor | None,
     *,
     scaling: float,
-    shared_cache: Cache | None = None,
+    shared_cache: Any = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
     """Attention of new tokens over their prompt, held once, and over their own past.
@@ -250,7 +256,7 @@ def _attend(
     query = (query * scaling).reshape(prompts, groups, heads // groups, n, size)
     past = (query.flatten(2, 3) @ layer.prompt_keys).view(prompts, groups, -1, n, width)
     if attention_mask is not None:
-        past = past + attention_mask
+        past = past + attention_mask[:, :, None]
     # Products of single vectors: elementwise is faster here than thousands of tiny matrix products.
     own_keys, own_values = (
         layer.keys[: layer.used, :, :, None],
@@ -271,18 +277,21 @@ class Shared:
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        model: Any,
         batch: _Prompts,
-        computed: Cache,
+        computed: Any,
         logits: Tensor,
         n: int,
         room: int,
     ) -> None:
         self.logits = logits
         self._model = model
-        self._cache = Cache([_SharedPrompt(at.keys, at.values, n, room) for at in computed.layers])
+        self._cache: Any = Cache(
+            [_SharedPrompt(at.keys, at.values, n, room) for at in computed.layers]
+        )
         self._positions = batch.lengths[:, None].repeat(1, n)
-        padding = batch.padding()[:, None, None, None]
+        # Four dimensions: transformers hands such a mask on, and drops any other.
+        padding = batch.padding()[:, None, None]
         self._mask = batch.additive(padding) if batch.ragged else None
 
     @torch.inference_mode()

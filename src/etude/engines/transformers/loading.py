@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
@@ -24,14 +25,14 @@ def quiet() -> Iterator[None]:
         transformers_logging.get_verbosity(),
         transformers_logging.is_progress_bar_enabled(),
     )
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity(logging.ERROR)
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
         transformers_logging.set_verbosity(level)
         if bars:
-            transformers_logging.enable_progress_bar()
+            transformers_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 @contextlib.contextmanager
@@ -68,7 +69,7 @@ def _load(what: str, loader: Any, source: str, **options: Any) -> Any:
     try:
         with quiet():
             return loader.from_pretrained(source, **options)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise InputError(
             f"The {what} of {source} can't be loaded; expected a transformers causal language "
@@ -86,9 +87,7 @@ def load_config(model: str | Path) -> Any:
     return _load("configuration", AutoConfig, check_source(model))
 
 
-def load_model(
-    model: str | Path, *, dtype: str, attention: str | None
-) -> transformers.PreTrainedModel:
+def load_model(model: str | Path, *, dtype: str, attention: str | None) -> Any:
     """A causal language model with its weights, on the CPU.
 
     Raises:
@@ -96,13 +95,21 @@ def load_model(
     """
     if dtype not in DTYPES:
         raise InputError(f"dtype must be one of {', '.join(DTYPES)}, but got {dtype!r}.")
-    return _load(
+    loaded, found = _load(
         "model",
         AutoModelForCausalLM,
         check_source(model),
         dtype=dtype,
         attn_implementation=attention,
+        output_loading_info=True,
     )
+    if found["missing_keys"]:
+        # transformers would fill them with random numbers and go on.
+        raise InputError(
+            f"The weights of {model} must be complete, but {len(found['missing_keys'])} are "
+            f"missing, such as {min(found['missing_keys'])}: it may be another kind of model."
+        )
+    return loaded
 
 
 def encode(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:

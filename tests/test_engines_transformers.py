@@ -1,0 +1,274 @@
+"""The transformers engine against a loop without any of its shortcuts."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+import engines_models
+import etude.engines.transformers as module
+from etude.engines import open_engine
+from etude.engines.transformers import TransformersEngine, decoding
+from etude.engines.transformers.loading import quiet
+from etude.errors import InputError
+from etude.prompts import function_end
+from etude.types import Prompt, Sample
+
+NEW = 24
+PROMPTS = [
+    Prompt("def f(x: int, a=3): return x + a == 5\ndef g(a=3):", "def g(a=3):"),
+    Prompt("def f(", "def f("),
+    Prompt("def g(a=17, b=4):\n", "def g(a=17, b=4):\n"),
+    Prompt("def g(a=1): return", "def g(a=1): return"),
+    Prompt("def f(x: int, a=12, b=2): return x == a\n\ndef g(a=12, b=2):", "def g(a=12, b=2):"),
+]
+
+
+@pytest.fixture(scope="module", params=["llama", "qwen2", "gpt_neo"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return engines_models.build(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return engines_models.build("llama", tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture
+def engine(folder: Path) -> Iterator[TransformersEngine]:
+    opened = TransformersEngine(folder, threads=1)
+    yield opened
+    opened.close()
+
+
+class Plain:
+    """The same samples from whole forward passes: no cache, no batch, no padding, no masks."""
+
+    def __init__(self, folder: Path) -> None:
+        with quiet():
+            self.model: Any = AutoModelForCausalLM.from_pretrained(
+                folder, attn_implementation="eager"
+            ).eval()
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+
+    @torch.inference_mode()
+    def logits(self, ids: list[int]) -> torch.Tensor:
+        return self.model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1]
+
+    def sample(self, prompt: Prompt, uniforms: list[float], temperature: float) -> Sample:
+        ids, new = self.tokenizer(prompt.text)["input_ids"], []
+        for uniform in uniforms:
+            logits = self.logits(ids + new)
+            if temperature:
+                cumulative = torch.softmax(logits / temperature, -1).cumsum(-1)
+                token = int((cumulative <= uniform * cumulative[-1]).sum())
+            else:
+                token = int(logits.argmax())
+            if token == self.tokenizer.eos_token_id:
+                return self.finished(prompt, self.tokenizer.decode(new))
+            new.append(token)
+            text = self.tokenizer.decode(new)
+            end = function_end(prompt.opening, text)
+            if end is not None:
+                return Sample(text[:end], finished=True)
+        return Sample(self.tokenizer.decode(new), finished=False)
+
+    def finished(self, prompt: Prompt, text: str) -> Sample:
+        return Sample(text[: function_end(prompt.opening, text + "\n.")], finished=True)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7, 1.3])
+def test_samples_equal_those_of_a_loop_without_shortcuts(
+    engine: TransformersEngine, folder: Path, temperature: float
+) -> None:
+    got = engine.sample(PROMPTS, 6, seed=3, temperature=temperature, max_new_tokens=NEW)
+    plain = Plain(folder)
+    for place, prompt in enumerate(PROMPTS):
+        uniforms = module._uniforms(3, place, 6, NEW).tolist()
+        assert got[place] == [plain.sample(prompt, row, temperature) for row in uniforms]
+
+
+def test_the_cases_above_have_early_ends_late_ends_and_none(engine: TransformersEngine) -> None:
+    drawn = engine.sample(PROMPTS, 6, seed=3, temperature=1.3, max_new_tokens=NEW)
+    samples = [sample for row in drawn for sample in row]
+    assert {sample.finished for sample in samples} == {True, False}
+    assert len({len(sample.text) for sample in samples if sample.finished}) > 3
+
+
+@pytest.mark.parametrize("max_rows", [1, 4, 9])
+def test_the_size_of_a_batch_changes_nothing(
+    engine: TransformersEngine, folder: Path, max_rows: int
+) -> None:
+    other = TransformersEngine(folder, threads=1, max_rows=max_rows)
+    want = engine.sample(PROMPTS, 6, seed=1, temperature=1.0, max_new_tokens=NEW)
+    assert other.sample(PROMPTS, 6, seed=1, temperature=1.0, max_new_tokens=NEW) == want
+
+
+def test_dropping_finished_rows_changes_nothing(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = []
+    for share in (0.0, 1.01):
+        monkeypatch.setattr(module, "COMPACT_BELOW", share)
+        results.append(engine.sample(PROMPTS, 9, seed=2, temperature=1.2, max_new_tokens=40))
+    assert results[0] == results[1]
+
+
+def test_a_prompt_is_sampled_alike_in_any_company(engine: TransformersEngine) -> None:
+    alone = engine.sample(PROMPTS[:1], 4, seed=8, temperature=1.0, max_new_tokens=NEW)
+    among = engine.sample(PROMPTS, 4, seed=8, temperature=1.0, max_new_tokens=NEW)
+    assert among[0] == alone[0]
+
+
+def test_a_batch_too_large_for_the_memory_is_halved(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    want = engine.sample(PROMPTS, 6, seed=4, temperature=1.0, max_new_tokens=NEW)
+    start, sizes = decoding.start, []
+
+    def small_memory(model: Any, prompts: Any, n: int, room: int) -> Any:
+        sizes.append(len(prompts) * n)
+        if len(prompts) * n > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return start(model, prompts, n, room)
+
+    monkeypatch.setattr(decoding, "start", small_memory)
+    assert engine.sample(PROMPTS, 6, seed=4, temperature=1.0, max_new_tokens=NEW) == want
+    assert max(sizes) == 30
+    assert sizes.count(3) == 10
+
+
+def test_next_token_probabilities_equal_a_plain_forward_pass(
+    engine: TransformersEngine, folder: Path
+) -> None:
+    plain = Plain(folder)
+    for prompt in PROMPTS:
+        got = torch.tensor(engine.next_token_probabilities(prompt))
+        want = plain.logits(plain.tokenizer(prompt.text)["input_ids"]).softmax(-1)
+        torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-6)
+
+
+def test_llama_shares_prompts_and_gpt_neo_cannot(tmp_path: Path) -> None:
+    for kind, way in (("llama", decoding.Shared), ("gpt_neo", decoding.Expanded)):
+        opened = TransformersEngine(engines_models.build(kind, tmp_path / kind))
+        assert isinstance(decoding.start(opened._model, [[1, 5]], 2, 3), way)
+
+
+def test_nothing_that_has_probability_zero_is_drawn() -> None:
+    logits = torch.tensor([[float("-inf"), 0.0, float("-inf"), 0.0, float("-inf")]] * 5)
+    uniforms = torch.tensor([0.0, 0.49, 0.5, 0.51, 1 - 2**-24])
+    assert decoding.draw(logits, uniforms, 1.0).tolist() == [1, 1, 3, 3, 3]
+
+
+def test_draws_follow_the_distribution() -> None:
+    logits = torch.tensor([0.0, 1.0, 2.0, -1.0])
+    uniforms = torch.rand(40_000, generator=torch.Generator().manual_seed(0))
+    drawn = decoding.draw(logits.expand(40_000, 4), uniforms, 0.5)
+    shares = torch.bincount(drawn, minlength=4) / 40_000
+    torch.testing.assert_close(shares, (logits / 0.5).softmax(-1), rtol=0, atol=0.01)
+
+
+def test_the_limit_of_the_context_is_kept_and_named(llama: Path) -> None:
+    opened = TransformersEngine(llama, threads=1)
+    tokens = len(AutoTokenizer.from_pretrained(llama)(PROMPTS[0].text)["input_ids"])
+    room = engines_models.CONTEXT - tokens
+    assert opened.fits(PROMPTS[0], room)
+    assert not opened.fits(PROMPTS[0], room + 1)
+    opened.sample(PROMPTS[:1], 1, seed=0, temperature=1.0, max_new_tokens=room)
+    with pytest.raises(InputError, match=f"96 tokens.*has {tokens} and {room + 1} new"):
+        opened.sample(PROMPTS[:1], 1, seed=0, temperature=1.0, max_new_tokens=room + 1)
+
+
+def test_threads_are_put_back(llama: Path) -> None:
+    before = torch.get_num_threads()
+    TransformersEngine(llama, threads=before + 1).sample(
+        PROMPTS, 1, seed=0, temperature=1.0, max_new_tokens=2
+    )
+    assert torch.get_num_threads() == before
+
+
+def test_bfloat16_samples_too(llama: Path) -> None:
+    opened = TransformersEngine(llama, dtype="bfloat16", threads=1)
+    [row] = opened.sample(PROMPTS[:1], 3, seed=0, temperature=1.0, max_new_tokens=8)
+    assert len(row) == 3
+    assert opened._model.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"n": -1}, "n, .* must be 0 or more, but got -1"),
+        ({"temperature": -0.1}, "temperature must be 0 or more"),
+        ({"temperature": float("nan")}, "temperature must be 0 or more"),
+        ({"max_new_tokens": 0}, "max_new_tokens must be at least 1"),
+    ],
+)
+def test_arguments_out_of_range(llama: Path, options: dict[str, Any], words: str) -> None:
+    arguments = {"n": 1, "seed": 0, "temperature": 1.0, "max_new_tokens": 4, **options}
+    with pytest.raises(InputError, match=words):
+        TransformersEngine(llama, threads=1).sample(PROMPTS, arguments.pop("n"), **arguments)
+
+
+def test_a_folder_that_is_no_model(tmp_path: Path, llama: Path) -> None:
+    with pytest.raises(InputError, match=r"must hold config\.json"):
+        TransformersEngine(tmp_path)
+    with pytest.raises(InputError, match="is missing"):
+        TransformersEngine(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="is a file"):
+        TransformersEngine(tmp_path / "file")
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).write_bytes((llama / name).read_bytes())
+    with pytest.raises(InputError, match=r"The model of .* can't be loaded"):
+        TransformersEngine(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"broken")
+    with pytest.raises(InputError, match=r"The model of .* can't be loaded"):
+        TransformersEngine(tmp_path)
+    weights = load_file(llama / "model.safetensors")
+    weights.pop("model.norm.weight")
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"1 are missing, such as model\.norm\.weight"):
+        TransformersEngine(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"device": "cuda:77"}, "device must be .*cuda:77"),
+        ({"device": "toaster"}, "device must be .*toaster"),
+        ({"dtype": "int4"}, "dtype must be one of .*int4"),
+        ({"max_rows": 0}, "max_rows must be at least 1"),
+    ],
+)
+def test_options_out_of_range(llama: Path, options: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        open_engine("transformers", llama, **options)
+
+
+def test_a_closed_engine_says_so(llama: Path) -> None:
+    opened = TransformersEngine(llama, threads=1)
+    opened.close()
+    opened.close()
+    with pytest.raises(InputError, match="is closed"):
+        opened.sample(PROMPTS, 1, seed=0, temperature=1.0, max_new_tokens=4)
+
+
+def test_an_unknown_kind_of_engine() -> None:
+    with pytest.raises(InputError, match="must be one of transformers, replay, but got 'gpt'"):
+        open_engine("gpt", "x")
+
+
+def test_torch_waits_until_an_engine_needs_it() -> None:
+    code = "import sys, etude.engines, etude.engines.replay; print('torch' in sys.modules)"
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True
+    )
+    assert answer.stdout == "False\n"
