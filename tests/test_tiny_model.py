@@ -16,13 +16,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etude.errors import InputError
+from etude.prompts import example_text, solving_prompt
+from etude.puzzle import parse
 from etude.tiny.families import FAMILIES
 from etude.tiny.grammar import document
+from etude.tiny.model import build
 
 torch = pytest.importorskip("torch", reason="needs the train extra")
 transformers = pytest.importorskip("transformers", reason="needs the train extra")
-
-from etude.tiny.model import build  # noqa: E402
 
 
 def grammar_texts(count: int = 1500, seed: int = 0) -> list[str]:
@@ -114,6 +115,14 @@ def test_a_cut_prompt_has_the_tokens_that_the_document_begins_with(
             assert text.startswith(prompt)
             cut = ids(tokenizer, prompt)
             assert whole[: len(cut)] == cut, prompt
+
+
+def test_a_solving_prompt_is_the_beginning_of_its_training_text(tokenizer: Any) -> None:
+    rng = random.Random(5)
+    for one in (family.instance(rng) for family in FAMILIES):
+        text = example_text(one.puzzle, one.solution, layout="line")
+        prompt = ids(tokenizer, solving_prompt(parse(one.puzzle), layout="line").text)
+        assert ids(tokenizer, text)[: len(prompt)] == prompt
 
 
 def test_documents_fit_the_context(tokenizer: Any, model: Any) -> None:

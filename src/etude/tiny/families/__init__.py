@@ -54,6 +54,7 @@ def held_out(
     """The test problems: new constants of training families, and puzzles of held-out families.
 
     They depend on the split alone, so that every run of it is scored on the same problems.
+    Raises `InputError` when a family has too few puzzles.
     """
     training, held = split(split_seed)
     rng = random.Random(f"held out {split_seed}")
@@ -69,7 +70,8 @@ def held_out(
 def seed_pairs(seed: int, per_family: int = 2, *, split_seed: int = SPLIT_SEED) -> list[Instance]:
     """The pairs that a run starts from: `per_family` of every training family.
 
-    In random order. None of them is a test problem of the split, however it is written.
+    In random order. None of them has the constants of one of the split's 196 test problems,
+    however it is written. Raises `InputError` when a family has too few puzzles.
     """
     training, _ = split(split_seed)
     constants, families = held_out(split_seed=split_seed)
