@@ -365,12 +365,18 @@ def fill(template: str, scope: Scope, depth: int, rng: random.Random) -> str:
         tight, types, loop_type = hole.groups()
         type_ = _one(types.split("|"), rng)
         if loop_type:
-            inner = {**scope, "i": loop_type}
-            return _mentioning("i", type_, inner, 1, rng) or "i"
+            return _loop_body(type_, {**scope, "i": loop_type}, rng)
         source, loose = _expression(type_, scope, depth - 1, rng)
         return f"({source})" if tight and loose else source
 
     return _HOLE.sub(filled, template)
+
+
+def _loop_body(type_: str, scope: Scope, rng: random.Random) -> str:
+    """At least one expression in twelve mentions `i`, so this soon ends."""
+    while not (body := _mentioning("i", type_, scope, 1, rng)):
+        pass
+    return body
 
 
 def _one(choices: Sequence[str], rng: random.Random) -> str:
