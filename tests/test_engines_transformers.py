@@ -17,7 +17,7 @@ import engines_models
 import etude.engines.transformers as module
 from etude.engines import open_engine
 from etude.engines.transformers import TransformersEngine, decoding
-from etude.engines.transformers.loading import quiet
+from etude.engines.transformers.loading import quiet, torch_threads
 from etude.errors import InputError
 from etude.prompts import function_end
 from etude.types import Prompt, Sample
@@ -40,6 +40,12 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture(scope="module")
 def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return engines_models.build("llama", tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    with torch_threads(1):
+        yield
 
 
 @pytest.fixture

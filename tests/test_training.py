@@ -1,0 +1,337 @@
+"""Training: the same bytes from the same arguments, whatever happens on the way."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+import engines_models
+from etude import training
+from etude.engines.transformers import TransformersEngine
+from etude.engines.transformers.loading import encode, load_tokenizer, quiet, torch_threads
+from etude.errors import InputError, RecipeError
+from etude.training import FitSettings, Fitted, fit, make_batches, resolve_precision
+from etude.types import Prompt
+
+DOCUMENTS = engines_models.DOCUMENTS
+SETTINGS = FitSettings(
+    epochs=2, learning_rate=3e-3, batch_tokens=256, precision="fp32", save_every_seconds=0
+)
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return engines_models.build("llama", tmp_path_factory.mktemp("llama"))
+
+
+@pytest.fixture(scope="module")
+def dropping(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with dropout: its training reads random numbers all the way."""
+    folder = engines_models.build("gpt_neo", tmp_path_factory.mktemp("gpt_neo"))
+    config = json.loads((folder / "config.json").read_text())
+    config["resid_dropout"] = 0.1
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed(dropping: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    fit(dropping, DOCUMENTS, out, SETTINGS, seed=1)
+    return out
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    with torch_threads(1):
+        yield
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def plain_model(folder: Path) -> Any:
+    with quiet():
+        return AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval()
+
+
+def test_the_same_arguments_give_the_same_bytes(
+    dropping: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    torch.rand(7)  # What was drawn before must not matter.
+    fit(dropping, DOCUMENTS, tmp_path / "out", SETTINGS, seed=1)
+    assert content(tmp_path / "out") == content(undisturbed)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_the_seed_matters(llama: Path, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        fit(llama, DOCUMENTS, tmp_path / str(seed), SETTINGS, seed=seed)
+    first, second = (content(tmp_path / str(seed)) for seed in (1, 2))
+    assert first["model.safetensors"] != second["model.safetensors"]
+
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+import test_training as t
+t.fit(sys.argv[1], t.DOCUMENTS, Path(sys.argv[2]), t.SETTINGS, seed=1)
+"""
+
+
+def killed_at(step: int, model: Path, out: Path) -> None:
+    """Trains in a process of its own, which is killed soon after it saved at `step`."""
+    command = [sys.executable, "-W", "error", "-c", SCRIPT, str(model), str(out)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    process = subprocess.Popen(command, env=environment)
+    saved = out.with_name("out.partial") / f"checkpoint-{step}" / training.COMPLETE
+    try:
+        while not saved.exists():
+            assert process.poll() is None, "the training ended before it was killed"
+            time.sleep(0.001)
+    finally:
+        process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+
+
+@pytest.mark.slow
+def test_killed_anywhere_it_ends_with_the_same_bytes(
+    dropping: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    for step in (10, 30):
+        killed_at(step, dropping, out)
+        assert not out.exists()
+    told: list[tuple[int, int]] = []
+    fit(dropping, DOCUMENTS, out, SETTINGS, seed=1, progress=lambda *at: told.append(at))
+    assert told[0][0] > 30, "it began again instead of going on"
+    assert content(out) == content(undisturbed)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def stopped_at(step: int, model: Path, out: Path, settings: FitSettings = SETTINGS) -> None:
+    def stop(done: int, total: int) -> None:
+        if done == step:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, DOCUMENTS, out, settings, seed=1, progress=stop)
+
+
+def test_a_half_written_checkpoint_is_not_used(
+    dropping: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    out, work = tmp_path / "out", tmp_path / "out.partial"
+    stopped_at(40, dropping, out)
+    newest = work / "checkpoint-30"
+    assert (newest / training.COMPLETE).exists()
+    half = work / "checkpoint-40"
+    half.mkdir()
+    for name in ("config.json", "trainer_state.json", "model.safetensors"):
+        (half / name).write_bytes((newest / name).read_bytes()[:-40])
+    (work / "result").mkdir()
+    (work / "result" / "model.safetensors").write_bytes(b"half")
+    told: list[int] = []
+    fit(dropping, DOCUMENTS, out, SETTINGS, seed=1, progress=lambda at, _: told.append(at))
+    assert told[0] == 40
+    assert content(out) == content(undisturbed)
+
+
+def test_other_arguments_start_afresh(dropping: Path, undisturbed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    stopped_at(40, dropping, out, dataclasses.replace(SETTINGS, learning_rate=1e-4))
+    fit(dropping, DOCUMENTS, out, SETTINGS, seed=1)
+    assert content(out) == content(undisturbed)
+
+
+def never(done: int, total: int) -> None:
+    pytest.fail("it trained")
+
+
+def test_what_is_there_is_not_trained_again(llama: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    first = fit(llama, DOCUMENTS, out, SETTINGS, seed=1)
+    (tmp_path / "out.partial").mkdir()
+    before = content(out)
+    assert fit(llama, ["other"], out, SETTINGS, seed=2, progress=never) == first
+    assert content(out) == before
+    assert not (tmp_path / "out.partial").exists()
+
+
+def test_the_result_is_a_plain_folder(undisturbed: Path, dropping: Path) -> None:
+    names = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json"}
+    names |= {"tokenizer_config.json", "loss.parquet", "training.json"}
+    assert set(content(undisturbed)) == names
+    before, after = (json.loads(content(f)["config.json"]) for f in (dropping, undisturbed))
+    assert after == before
+    report = json.loads(content(undisturbed)["training.json"])
+    tokens = 2 * sum(map(len, encode(load_tokenizer(dropping), DOCUMENTS)))
+    steps = len(make_batches(encode(load_tokenizer(dropping), DOCUMENTS), 2, 256, 1))
+    assert Fitted(**report) == Fitted(150, 0, steps, tokens, "fp32", 1)
+
+
+def test_the_loss_table(undisturbed: Path) -> None:
+    report = Fitted(**json.loads(content(undisturbed)["training.json"]))
+    rows = pq.read_table(undisturbed / "loss.parquet").to_pylist()
+    assert list(rows[0]) == ["step", "epoch", "loss", "learning_rate", "tokens"]
+    assert [row["step"] for row in rows[:-1]] == list(range(10, report.steps, 10))
+    assert (rows[-1]["step"], rows[-1]["tokens"]) == (report.steps, report.tokens)
+    assert rows[-1]["epoch"] == 2.0
+    assert rows[-1]["loss"] < rows[0]["loss"] / 2
+
+
+def test_the_learning_rate_rises_and_falls_as_a_cosine(undisturbed: Path) -> None:
+    rows = pq.read_table(undisturbed / "loss.parquet").to_pylist()
+    total = rows[-1]["step"]
+    warmup = math.ceil(SETTINGS.warmup * total)
+    for row in rows:
+        done = row["step"] - 1  # The rate of a step is set by the steps before it.
+        turn = (1 + math.cos(math.pi * (done - warmup) / (total - warmup))) / 2
+        factor = turn * (1 - SETTINGS.final_lr) + SETTINGS.final_lr
+        want = SETTINGS.learning_rate * (done / warmup if done < warmup else factor)
+        assert row["learning_rate"] == pytest.approx(want)
+
+
+def test_the_loss_is_the_mean_over_the_tokens_of_whole_texts(llama: Path, tmp_path: Path) -> None:
+    """Padding is left out, and so is nothing else: compared with one text at a time."""
+    still = dataclasses.replace(SETTINGS, epochs=1, learning_rate=1e-30, weight_decay=0)
+    texts = [text[: 20 + 7 * (index % 9)] for index, text in enumerate(DOCUMENTS)]
+    fit(llama, texts, tmp_path / "out", still, seed=3)
+    rows = pq.read_table(tmp_path / "out" / "loss.parquet").to_pylist()
+    batches = make_batches(encode(load_tokenizer(llama), texts), 1, 256, 3)
+    model = plain_model(llama)
+    assert any(len({len(ids) for ids in batch}) > 1 for batch in batches[:10])
+    means = [mean_loss(model, batch) for batch in batches[:10]]
+    assert rows[0]["loss"] == pytest.approx(sum(means) / 10, rel=1e-4)
+
+
+@torch.inference_mode()
+def mean_loss(model: Any, batch: Sequence[list[int]]) -> float:
+    total = 0.0
+    for ids in batch:
+        text = torch.tensor(ids)
+        logits = model(input_ids=text[None, :-1]).logits[0]
+        total += float(torch.nn.functional.cross_entropy(logits, text[1:], reduction="sum"))
+    return total / sum(len(ids) - 1 for ids in batch)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt_neo"])
+def test_the_sampler_sees_what_training_changed(kind: str, tmp_path: Path) -> None:
+    """A sampler on stale weights makes every curve flat."""
+    base = engines_models.build(kind, tmp_path / "base")
+    prompt = Prompt("def f(x: int, a=3):", "def f(x: int, a=3):")
+    stale = TransformersEngine(base, threads=1).next_token_probabilities(prompt)
+    once = dataclasses.replace(SETTINGS, epochs=1, batch_tokens=10**6, warmup=0)
+    assert fit(base, DOCUMENTS[:50], tmp_path / "out", once, seed=1).steps == 1
+    fresh = torch.tensor(
+        TransformersEngine(tmp_path / "out", threads=1).next_token_probabilities(prompt)
+    )
+    ids = AutoTokenizer.from_pretrained(base)(prompt.text, return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        want = plain_model(tmp_path / "out")(input_ids=ids).logits[0, -1].softmax(-1)
+    torch.testing.assert_close(fresh, want, rtol=1e-4, atol=1e-6)
+    assert (fresh - torch.tensor(stale)).abs().max() > 1e-3
+
+
+def test_precisions_side_by_side(llama: Path, tmp_path: Path) -> None:
+    weights = {}
+    for precision in ("fp32", "bf16", "auto"):
+        settings = dataclasses.replace(SETTINGS, precision=precision, epochs=0.2)
+        report = fit(llama, DOCUMENTS, tmp_path / precision, settings, seed=1)
+        assert report.precision == resolve_precision(precision)
+        weights[precision] = content(tmp_path / precision)["model.safetensors"]
+    assert weights["fp32"] != weights["bf16"]
+    assert weights["auto"] == weights[resolve_precision()]
+
+
+def test_documents_that_are_too_long_are_counted(llama: Path, tmp_path: Path) -> None:
+    long = "return " * engines_models.CONTEXT
+    report = fit(llama, [*DOCUMENTS[:9], long], tmp_path / "out", SETTINGS, seed=1)
+    assert (report.documents, report.too_long) == (9, 1)
+    with pytest.raises(InputError, match=r"at most 96 tokens .* all 1 are longer"):
+        fit(llama, [long], tmp_path / "none", SETTINGS, seed=1)
+    with pytest.raises(InputError, match="there are no documents"):
+        fit(llama, [], tmp_path / "none", SETTINGS, seed=1)
+
+
+def test_a_loss_that_is_no_number_stops_the_training(llama: Path, tmp_path: Path) -> None:
+    wild = dataclasses.replace(SETTINGS, learning_rate=1e30, clip=0)
+    with pytest.raises(RecipeError, match="loss must be a number, but is nan at step"):
+        fit(llama, DOCUMENTS, tmp_path / "out", wild, seed=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_global_changes_and_nothing_is_printed(
+    llama: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = (torch.get_rng_state().tolist(), random.getstate(), torch.get_num_threads())
+    fit(llama, DOCUMENTS[:40], tmp_path / "out", SETTINGS, seed=1)
+    assert (torch.get_rng_state().tolist(), random.getstate(), torch.get_num_threads()) == before
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"epochs": 0}, "epochs must be above 0, but got 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
+        ({"warmup": 1.0}, "warmup must be from 0 to below 1"),
+        ({"final_lr": -0.1}, "final_lr must be from 0"),
+        ({"precision": "fp8"}, "precision must be auto, bf16 or fp32, but got 'fp8'"),
+    ],
+)
+def test_settings_out_of_range(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        FitSettings(**change)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=80),
+    epochs=st.floats(0.1, 3),
+    batch_tokens=st.integers(1, 200),
+    seed=st.integers(0, 5),
+)
+def test_batches_hold_every_document_once_an_epoch(
+    lengths: list[int], epochs: float, batch_tokens: int, seed: int
+) -> None:
+    documents = [[index] * length for index, length in enumerate(lengths)]
+    batches = make_batches(documents, epochs, batch_tokens, seed)
+    assert batches == make_batches(documents, epochs, batch_tokens, seed)
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * max(map(len, batch)) <= batch_tokens
+    shown = [ids[0] for batch in batches for ids in batch]
+    counts = [shown.count(index) for index in range(len(documents))]
+    assert min(counts) >= int(epochs)
+    assert max(counts) <= math.ceil(epochs)
+    part = epochs - math.floor(epochs)
+    extra = max(1, round(part * len(documents))) if part else 0
+    assert len(shown) == math.floor(epochs) * len(documents) + extra
+
+
+def test_batches_are_mixed_and_hold_little_padding() -> None:
+    rng = random.Random(0)
+    documents = [[0] * rng.randint(20, 120) for _ in range(2000)]
+    batches = make_batches(documents, 1, 1024, 0)
+    padded = sum(len(batch) * max(map(len, batch)) for batch in batches)
+    assert padded < 1.06 * sum(map(len, documents))
+    widths = [max(map(len, batch)) for batch in batches]
+    assert widths != sorted(widths)
+    assert make_batches(documents, 1, 1024, 1) != batches
