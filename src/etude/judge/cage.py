@@ -58,8 +58,8 @@ def lock_up(namespaces: bool, limits: Limits, channel: int) -> Cage:
     layers["privileges"] = _tried(lambda: _give_up_privileges(calls))
     layers["landlock"] = _tried(calls.landlock)
     layers["rlimits"] = _tried(lambda: _set_limits(limits, size))
-    zygote_program = kernel.program(filters.zygote_filter(calls.machine))
-    child_program = kernel.program(filters.child_filter(calls.machine))
+    zygote_program = calls.program(filters.zygote_filter(calls.machine))
+    child_program = calls.program(filters.child_filter(calls.machine))
     layers["seccomp"] = _tried(lambda: calls.install(zygote_program))
     return Cage(layers, calls, child_program if layers["seccomp"] == "" else None)
 

@@ -7,6 +7,7 @@ reports about `f(answer)` is no more than what `f` could have returned.
 
 from __future__ import annotations
 
+import builtins
 import random
 import sys
 import typing
@@ -22,7 +23,7 @@ from etude.types import Outcome
 ORDER = tuple(Outcome)
 CODE = {outcome: number for number, outcome in enumerate(ORDER)}
 RECURSION_LIMIT = 3000
-_TYPING = {name: getattr(typing, name) for name in typing.__all__}
+_BUILTINS = ModuleType("builtins")
 # What compile() raises for text that is no Python, however it is broken.
 _NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError)
 
@@ -74,6 +75,8 @@ def run_puzzle(exchange: Exchange) -> None:
             exchange.report(CODE[Outcome.UNPARSED], b"puzzle: " + _detail(error))
             return
         for answer in answers:
+            if exchange.count():  # the first finds `random` as the zygote left it: seeded
+                random.seed(0)
             _report_outcome(exchange, entry, shape, code, answer)
     except BaseException as error:  # noqa: BLE001  a puzzle may raise anything
         _report_error(exchange, error)
@@ -109,7 +112,6 @@ def _report_outcome(
 
 
 def _ask(entry: str, code: typing.Any, answer: object) -> tuple[Outcome, bytes]:
-    random.seed(0)
     namespace = _namespace()
     exec(code, namespace)
     function = namespace.get(entry) or _entry(namespace, PUZZLE_NAMES)
@@ -123,12 +125,25 @@ def _ask(entry: str, code: typing.Any, answer: object) -> tuple[Outcome, bytes]:
     return Outcome.WRONG, f"f returned a {type(value).__name__[:100]}".encode("utf-8", "replace")
 
 
+def separate_builtins() -> None:
+    """Give candidates a `builtins` module of their own, with the names of `typing` in it.
+
+    They may patch it, and see the patch, while the lines of this file keep the real one. Names
+    such as `List` are expected by P3's puzzles. Done once, in the zygote: to copy so many
+    references in each child would touch a page of memory for nearly every one.
+    """
+    names = vars(_BUILTINS)
+    names.update({name: getattr(typing, name) for name in typing.__all__})
+    names.update(vars(builtins))
+    sys.modules["builtins"] = _BUILTINS
+
+
 def _namespace() -> dict[str, typing.Any]:
-    """A new `__main__`, with the names of `typing`, as P3's puzzles expect."""
+    """A new `__main__`."""
     module = ModuleType("__main__")
     sys.modules["__main__"] = module
     namespace = vars(module)
-    namespace.update(_TYPING)
+    namespace["__builtins__"] = _BUILTINS
     return namespace
 
 

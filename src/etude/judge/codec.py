@@ -23,24 +23,6 @@ from __future__ import annotations
 import sys
 import typing
 from array import array
-
-# Bound here, because the encoder runs after a candidate that may have patched `builtins`.
-from builtins import (  # noqa: UP029
-    bool,
-    bytearray,
-    bytes,
-    dict,
-    float,
-    frozenset,
-    int,
-    len,
-    list,
-    map,
-    set,
-    str,
-    tuple,
-    type,
-)
 from collections.abc import Iterable
 from contextlib import suppress
 from struct import Struct, unpack_from

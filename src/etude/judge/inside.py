@@ -69,6 +69,7 @@ def _lock_up(channel: int, settings: dict[str, Any]) -> Stepper:
 
 def _freeze() -> None:
     """Forks are cheap when the heap is small and nobody writes to it."""
+    child.separate_builtins()
     _warm()
     gc.collect()
     gc.freeze()
@@ -105,7 +106,7 @@ def _warm() -> None:
         exec(compile(source, "warm", "exec", dont_inherit=True), namespace)
         codec.literal(codec.encode([1, [2.5, "a"]], 1000))
         codec.decode(codec.encode([1, [2.5, "a"]], 1000))
-        random.seed(0)
+    random.seed(0)  # for every child: what they do with it, they do to their copy
 
 
 def _self_test(stepper: Stepper) -> str:

@@ -34,10 +34,24 @@ _NUMBERS: Final[dict[str, dict[str, int]]] = {
 }
 
 
-class Program(ctypes.Structure):
-    """`struct sock_fprog`: a compiled filter, kept alive together with its bytes."""
-
+class _SockFprog(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+class Program:
+    """A compiled filter with the arguments of the call that installs it.
+
+    They are made here, once, because a child that makes them copies the memory they touch.
+    """
+
+    def __init__(self, code: bytes, number: int) -> None:
+        self._struct = _SockFprog(len(code) // 8, code)
+        self.call = (
+            ctypes.c_long(number),
+            ctypes.c_ulong(_SECCOMP_SET_MODE_FILTER),
+            ctypes.c_ulong(0),
+            ctypes.c_void_p(ctypes.addressof(self._struct)),
+        )
 
 
 class Kernel:
@@ -114,20 +128,19 @@ class Kernel:
         finally:
             os.close(ruleset)
 
+    def program(self, code: bytes) -> Program:
+        """A filter from its instructions, eight bytes each."""
+        return Program(code, self._numbers["seccomp"])
+
     def install(self, program: Program) -> None:
         """Put a seccomp filter on this process and its children, for ever."""
-        self._call("seccomp", _SECCOMP_SET_MODE_FILTER, 0, ctypes.byref(program))
+        _checked("seccomp", self._libc.syscall(*program.call))
 
     def _call(self, name: str, *arguments: object) -> None:
         _checked(name, self._libc.syscall(self._numbers[name], *arguments))
 
     def _prctl(self, option: int, value: int) -> None:
         _checked("prctl", self._libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0))
-
-
-def program(code: bytes) -> Program:
-    """A filter from its instructions, eight bytes each."""
-    return Program(len(code) // 8, code)
 
 
 def _checked(name: str, result: int) -> None:

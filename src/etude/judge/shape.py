@@ -44,10 +44,21 @@ ANYTHING: Final = Shape()
 NOTHING: Final = Shape(type(None))
 
 
+def _common() -> dict[str, Shape]:
+    """The types of nearly all puzzles, ready made."""
+    shapes = {name: Shape(kind) for name, kind in _SCALARS.items()}
+    for _ in range(3):
+        shapes |= {f"List[{name}]": Shape(list, (shape,)) for name, shape in shapes.items()}
+    return shapes
+
+
+_COMMON: Final = _common()
+
+
 def shape_from_text(text: str) -> Shape:
     """The shape of a normalised annotation such as `List[int]`. Raises `UnknownType`."""
-    if text in _SCALARS:
-        return Shape(_SCALARS[text])
+    if text in _COMMON:
+        return _COMMON[text]
     if len(text) > _MAX_LENGTH:
         raise UnknownType("a very long annotation")
     try:

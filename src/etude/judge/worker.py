@@ -102,7 +102,7 @@ def _start(theirs: socket.socket, settings: str) -> subprocess.Popen[bytes]:
         raise InputError("the judge needs a Python program to start, but sys.executable is empty")
     # No -I: it would ignore PYTHONHASHSEED. The environment is ours alone, so nothing else is read.
     command = [sys.executable, "-s", "-S", "-P", "-Wignore", str(_SCRIPT)]
-    environment = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {"PYTHONHASHSEED": "0"}
     if "LD_LIBRARY_PATH" in os.environ:  # some installations don't find libpython without it
         environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
     return subprocess.Popen(

@@ -57,12 +57,20 @@ ALLOWED = (
 _LATER = ("_strptime", "encodings.ascii", "encodings.latin_1", "encodings.utf_8", "traceback")
 
 
+def _ignore(**_: object) -> None:
+    """In place of `os.register_at_fork`."""
+
+
 def load_allowed() -> frozenset[str]:
     """Import what candidates may import; return the names of all modules that came along."""
     # hashlib then uses Python's own digests: OpenSSL would make every fork slower.
     sys.modules["_hashlib"] = None  # type: ignore[assignment]
+    # What `random` and `threading` would do after every fork costs more than the fork itself.
+    # Children have no threads, and seed `random` themselves.
+    register, os.register_at_fork = os.register_at_fork, _ignore
     for name in ALLOWED + _LATER:
         importlib.import_module(name)
+    os.register_at_fork = register
     return frozenset(sys.modules)
 
 
