@@ -52,13 +52,13 @@ def _common() -> dict[str, Shape]:
     return shapes
 
 
-_COMMON: Final = _common()
+COMMON: Final = _common()
 
 
 def shape_from_text(text: str) -> Shape:
     """The shape of a normalised annotation such as `List[int]`. Raises `UnknownType`."""
-    if text in _COMMON:
-        return _COMMON[text]
+    if text in COMMON:
+        return COMMON[text]
     if len(text) > _MAX_LENGTH:
         raise UnknownType("a very long annotation")
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import re
 
-from etude.judge.shape import Shape, shape_from_node, shape_from_text
+from etude.judge.shape import COMMON, Shape, shape_from_node
 
 PUZZLE_NAMES = ("f", "sat")
 SOLUTION_NAMES = ("g", "sol")
@@ -28,8 +28,8 @@ def read_puzzle(source: str) -> tuple[str, Shape]:
     Raises what `ast.parse` raises, `NotAFunction` and `shape.UnknownType`.
     """
     plain = _PLAIN.match(source)
-    if plain and source.count("def " + plain[1]) == 1:
-        return plain[1], shape_from_text(plain[2])
+    if plain and plain[2] in COMMON and source.count("def " + plain[1]) == 1:
+        return plain[1], COMMON[plain[2]]
     functions = {
         node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)
     }

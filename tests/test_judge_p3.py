@@ -1,0 +1,38 @@
+"""The reference solutions of P3, judged by default limits: all accepted but for a known few."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from etude.judge import Judge
+from etude.types import Outcome
+
+SHARED = Path(__file__).parents[1].parent / "shared" / "p3" / "puzzles.json"
+
+# docs/judge.md gives the reasons.
+KNOWN = {
+    "Mastermind:0": Outcome.TIMEOUT,
+    "Mastermind:1": Outcome.TIMEOUT,
+    "Mastermind:2": Outcome.TIMEOUT,
+    "ExponentialCoinMoves:0": Outcome.MEMORY,
+}
+
+
+@pytest.mark.slow
+def test_reference_solutions_are_accepted() -> None:
+    if not SHARED.exists():
+        pytest.skip(f"{SHARED} is absent")
+    puzzles = [puzzle for puzzle in json.loads(SHARED.read_text()) if puzzle["sol_bodies"]]
+    jobs = [(p["sat"], [p["sol_header"] + "\n" + p["sol_bodies"][0]]) for p in puzzles]
+    with Judge(workers=1) as judge:
+        verdicts = [verdict for (verdict,) in judge.verify_all(jobs)]
+    assert len(verdicts) > 1600
+    odd = {
+        puzzle["name"]: verdict
+        for puzzle, verdict in zip(puzzles, verdicts, strict=True)
+        if verdict.outcome is not Outcome.ACCEPTED
+    }
+    assert {name: verdict.outcome for name, verdict in odd.items()} == KNOWN
