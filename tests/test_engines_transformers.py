@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -191,6 +192,56 @@ def test_the_limit_of_the_context_is_kept_and_named(llama: Path) -> None:
     opened.sample(PROMPTS[:1], 1, seed=0, temperature=1.0, max_new_tokens=room)
     with pytest.raises(InputError, match=f"96 tokens.*has {tokens} and {room + 1} new"):
         opened.sample(PROMPTS[:1], 1, seed=0, temperature=1.0, max_new_tokens=room + 1)
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("\n    return a\ndef", "\n    return a"),
+        ("\n    return a\n\ndef", "\n    return a"),
+        (" return a\n", " return a"),
+        ("\n    return b\n    return a\n\n  b\n)", "\n    return b\n    return a\n\n  b"),
+    ],
+)
+def test_a_function_ends_with_the_first_token_that_shows_it(
+    llama: Path, monkeypatch: pytest.MonkeyPatch, written: str, kept: str
+) -> None:
+    """Given the tokens, the end is seen with the last one and not before."""
+    opened = TransformersEngine(llama, threads=1)
+    tokens = opened._tokenizer(written)["input_ids"][1:]
+    stop = opened._tokenizer.eos_token_id
+    for room, finished in ((len(tokens), True), (len(tokens) - 1, False)):
+        steps = iter(tokens)
+        monkeypatch.setattr(
+            decoding, "draw", lambda logits, *_, steps=steps: spoken(next(steps), logits, stop)
+        )
+        [[ended, *others]] = opened.sample(
+            PROMPTS[:1], 4, seed=0, temperature=1.0, max_new_tokens=room
+        )
+        assert ended == Sample("", finished=True)
+        shown = kept if finished else opened._ends.text(tokens[0], tokens[:room])
+        assert others == [Sample(shown, finished)] * 3
+
+
+def spoken(token: int, logits: torch.Tensor, stop: int) -> torch.Tensor:
+    """The same token in all rows; in the first of four the end of the text."""
+    said = torch.full(logits.shape[:1], token)
+    said[: len(said) // 4] = stop
+    return said
+
+
+def test_text_is_kept_letter_for_letter(tmp_path: Path) -> None:
+    """Tokenizers that tidy spaces before punctuation must not do so in programs."""
+    folder = engines_models.build("llama", tmp_path)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings["clean_up_tokenization_spaces"] = True
+    settings["clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output"] = True
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    opened = TransformersEngine(folder, threads=1)
+    text = " x , a == b , 3\n    a"
+    ids = opened._tokenizer(text)["input_ids"][1:]
+    assert opened._tokenizer.decode(ids) != text
+    assert opened._ends.text(5, ids) == text
 
 
 def test_threads_are_put_back(llama: Path) -> None:

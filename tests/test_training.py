@@ -176,6 +176,13 @@ def test_what_is_there_is_not_trained_again(llama: Path, tmp_path: Path) -> None
     assert not (tmp_path / "out.partial").exists()
 
 
+def test_a_folder_that_is_something_else_is_left_alone(llama: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").touch()
+    with pytest.raises(InputError, match=r"must be new or hold a finished training"):
+        fit(llama, DOCUMENTS, tmp_path, SETTINGS, seed=1)
+    assert content(tmp_path) == {"mine": b""}
+
+
 def test_the_result_is_a_plain_folder(undisturbed: Path, dropping: Path) -> None:
     names = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json"}
     names |= {"tokenizer_config.json", "loss.parquet", "training.json"}
@@ -282,6 +289,7 @@ def test_a_loss_that_is_no_number_stops_the_training(llama: Path, tmp_path: Path
 def test_nothing_global_changes_and_nothing_is_printed(
     llama: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    torch.rand(3), random.random()  # Away from the state that a seed gives.
     before = (torch.get_rng_state().tolist(), random.getstate(), torch.get_num_threads())
     fit(llama, DOCUMENTS[:40], tmp_path / "out", SETTINGS, seed=1)
     assert (torch.get_rng_state().tolist(), random.getstate(), torch.get_num_threads()) == before

@@ -149,7 +149,7 @@ def fit(
         progress: is told (steps done, steps in all) now and then.
 
     Raises:
-        InputError: no such model, or no document that fits its context.
+        InputError: no such model, no document that fits its context, or `out` is something else.
         RecipeError: the loss is no longer a number.
     """
     work = out.with_name(f"{out.name}.partial")
@@ -158,8 +158,14 @@ def fit(
         with quiet(), torch_threads(settings.threads), _random_state_kept():
             _train(model, plan, settings, work, progress)
         os.replace(work / "result", out)
+        _sync(out.parent)
+    report = out / "training.json"
+    if not report.is_file():
+        raise InputError(
+            f"{out} must be new or hold a finished training, but has no {report.name}."
+        )
     shutil.rmtree(work, ignore_errors=True)
-    return Fitted(**json.loads((out / "training.json").read_text(encoding="utf-8")))
+    return Fitted(**json.loads(report.read_text(encoding="utf-8")))
 
 
 @dataclass(frozen=True)
@@ -294,7 +300,7 @@ class _Watch(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Marks the checkpoint as whole, once everything in it is on the disk."""
         folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-        _sync(folder)
+        _sync(*folder.iterdir(), folder)
         (folder / COMPLETE).touch()
         _sync(folder)
         self._saved = time.monotonic()
@@ -328,7 +334,7 @@ def _train(
     pq.write_table(_loss_table(plan, trainer.state.log_history), result / "loss.parquet")
     report = json.dumps(asdict(plan.report), indent=2)
     (result / "training.json").write_text(report + "\n", encoding="utf-8")
-    _sync(result)
+    _sync(*result.iterdir(), result)
 
 
 def _arguments(plan: _Plan, settings: FitSettings, work: Path) -> TrainingArguments:
@@ -396,9 +402,9 @@ def _loss_table(plan: _Plan, history: Sequence[dict[str, Any]]) -> pa.Table:
     )
 
 
-def _sync(folder: Path) -> None:
-    """Makes a folder and its files outlast a power cut."""
-    for path in (*folder.iterdir(), folder):
+def _sync(*paths: Path) -> None:
+    """Makes files, and the names in folders, outlast a power cut."""
+    for path in paths:
         handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)

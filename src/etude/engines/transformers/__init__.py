@@ -23,6 +23,7 @@ from etude.engines.transformers import decoding
 from etude.engines.transformers.loading import (
     check_source,
     context_length,
+    decode,
     encode,
     load_config,
     load_model,
@@ -204,14 +205,14 @@ class _Ends:
     def __init__(self, tokenizer: Any, model: Any) -> None:
         self._tokenizer = tokenizer
         size = model.get_output_embeddings().weight.shape[0]
-        texts = tokenizer.batch_decode([[index] for index in range(min(size, len(tokenizer)))])
+        texts = decode(tokenizer, [[index] for index in range(min(size, len(tokenizer)))])
         texts += [""] * (size - len(texts))
         device = model.device
         self.newline = torch.tensor(["\n" in text for text in texts], device=device)
         # What goes on with a line that began with a space can't end a function.
         self._flush = torch.tensor([not text[:1].isspace() for text in texts], device=device)
         self.stop = torch.zeros(size, dtype=torch.bool, device=device)
-        self.stop[_stop_ids(tokenizer, model)] = True
+        self.stop[[index for index in _stop_ids(tokenizer, model) if index < size]] = True
 
     def possible(self, tokens: Tensor, after_newline: Tensor) -> Tensor:
         """(rows,): which rows may have reached the end of their function with these tokens."""
@@ -219,8 +220,7 @@ class _Ends:
 
     def text(self, last: int, tokens: list[int]) -> str:
         """What tokens say after the prompt's last token (some tokenizers drop a leading space)."""
-        before: str = self._tokenizer.decode([last])
-        whole: str = self._tokenizer.decode([last, *tokens])
+        before, whole = decode(self._tokenizer, [[last], [last, *tokens]])
         return whole[len(before) :]
 
 

@@ -121,7 +121,19 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     if not texts:
         return []
     start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
-    return [list(ids) or [start] for ids in tokenizer(list(texts))["input_ids"]]
+    with quiet():  # It warns of texts beyond the context; whoever asks compares for himself.
+        return [list(ids) or [start] for ids in tokenizer(list(texts))["input_ids"]]
+
+
+def decode(tokenizer: Any, rows: Sequence[Sequence[int]]) -> list[str]:
+    """The text of each row of tokens, letter for letter.
+
+    Some tokenizers are set to "clean up" spaces before commas and dots, which changes programs.
+    """
+    texts: list[str] = tokenizer.batch_decode(
+        [list(row) for row in rows], clean_up_tokenization_spaces=False
+    )
+    return texts
 
 
 def context_length(config: Any) -> int | None:
