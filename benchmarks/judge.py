@@ -53,10 +53,7 @@ def quick(jobs: Jobs) -> Jobs:
 def _bare_seconds(job: tuple[str, list[str]]) -> float:
     start = time.process_time()
     with contextlib.redirect_stdout(io.StringIO()):
-        try:
-            solved = solves(job[0], job[1][0])
-        except (RecursionError, ValueError):  # more digits than int() and str() take by default
-            return QUICK_SECONDS
+        solved = solves(job[0], job[1][0])
     return time.process_time() - start if solved else QUICK_SECONDS
 
 
@@ -95,6 +92,7 @@ def main() -> None:
     """Print one line a measurement."""
     if len(sys.argv) != 2 or not (Path(sys.argv[1]) / "puzzles.json").is_file():
         sys.exit("usage: python benchmarks/judge.py FOLDER, with P3's puzzles.json in it")
+    sys.set_int_max_str_digits(0)  # two puzzles have more digits than the default allows
     jobs = quick(reference_pairs(Path(sys.argv[1])))
     seconds, solved = timed(1, lambda: bare(jobs))
     plain = len(jobs) / seconds
@@ -103,7 +101,7 @@ def main() -> None:
         seconds, accepted, isolation = judged(jobs, workers)
         rate = len(jobs) / seconds / workers
         print(
-            f"judge, {workers} worker{'s'[: workers - 1]:1}  {rate:8.0f} pairs/s/core   "
+            f"judge, {workers} worker{'s' if workers > 1 else ' '}  {rate:8.0f} pairs/s/core   "
             f"{accepted} of {len(jobs)} accepted   1/{plain / rate:.0f} of bare   {isolation}"
         )
 

@@ -139,7 +139,7 @@ OWN = {
         "class I(int):\n    __lt__ = __gt__ = lambda *_: True\nreturn I(5)",
         {"mistyped"},
     ),
-    "kills by a bad frame": (PLUS_THREE, "import sys\nsys.exit(0)", {"raised"}),
+    "asks to exit": (PLUS_THREE, "import sys\nsys.exit(0)", {"raised"}),
     "looks for its parent's memory": (
         PLUS_THREE,
         "import gc\nfor o in gc.get_objects():\n"

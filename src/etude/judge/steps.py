@@ -87,7 +87,10 @@ class Stepper:
     def _watch(self, pid: int, progress: Callable[[], int] | None) -> Ended:
         seen, cpu_start = 0, 0.0
         wall_end = time.monotonic() + self.limits.wall_seconds
+        # Wait first: what the zygote touches while the child lives has to be copied.
+        wait = min(self.limits.cpu_seconds, self.limits.wall_seconds)
         while True:
+            self._pause(min(wait + 0.001, _HEARTBEAT))
             done, status, usage = os.wait4(pid, os.WNOHANG)
             if done:
                 return self._ended(status, usage, progress is not None)
@@ -99,7 +102,7 @@ class Stepper:
                 return _kill(pid, f"more than {self.limits.cpu_seconds:g} s of CPU time")
             if now >= wall_end:
                 return _kill(pid, f"more than {self.limits.wall_seconds:g} s of waiting")
-            self._pause(min(cpu_left + 0.001, wall_end - now, _HEARTBEAT))
+            wait = min(cpu_left, wall_end - now)
 
     def _pause(self, seconds: float) -> None:
         """Until a child ends, at most `seconds`."""
