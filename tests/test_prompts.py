@@ -1,0 +1,101 @@
+import random
+from pathlib import Path
+
+import pytest
+
+from etude.prompts import (
+    PAPER_EXAMPLES,
+    completed,
+    example_text,
+    function_end,
+    proposal_prompt,
+    renamed,
+    solving_prompt,
+)
+from etude.puzzle import parse
+from etude.types import Prompt
+
+SHARED = Path(__file__).parents[1].parent / "shared"
+TRAINING = [f"def sat(x: int, a={i}):\n    '''Say {i}.'''\n    return x == a" for i in range(9)]
+
+
+@pytest.mark.parametrize(
+    ("opening", "completion", "kept"),
+    [
+        ("def g(a=7):", " return a\n", " return a"),
+        ("def g(a=7):", " return a\ndef f(x", " return a"),
+        ("def g(a=7):", " return a", None),
+        ("def f(", "x: int, a=7): return x == a\n", "x: int, a=7): return x == a"),
+        ("def f(", "x: int, s=':'): return s[1:]\n", "x: int, s=':'): return s[1:]"),
+        ("def f(", "x: int, s='\\':') ->bool: return 1\nx", "x: int, s='\\':') ->bool: return 1"),
+        ("def f(", "x: int,\n  a=7): return x\n", "x: int,\n  a=7): return x"),
+        ("def g():", "\n    return 1\n", None),
+        ("def g():", "\n    return 1\n\n\ndef f(", "\n    return 1"),
+        ("def g():", "\n    a = 1\n\n    return a\nassert", "\n    a = 1\n\n    return a"),
+        ("def g():", " # why\n    return 1\nx", " # why\n    return 1"),
+        ("def g():", "\n    if 1:\n# odd\n        pass\nx", "\n    if 1:\n# odd\n        pass"),
+        ("def f(", "x: int", None),
+        ("def f(", "x: List[int", None),
+    ],
+)
+def test_a_function_ends_where_python_would_end_it(
+    opening: str, completion: str, kept: str | None
+) -> None:
+    end = function_end(opening, completion)
+    assert (None if end is None else completion[:end]) == kept
+
+
+def test_proposal_prompt_shows_reshuffled_numbered_puzzles_without_docstrings() -> None:
+    prompt, shown = proposal_prompt(TRAINING, random.Random(1), tokens=len, budget=10_000)
+    assert sorted(shown) == list(range(9))
+    assert shown != sorted(shown)
+    assert prompt.opening == "def f10("
+    assert prompt.text.endswith("\n\ndef f10(")
+    assert f"def f1(x: int, a={shown[0]}):" in prompt.text
+    assert "Say" not in prompt.text
+
+
+def test_proposal_prompt_keeps_to_its_budget() -> None:
+    for budget in range(60, 500, 20):
+        prompt, shown = proposal_prompt(TRAINING, random.Random(1), tokens=len, budget=budget)
+        assert len(prompt.text) <= budget
+        assert prompt.opening == (f"def f{len(shown) + 1}(" if shown else "def f(")
+
+
+def test_two_draws_of_the_same_seed_agree_and_others_differ() -> None:
+    def draw(seed: int) -> str:
+        return proposal_prompt(TRAINING, random.Random(seed), budget=10_000)[0].text
+
+    assert draw(3) == draw(3) != draw(4)
+
+
+def test_solving_prompt_hides_the_docstring_and_offers_the_inputs() -> None:
+    prompt = solving_prompt(parse(TRAINING[5]), PAPER_EXAMPLES)
+    assert prompt.text.endswith("def f(x: int, a=5):\n    return x == a\n\ndef g(a=5):")
+    assert prompt.opening == "def g(a=5):"
+    assert "Say" not in prompt.text
+
+
+def test_the_papers_examples_are_the_papers() -> None:
+    prefix = SHARED / "p3" / "train_prefix.txt"
+    if not prefix.exists():
+        pytest.skip("needs ../shared/p3, which is not beside this checkout")
+    ours = "\n".join(example_text(f, g) for f, g in PAPER_EXAMPLES)
+    assert "from typing import List\n\n" + ours.strip() == prefix.read_text().strip()
+
+
+def test_a_sample_becomes_a_function_of_the_right_name() -> None:
+    prompt = Prompt("...def f7(", "def f7(")
+    assert completed(prompt, "x: int): return x == 3\njunk", "f") == "def f(x: int): return x == 3"
+    assert completed(prompt, "x: int): return x ==", "f") == "def f(x: int): return x =="
+
+
+def test_line_layout_is_one_function_a_line() -> None:
+    text = example_text("def f(x: int): return x == 1", "def g(): return 1", layout="line")
+    assert text == "def f(x: int): return x == 1\ndef g(): return 1\n"
+    prompt = solving_prompt(parse("def f(x: int): return x == 1"), layout="line")
+    assert text.startswith(prompt.text)
+
+
+def test_only_the_header_is_renamed() -> None:
+    assert renamed("def sat(x: str): return 'sat' in x", "f") == "def f(x: str): return 'sat' in x"
