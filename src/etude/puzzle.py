@@ -21,7 +21,7 @@ MAX_SOURCE = 100_000
 
 SCALARS = ("int", "str", "float", "bool")
 _BUILTIN_CONTAINERS = {"list": "List", "tuple": "Tuple", "dict": "Dict", "set": "Set"}
-_parser_lock = threading.Lock()
+_parser_lock = threading.RLock()
 
 
 class NotAPuzzle(ValueError):

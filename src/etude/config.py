@@ -1,0 +1,342 @@
+"""The recipe: a TOML file with one frozen section a stage. Everything a run needs, nothing else.
+
+Unknown keys are errors with a suggestion; `override` applies `section.key=value` settings.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from etude.errors import RecipeError
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class RunSection(Section):
+    """What holds for the whole run."""
+
+    seed: int = Field(0, ge=0)
+    rounds: int = Field(4, ge=0)
+    threads: int = Field(1, ge=1)
+    """Threads of torch in each process. Another number rounds differently, so it is recorded."""
+    processes: int = Field(2, ge=1)
+    """Arms of the ladder that run at the same time. Changes nothing but the time."""
+
+
+class ModelSection(Section):
+    """The model that learns: one built here, or one from a folder or the hub."""
+
+    base: str = "scratch"
+    """`scratch`, a folder, or a name on the hub."""
+    vocab_size: int = Field(512, ge=300)
+    hidden: int = Field(128, ge=8)
+    layers: int = Field(4, ge=1)
+    heads: int = Field(4, ge=1)
+    ffn: int = Field(384, ge=8)
+    context: int = Field(192, ge=32)
+    attention: Literal["eager", "sdpa"] = "eager"
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """Training precision. `auto` is bf16 where the processor has it, and is resolved at start."""
+
+
+class FitSection(Section):
+    """One training: how long and how fast."""
+
+    epochs: float = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    batch_tokens: int = Field(1024, ge=16)
+
+
+class PretrainSection(FitSection):
+    documents: int = Field(24_000, ge=1)
+    epochs: float = Field(1, gt=0)
+    learning_rate: float = Field(2e-3, gt=0)
+    batch_tokens: int = Field(768, ge=16)
+
+
+class SeedsSection(FitSection):
+    """The human-written pairs that the run starts from."""
+
+    source: str = "tiny"
+    """`tiny`, or a JSONL or Parquet file of puzzle, solution."""
+    per_family: int = Field(2, ge=1)
+    split_seed: int = Field(7, ge=0)
+    epochs: float = Field(20, gt=0)
+    learning_rate: float = Field(1e-3, gt=0)
+    batch_tokens: int = Field(2048, ge=16)
+
+
+class EngineSection(Section):
+    kind: Literal["transformers", "replay"] = "transformers"
+    recordings: str = ""
+    """For `replay`: the file of recorded samples."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: str = "auto"
+    max_rows: int = Field(512, ge=1)
+
+
+class PromptSection(Section):
+    layout: Literal["paper", "line"] = "paper"
+    few_shot: bool = True
+    """Show training puzzles when proposing, and the paper's five examples when solving."""
+    budget: int = Field(1024, ge=0)
+    """Tokens of the prompt that asks for a puzzle, new tokens included."""
+
+
+class ProposeSection(Section):
+    samples: int = Field(ge=1)
+    per_unit: int = Field(512, ge=1)
+    per_prompt: int = Field(64, ge=1)
+    temperature: float = Field(0.9, gt=0)
+    max_new_tokens: int = Field(200, ge=1)
+
+
+class VetSection(Section):
+    max_puzzles: int = Field(ge=1)
+    """Puzzles that go on to be solved, at most, in each round."""
+    max_per_form: int = Field(12, ge=1)
+    """Puzzles of one form (canonical source without constants), over all rounds."""
+
+
+class SolveSection(Section):
+    samples: int = Field(ge=1)
+    puzzles_per_unit: int = Field(100, ge=1)
+    temperature: float = Field(1.0, gt=0)
+    max_new_tokens: int = Field(150, ge=1)
+
+
+class JudgeSection(Section):
+    cpu_seconds: float = Field(1.0, gt=0)
+    wall_seconds: float = Field(10.0, gt=0)
+    memory_mib: int = Field(1024, ge=64)
+    isolation: Literal["auto", "full", "process"] = "auto"
+    workers: int = Field(1, ge=1)
+
+
+class SelectSection(Section):
+    max_solve_rate: float = Field(1.0, gt=0, le=1)
+    """Puzzles solved more often than this are too easy to teach anything."""
+    per_puzzle: int = Field(8, ge=1)
+    """The shortest distinct accepted solutions that are kept of each puzzle."""
+
+
+class TrainSection(FitSection):
+    """The training at the end of a round: seeds, new examples, a sample of the old."""
+
+    start: Literal["latest", "base"] = "latest"
+    """The checkpoint that it starts from; the paper's is `base`."""
+    epochs: float = Field(2, gt=0)
+    learning_rate: float = Field(8e-4, gt=0)
+    seed_repeat: int = Field(4, ge=0)
+    replay: float = Field(1.0, ge=0)
+    """Old examples, as a multiple of the new ones."""
+
+
+class FinalSection(FitSection):
+    """The student: trained from the base on the seeds and every example of all rounds."""
+
+    epochs: float = Field(6, gt=0)
+    learning_rate: float = Field(1e-3, gt=0)
+    seed_repeat: int = Field(5, ge=0)
+
+
+class EvaluateSection(Section):
+    suite: str = "tiny"
+    folder: str = ""
+    """A local folder of the suite's data; otherwise it is downloaded once."""
+    samples: int = Field(32, ge=1)
+    """Attempts a problem after each round."""
+    final_samples: int = Field(128, ge=1)
+    """Attempts a problem for the rows of the ladder."""
+    ks: tuple[int, ...] = (1, 10, 100)
+    temperature: float = Field(0.8, gt=0)
+    max_new_tokens: int = Field(150, ge=1)
+    problems_per_unit: int = Field(50, ge=1)
+
+
+class ControlsSection(Section):
+    arms: tuple[Literal["pretrained", "more-epochs", "unverified"], ...] = (
+        "unverified",
+        "pretrained",
+        "more-epochs",
+    )
+
+
+class Recipe(Section):
+    """Every setting of a run. `name` is the recipe's, and the default name of its folder."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+    run: RunSection = RunSection()
+    model: ModelSection = ModelSection()
+    pretrain: PretrainSection | None = None
+    seeds: SeedsSection = SeedsSection()
+    engine: EngineSection = EngineSection()
+    prompt: PromptSection = PromptSection()
+    propose: ProposeSection
+    vet: VetSection
+    solve: SolveSection
+    judge: JudgeSection = JudgeSection()
+    select: SelectSection = SelectSection()
+    train: TrainSection = TrainSection()
+    final: FinalSection = FinalSection()
+    evaluate: EvaluateSection = EvaluateSection()
+    controls: ControlsSection = ControlsSection()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Recipe:
+        if (self.model.base == "scratch") != (self.pretrain is not None):
+            raise ValueError(
+                'model.base = "scratch" and a [pretrain] section go together: '
+                "a model built here must be pretrained, any other must not"
+            )
+        fewest = min(self.evaluate.samples, self.evaluate.final_samples)
+        if not self.evaluate.ks or min(self.evaluate.ks) > fewest:
+            raise ValueError(
+                f"evaluate.ks needs a k of at most {fewest}, the attempts a problem, "
+                "because pass@k is undefined for k > n"
+            )
+        return self
+
+
+def recipe_names() -> list[str]:
+    """The recipes that ship with etude."""
+    folder = resources.files("etude.recipes")
+    return sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".toml"))
+
+
+def load(source: str | Path, settings: Iterable[str] = ()) -> Recipe:
+    """A recipe by the name of one that ships, or by file. `settings`: `section.key=value` texts.
+
+    Raises `RecipeError` naming what was expected, what was found and what to do.
+    """
+    return parse(_read(source), str(source), settings)
+
+
+def parse(text: str, where: str, settings: Iterable[str] = ()) -> Recipe:
+    """A recipe from TOML text; `where` names it in errors. Raises `RecipeError`."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{where} must be TOML but is not: {error}. Mend that line.") from None
+    for setting in settings:
+        _apply(data, setting)
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise RecipeError(f"{where}: {_sentence(error)}") from None
+
+
+def _read(source: str | Path) -> str:
+    path = Path(source)
+    if path.suffix != ".toml" and str(source) in recipe_names():
+        return (resources.files("etude.recipes") / f"{source}.toml").read_text("utf-8")
+    known = ", ".join(recipe_names())
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise RecipeError(
+            f"{source} must be a TOML file in UTF-8 but is not text. Give a recipe's file."
+        ) from None
+    except OSError as error:
+        raise RecipeError(
+            f"{source} must be a recipe's file or one of {known}, but could not be read "
+            f"({error.strerror}). Give one of those, or the path of a TOML file."
+        ) from None
+
+
+def _apply(data: dict[str, Any], setting: str) -> None:
+    key, equals, value = setting.partition("=")
+    path = key.strip().split(".")
+    if not equals or not all(path):
+        raise RecipeError(
+            f"--set must be section.key=value but got {setting!r}. Write for example run.seed=1."
+        )
+    *sections, last = path
+    for section in sections:
+        data = data.setdefault(section, {})
+        if not isinstance(data, dict):
+            raise RecipeError(f"--set {setting}: {section} is a value, not a section.")
+    data[last] = _value(value.strip())
+
+
+def _value(text: str) -> Any:
+    """A TOML value; text that is none is taken as a string, so that quotes can be left out."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    more = f" ({error.error_count() - 1} more problems follow)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        return f"{_unknown(first['loc'])}{more}"
+    if first["type"] == "missing":
+        return f"{place} must be given but is missing. Add it{more}."
+    message = str(first["msg"]).removeprefix("Value error, ")
+    if not place:
+        return f"{message}{more}."
+    return f"{place} is {first['input']!r}: {message}. Change it{more}."
+
+
+def _unknown(path: tuple[str | int, ...]) -> str:
+    *sections, key = [str(part) for part in path]
+    names = list(_fields(sections))
+    close = difflib.get_close_matches(key, names, 1) or [
+        f"{section}.{key}" for section in Recipe.model_fields if key in _fields([section])
+    ]
+    place = ".".join([*sections, key])
+    hint = f"Did you mean {close[0]}?" if close else f"Known there: {', '.join(names)}."
+    return f"{place} is not a setting. {hint}"
+
+
+def _fields(sections: list[str]) -> Iterable[str]:
+    model: Any = Recipe
+    for section in sections:
+        annotation = model.model_fields[section].annotation
+        members = [annotation, *getattr(annotation, "__args__", ())]
+        model = next((m for m in members if isinstance(m, type) and issubclass(m, Section)), None)
+        if model is None:
+            return []
+    return list(model.model_fields)
+
+
+def dump(recipe: Recipe) -> str:
+    """The resolved recipe as TOML: every setting, defaults included. `parse` reads it back."""
+    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
+
+
+TIME_ONLY = {"run.processes", "judge.workers", "engine.device"}
+"""Settings that change how long a run takes and where, never what it finds."""
+
+
+def differences(ours: Recipe, theirs: Recipe) -> list[str]:
+    """The settings that differ, as `section.key: ours -> theirs`; those of time alone left out."""
+    mine, other = _flat(ours.model_dump(mode="json")), _flat(theirs.model_dump(mode="json"))
+    return [
+        f"{key}: {mine.get(key)!r} -> {other.get(key)!r}"
+        for key in sorted(mine.keys() | other.keys())
+        if mine.get(key) != other.get(key) and key not in TIME_ONLY
+    ]
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in data.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

@@ -1,0 +1,190 @@
+"""The run folder: the resolved recipe, units as immutable Parquet segments, checkpoints.
+
+    runs/tiny/
+      recipe.toml            every setting, defaults included; it re-runs the run
+      record.json            versions and machine
+      round-00/              the model before the first round: pretrain, train, evaluate
+      round-01/propose/00000.parquet   one file a unit; vet, solve, judge, select, train, evaluate
+      final/                 the student: train, evaluate
+      controls/NAME/...      the same folders for each control of the ladder
+
+Done means that the file exists: it is written to a temporary name, synced and renamed.
+Covered: atomic units, reading them back, one process at a time in a folder, seeds.
+Not covered: what the rows mean (see `tables`).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from etude import config
+from etude.errors import InputError, RecipeError
+
+Row = dict[str, Any]
+
+
+class Run:
+    """A run folder: `open` starts one, or continues one of the same recipe."""
+
+    def __init__(self, folder: Path, recipe: config.Recipe) -> None:
+        self.folder = folder
+        self.recipe = recipe
+
+    @classmethod
+    def open(cls, folder: Path, recipe: config.Recipe, record: dict[str, Any]) -> Run:
+        """Make the folder, or check that it belongs to this recipe.
+
+        Raises `RecipeError` naming the settings that differ and the command that starts afresh.
+        """
+        kept = folder / "recipe.toml"
+        if kept.exists():
+            _refuse_changes(folder, read_recipe(folder), recipe)
+            return cls(folder, read_recipe(folder))
+        if folder.exists() and any(item.name != ".lock" for item in folder.iterdir()):
+            raise InputError(
+                f"{folder} must be a run folder or not exist, but holds other files. "
+                f"Choose another with --out."
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / "record.json", json.dumps(record, indent=2).encode())
+        write_atomically(kept, config.dump(recipe).encode())
+        return cls(folder, recipe)
+
+    @classmethod
+    def read(cls, folder: Path) -> Run:
+        """An existing run. Raises `InputError` when the folder is none."""
+        return cls(folder, read_recipe(folder))
+
+
+def read_recipe(folder: Path) -> config.Recipe:
+    """The recipe of a run. Raises `InputError` when the folder is no run."""
+    path = folder / "recipe.toml"
+    if not path.is_file():
+        raise InputError(
+            f"{folder} must be a run folder with a recipe.toml, but has none. "
+            "Give the folder that `etude run` printed."
+        )
+    return config.parse(path.read_text("utf-8"), str(path))
+
+
+def _refuse_changes(folder: Path, kept: config.Recipe, wanted: config.Recipe) -> None:
+    changed = config.differences(kept, wanted)
+    if changed:
+        raise RecipeError(
+            f"{folder} was started with another recipe ({'; '.join(changed)}). Continue it with "
+            f"`etude run {folder}`, or start afresh with `--out {folder}-2`."
+        )
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process. Raises `InputError` when another one works in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"{folder} is being written by another process. Wait for it, or choose another "
+                "folder with --out."
+            ) from None
+        yield
+
+
+def seed_for(*parts: object) -> int:
+    """A 63-bit seed derived from (run seed, arm, round, stage, unit): equal parts, equal seed."""
+    digest = hashlib.sha256(json.dumps([str(part) for part in parts]).encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def unit_path(stage: Path, unit: int) -> Path:
+    """The segment of one unit, `.../solve/00017.parquet`."""
+    return stage / f"{unit:05d}.parquet"
+
+
+def owed(stage: Path, units: int) -> list[int]:
+    """The units of a stage that are not finished."""
+    return [unit for unit in range(units) if not unit_path(stage, unit).exists()]
+
+
+def write_table(path: Path, rows: Sequence[Row], schema: pa.Schema) -> None:
+    """Write one immutable segment: temporary name, sync, rename.
+
+    Raises `InputError` when the disk is full; what was finished before stays.
+    """
+    table = pa.Table.from_pylist([_clean(row) for row in rows], schema=schema)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    write_atomically(path, sink.getvalue().to_pybytes())
+
+
+def _clean(row: Row) -> Row:
+    """Model-written text may hold lone surrogates, which Parquet's UTF-8 can't: escape them."""
+    return {
+        key: value.encode("utf-8", "backslashreplace").decode() if type(value) is str else value
+        for key, value in row.items()
+    }
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """The whole file or none. Raises `InputError` when the disk is full."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        free = shutil.disk_usage(_existing(path)).free
+        raise InputError(
+            f"{path} could not be written ({error.strerror}; {free:,} bytes free). What was "
+            "finished is kept: make room or grant access, and give the same command again."
+        ) from error
+
+
+def _existing(path: Path) -> Path:
+    return next(parent for parent in path.parents if parent.exists())
+
+
+def read_table(path: Path) -> list[Row]:
+    """The rows of one segment. Raises `InputError` when it can't be read."""
+    try:
+        rows: list[Row] = pq.read_table(path).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(
+            f"{path} must be a Parquet segment but can't be read ({type(error).__name__}). "
+            "Delete it and run again: it will be made anew."
+        ) from None
+    return rows
+
+
+def read_stage(stage: Path) -> list[Row]:
+    """The rows of all segments of a stage, in the order of its units."""
+    return [row for path in sorted(stage.glob("[0-9]*.parquet")) for row in read_table(path)]
+
+
+def round_folder(arm: Path, number: int) -> Path:
+    """The folder of one round, `round-02`; round 0 is the model before the first."""
+    return arm / f"round-{number:02d}"
+
+
+def arm_folder(run: Path, arm: str) -> Path:
+    """Where an arm of the ladder lives: the loop itself at the top, controls below it."""
+    return run if arm == "verified" else run / "controls" / arm

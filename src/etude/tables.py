@@ -1,0 +1,93 @@
+"""The columns of every table of a run. What is measured, and so differs from run to run, is marked.
+
+A table is a folder of Parquet segments, `round-02/solve/00000.parquet`, ...; row ids are content
+hashes, so lineage is a join:
+example -> verdict -> candidate -> puzzle -> proposal -> prompt -> parents.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+TEXT = pa.string()
+
+PROPOSE = pa.schema(
+    [
+        ("proposal_id", TEXT),  # content hash of (model, seed of the unit, draw)
+        ("draw", pa.int32()),  # number of the sample in its unit
+        ("parents", pa.list_(TEXT)),  # ids of the training puzzles that the prompt showed
+        ("prompt", TEXT),
+        ("text", TEXT),  # what the model wrote, kept whole
+        ("finished", pa.bool_()),  # False: the token limit came before the end of the function
+    ]
+)
+VET = pa.schema(
+    [
+        ("proposal_id", TEXT),
+        ("fate", TEXT),  # `kept`, or why it was dropped
+        ("detail", TEXT),
+        ("puzzle_id", TEXT),  # null for a proposal that is no puzzle
+        ("source", TEXT),
+        ("answer_type", TEXT),
+        ("inputs", TEXT),
+        ("form", TEXT),
+    ]
+)
+SOLVE = pa.schema(
+    [
+        ("candidate_id", TEXT),  # content hash of (puzzle, seed of the unit, draw)
+        ("puzzle_id", TEXT),
+        ("draw", pa.int32()),
+        ("source", TEXT),
+        ("finished", pa.bool_()),
+    ]
+)
+JUDGE = pa.schema(
+    [
+        ("candidate_id", TEXT),
+        ("puzzle_id", TEXT),
+        ("outcome", TEXT),
+        ("answer", TEXT),
+        ("detail", TEXT),
+        ("cpu_seconds", pa.float64()),
+        ("peak_bytes", pa.int64()),
+    ]
+)
+SELECT = pa.schema(
+    [
+        ("example_id", TEXT),
+        ("puzzle_id", TEXT),
+        ("candidate_id", TEXT),  # null for a seed pair
+        ("text", TEXT),
+        ("solve_rate", pa.float64()),
+    ]
+)
+EVALUATE = pa.schema(
+    [
+        ("problem", TEXT),
+        ("part", TEXT),
+        ("draw", pa.int32()),
+        ("source", TEXT),
+        ("outcome", TEXT),
+        ("answer", TEXT),
+        ("detail", TEXT),
+        ("cpu_seconds", pa.float64()),
+        ("peak_bytes", pa.int64()),
+    ]
+)
+SCORES = pa.schema(
+    [
+        ("suite", TEXT),
+        ("part", TEXT),
+        ("k", pa.int32()),
+        ("value", pa.float64()),  # pass@k, 0 to 1
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("problems", pa.int32()),
+        ("samples", pa.int32()),
+    ]
+)
+TIMES = pa.schema([("stage", TEXT), ("seconds", pa.float64())])
+
+MEASURED = frozenset({"cpu_seconds", "peak_bytes", "seconds"})
+"""Columns of measured time and memory: left out when two runs are compared."""
