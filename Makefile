@@ -1,0 +1,72 @@
+# One environment, .venv, serves every target. It is brought up to date when pyproject.toml or
+# constraints.txt is newer than the last installation, and left alone otherwise.
+#
+#   PYTHON       the interpreter that .venv is made from (3.11 or newer)
+#   PIP_ARGS     more arguments for pip install
+#   PYTEST_ARGS  more arguments for pytest
+#
+# On Linux, pip's own choice of torch is the CUDA build: gigabytes, and right for a GPU. Where
+# there is none, the CPU build is a small part of that:
+#
+#   make demo PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
+
+PYTHON ?= python3
+PIP_ARGS ?=
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+INPUTS := pyproject.toml constraints.txt
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	-c constraints.txt $(PIP_ARGS)
+
+# The stamps order the work; two installations into one environment must not run at once.
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+.PHONY: help demo test check clean
+
+help:
+	@echo "make demo    run the whole loop on this machine, with nothing to download but packages"
+	@echo "make test    run the tests (all but those that need a GPU or Ray)"
+	@echo "make check   lint, formatting and types"
+	@echo "make clean   remove .venv and what the tools leave; the runs stay"
+	@echo
+	@echo "Variables: PYTHON=$(PYTHON)  PIP_ARGS=$(PIP_ARGS)  PYTEST_ARGS=$(PYTEST_ARGS)"
+	@echo "No GPU? PIP_ARGS=\"--extra-index-url https://download.pytorch.org/whl/cpu\" gets a smaller torch."
+
+demo: $(VENV)/.train
+	@$(BIN)/etude run
+
+test: $(VENV)/.dev
+	@$(BIN)/python -m pytest -m "not gpu and not ray" $(PYTEST_ARGS)
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Only its existence counts: the file is a link to an interpreter that may be years old. It is
+# taken away when venv fails half-way, so that the next try starts afresh.
+$(BIN)/python:
+	@found=$$($(PYTHON) -c 'import platform; print(platform.python_version())' 2>/dev/null) \
+		|| { echo "etude needs Python 3.11 or newer, but '$(PYTHON)' does not run:" \
+			"name one, for example make demo PYTHON=python3.12" >&2; exit 1; }; \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "etude needs Python 3.11 or newer, but '$(PYTHON)' is $$found:" \
+			"name another, for example make demo PYTHON=python3.12" >&2; exit 1; }; \
+	echo "Making $(VENV) with Python $$found"; \
+	$(PYTHON) -m venv $(VENV) || { rm -f $@; exit 1; }
+
+$(VENV)/.train: $(INPUTS) | $(BIN)/python
+	@echo "Installing etude and what training needs into $(VENV) (torch is large: minutes)"
+	@$(PIP_INSTALL) -e '.[train]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.train
+	@echo "Installing the tools for development into $(VENV)"
+	@$(PIP_INSTALL) -e '.[train,dev]'
+	@touch $@
