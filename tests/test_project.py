@@ -35,13 +35,15 @@ ROWS = (
     {"judge", "engines", "suites", "tiny", "training", "cluster"},
     {"seeds", "arm"},
     {"propose", "vet", "solve", "select", "train", "evaluate"},
-    {"loop", "ladder"},
+    {"loop"},
+    {"ladder"},
     {"console", "report", "show", "browse", "export"},
     {"cli"},
 )
 # Imports within a row, by name, so that each new one is a decision.
 SIDEWAYS = {
     ("prompts", "puzzle"),
+    ("store", "config"),
     ("suites", "tiny"),
     ("training", "engines"),
     ("arm", "seeds"),
