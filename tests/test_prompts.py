@@ -46,7 +46,7 @@ def test_a_function_ends_where_python_would_end_it(
 
 
 def test_proposal_prompt_shows_reshuffled_numbered_puzzles_without_docstrings() -> None:
-    prompt, shown = proposal_prompt(TRAINING, random.Random(1), tokens=len, budget=10_000)
+    prompt, shown = proposal_prompt(TRAINING, random.Random(1), fits=lambda _: True)
     assert sorted(shown) == list(range(9))
     assert shown != sorted(shown)
     assert prompt.opening == "def f10("
@@ -57,14 +57,16 @@ def test_proposal_prompt_shows_reshuffled_numbered_puzzles_without_docstrings() 
 
 def test_proposal_prompt_keeps_to_its_budget() -> None:
     for budget in range(60, 500, 20):
-        prompt, shown = proposal_prompt(TRAINING, random.Random(1), tokens=len, budget=budget)
-        assert len(prompt.text) <= budget
-        assert prompt.opening == (f"def f{len(shown) + 1}(" if shown else "def f(")
+        prompt, shown = proposal_prompt(
+            TRAINING, random.Random(1), fits=lambda p: len(p.text) <= budget
+        )
+        assert len(prompt.text) <= max(budget, len("from typing import List\n\ndef f1("))
+        assert prompt.opening == f"def f{len(shown) + 1}("
 
 
 def test_two_draws_of_the_same_seed_agree_and_others_differ() -> None:
     def draw(seed: int) -> str:
-        return proposal_prompt(TRAINING, random.Random(seed), budget=10_000)[0].text
+        return proposal_prompt(TRAINING, random.Random(seed), fits=lambda _: True)[0].text
 
     assert draw(3) == draw(3) != draw(4)
 

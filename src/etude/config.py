@@ -89,8 +89,6 @@ class PromptSection(Section):
     layout: Literal["paper", "line"] = "paper"
     few_shot: bool = True
     """Show training puzzles when proposing, and the paper's five examples when solving."""
-    budget: int = Field(1024, ge=0)
-    """Tokens of the prompt that asks for a puzzle, new tokens included."""
 
 
 class ProposeSection(Section):

@@ -46,29 +46,31 @@ def proposal_prompt(
     rng: random.Random,
     *,
     layout: Layout = "paper",
-    tokens: Callable[[str], int] = len,
-    budget: int = 0,
+    fits: Callable[[Prompt], bool] | None = None,
 ) -> tuple[Prompt, list[int]]:
     """A prompt that asks for one more puzzle, and which training puzzles it shows, in order.
 
     The training puzzles are reshuffled, stripped of docstrings, renamed f1, f2, ..., and as many
-    as fit in `budget` tokens (counted by `tokens`) are shown; then comes `def f{k+1}(`. With a
-    budget of 0 nothing is shown and the prompt is `def f(`.
+    are shown as `fits` lets in; then comes `def f{k+1}(`. Without `fits` none is shown and the
+    prompt is `def f(`.
     """
+    if fits is None:
+        return Prompt("def f(", "def f("), []
+    head = "from typing import List\n\n" if layout == "paper" else ""
+    prompt = Prompt(head + "def f1(", "def f1(")
     shown: list[int] = []
-    text = "from typing import List\n\n" if layout == "paper" and budget else ""
-    order = list(range(len(training))) if budget else []
+    order = list(range(len(training)))
     rng.shuffle(order)
     for index in order:
         source = without_docstring(training[index]).strip()
-        block = renamed(source, f"f{len(shown) + 1}") + ("\n\n" if layout == "paper" else "\n")
+        head += renamed(source, f"f{len(shown) + 1}") + ("\n\n" if layout == "paper" else "\n")
         opening = f"def f{len(shown) + 2}("
-        if tokens(text + block + opening) > budget:
+        longer = Prompt(head + opening, opening)
+        if not fits(longer):
             break
-        text += block
+        prompt = longer
         shown.append(index)
-    opening = f"def f{len(shown) + 1}(" if shown else "def f("
-    return Prompt(text + opening, opening), shown
+    return prompt, shown
 
 
 def solving_prompt(

@@ -21,10 +21,11 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -93,14 +94,23 @@ def only_writer(folder: Path) -> Iterator[None]:
     """Hold the folder for this process. Raises `InputError` when another one works in it."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"{folder} is being written by another process. Wait for it, or choose another "
-                "folder with --out."
-            ) from None
+        patience = time.monotonic() + 5  # a killed run's processes may be ending just now
+        while not _locked(lock):
+            if time.monotonic() > patience:
+                raise InputError(
+                    f"{folder} is being written by another process. Wait for it, or choose "
+                    "another folder with --out."
+                )
+            time.sleep(0.1)
         yield
+
+
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def seed_for(*parts: object) -> int:

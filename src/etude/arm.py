@@ -1,0 +1,193 @@
+"""An arm of the ladder: what every stage of one pass through the loop needs, opened when needed.
+
+The loop itself is the arm `verified`; a control is the same loop with one thing changed, in a
+folder of its own. Covered: folders, seeds, the engine and judge in use, telling how far a stage is.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from etude import store
+from etude.config import FitSection, Recipe
+from etude.engines import Engine, open_engine
+from etude.errors import Fault
+from etude.judge import Judge, Limits
+from etude.seeds import SeedPair, load_seeds
+from etude.types import Event, Outcome, Problem, Verdict
+
+Tell = Callable[[Event], None]
+
+
+class Arm:
+    """One pass through the loop: `name` says which, `run` where, `tell` hears how far it is."""
+
+    def __init__(self, run: store.Run, name: str, tell: Tell) -> None:
+        self.run = run
+        self.name = name
+        self.tell = tell
+        self._seeds: list[SeedPair] | None = None
+        self._engine: tuple[str, Engine] | None = None
+        self._judge: Judge | None = None
+        self._problems: list[Problem] | None = None
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.run.recipe
+
+    @property
+    def folder(self) -> Path:
+        return store.arm_folder(self.run.folder, self.name)
+
+    @property
+    def seeds(self) -> list[SeedPair]:
+        """The human-written pairs that the run starts from."""
+        if self._seeds is None:
+            self._seeds = load_seeds(self.recipe)
+        return self._seeds
+
+    def round(self, number: int) -> Path:
+        """The folder of one round of this arm."""
+        return store.round_folder(self.folder, number)
+
+    def seed(self, number: int | None, stage: str, unit: int = 0) -> int:
+        """The seed of one unit: it depends on these and the run's seed alone."""
+        return store.seed_for(self.recipe.run.seed, self.name, number, stage, unit)
+
+    @contextmanager
+    def watched(self, number: int | None, stage: str, total: int) -> Iterator[Watched]:
+        """Tells of the units of a stage as they finish, and of its summary at the end."""
+        watched = Watched(self, number, stage, total)
+        watched.tick(0, total)
+        yield watched
+        watched.end()
+
+    def engine(self, model: str | Path) -> Engine:
+        """The engine of one checkpoint, loaded afresh whenever the checkpoint is another one."""
+        key = str(model)
+        if self._engine is not None and self._engine[0] == key:
+            return self._engine[1]
+        self._drop_engine()
+        section = self.recipe.engine
+        if section.kind == "replay":
+            opened = open_engine("replay", section.recordings)
+        else:
+            opened = open_engine(
+                "transformers",
+                model,
+                device=section.device,
+                dtype=section.dtype,
+                threads=self.recipe.run.threads,
+                max_rows=section.max_rows,
+            )
+        self._engine = (key, opened)
+        return opened
+
+    def _drop_engine(self) -> None:
+        if self._engine is not None:
+            self._engine[1].close()
+            self._engine = None
+
+    @property
+    def judge(self) -> Judge:
+        """The judge with the recipe's limits, started at its first use."""
+        if self._judge is None:
+            section = self.recipe.judge
+            limits = Limits(
+                cpu_seconds=section.cpu_seconds,
+                wall_seconds=section.wall_seconds,
+                memory_bytes=section.memory_mib << 20,
+            )
+            self._judge = Judge(section.workers, limits, section.isolation)
+        return self._judge
+
+    @property
+    def problems(self) -> list[Problem]:
+        """The held-out problems that the run is scored on."""
+        if self._problems is None:
+            from etude import suites
+
+            section = self.recipe.evaluate
+            folder = Path(section.folder) if section.folder else None
+            split_seed = self.recipe.seeds.split_seed
+            self._problems = suites.load(section.suite, folder=folder, split_seed=split_seed)
+        return self._problems
+
+    def close(self) -> None:
+        self._drop_engine()
+        if self._judge is not None:
+            self._judge.close()
+            self._judge = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@dataclass
+class Watched:
+    """A stage in progress."""
+
+    arm: Arm
+    number: int | None
+    stage: str
+    total: int
+    summary: str = ""
+
+    def __post_init__(self) -> None:
+        self._start = time.monotonic()
+
+    def tick(self, done: int, total: int) -> None:
+        """`done` of `total` units are finished; the last one is told by `end`, with the summary."""
+        self.total = total
+        if done < total or total == 0:
+            self._tell(done, "")
+
+    def end(self) -> None:
+        self.total = max(self.total, 1)
+        self._tell(self.total, self.summary)
+
+    def _tell(self, done: int, summary: str) -> None:
+        seconds = time.monotonic() - self._start
+        arm = self.arm
+        arm.tell(Event(arm.name, self.number, self.stage, done, self.total, summary, seconds))
+
+
+def checked(verdicts: list[Verdict]) -> list[Verdict]:
+    """The verdicts, none of them a fault. Raises `Fault`: ours must never count as the model's."""
+    faults = [verdict for verdict in verdicts if verdict.outcome is Outcome.FAULT]
+    if faults:
+        raise Fault(f"the sandbox failed {len(faults)} times, lastly: {faults[-1].detail}")
+    return verdicts
+
+
+def counted(values: Counter[str], first: str = "accepted") -> str:
+    """`2,180 accepted  15,102 wrong  447 timeout`: `first` first, then by how many."""
+    rest = [item for item in values.most_common() if item[0] != first]
+    return "  ".join(f"{count:,} {name}" for name, count in [(first, values[first]), *rest])
+
+
+def fit_options(recipe: Recipe, section: FitSection) -> dict[str, object]:
+    """The settings of one training, for `training.FitSettings`."""
+    return {
+        "epochs": section.epochs,
+        "learning_rate": section.learning_rate,
+        "batch_tokens": section.batch_tokens,
+        "precision": recipe.model.precision,
+        "threads": recipe.run.threads,
+        "attention": recipe.model.attention,
+    }

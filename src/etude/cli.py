@@ -1,0 +1,149 @@
+"""The verbs: arguments in, one call out.
+
+Everything heavy is imported by the verb that needs it, so that `etude --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from etude.errors import Fault, UserError
+
+app = typer.Typer(
+    name="etude",
+    help="A language model teaches itself to program by writing its own exercises.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Set = Annotated[
+    list[str],
+    typer.Option("--set", help="Change a setting: section.key=value."),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")]
+
+
+@app.command()
+def run(
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe that ships, a TOML file, or a run folder to continue.")
+    ] = "tiny",
+    out: Annotated[Path | None, typer.Option(help="The run folder [runs/NAME].")] = None,
+    settings: Set = [],  # noqa: B006 - typer copies it
+    controls: Annotated[
+        bool, typer.Option("--controls/--no-controls", help="Also run the controls.")
+    ] = True,
+    json: Json = False,
+) -> None:
+    """Start, resume or extend a run; ends with the ladder and the path of the report."""
+    from etude import session
+
+    session.run(recipe, out, settings, controls=controls, json_lines=json)
+
+
+@app.command()
+def judge(
+    file: Annotated[Path, typer.Argument(help="JSONL or Parquet of puzzle, solution.")],
+    out: Annotated[Path | None, typer.Option(help="Write the verdicts to this JSONL file.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Sandboxes [one a core].")] = None,
+    cpu_seconds: Annotated[float, typer.Option(min=0.01, help="CPU time of a step.")] = 1.0,
+    isolation: Annotated[str, typer.Option(help="auto, full or process.")] = "auto",
+    json: Json = False,
+) -> None:
+    """Verdicts for the pairs of a file. Exit code 2 when a line is broken."""
+    from etude import judging
+
+    judging.judge_pairs(
+        file, out, workers=workers, cpu_seconds=cpu_seconds, isolation=isolation, json_lines=json
+    )
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Option(help="A model's folder, or its name on the hub.")],
+    suite: Annotated[str, typer.Option(help="tiny or p3.")] = "tiny",
+    folder: Annotated[Path | None, typer.Option(help="A local folder of the suite's data.")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Attempts a problem.")] = 100,
+    layout: Annotated[str, typer.Option(help="paper, or line for the tiny models.")] = "paper",
+    out: Annotated[Path | None, typer.Option(help="Folder of attempts and scores.")] = None,
+    settings: Set = [],  # noqa: B006 - typer copies it
+    json: Json = False,
+) -> None:
+    """pass@k of any model on a suite of held-out problems."""
+    from etude import session
+
+    session.evaluate_model(
+        model, suite, folder, samples=samples, layout=layout, out=out, settings=settings,
+        json_lines=json,
+    )  # fmt: skip
+
+
+@app.command()
+def show(
+    folder: Annotated[Path, typer.Argument(help="A run folder.")],
+    row_id: Annotated[str | None, typer.Argument(help="Show one row with its lineage.")] = None,
+    json: Json = False,
+) -> None:
+    """Counts, funnel and scores of a run, or one row with its lineage."""
+    from etude.console import Console
+    from etude.show import show as show_run
+
+    show_run(folder, Console(json_lines=json), row_id)
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
+    """Write the run's report: one HTML file that needs nothing else."""
+    from etude.report import write_report
+
+    typer.echo(str(write_report(folder)))
+
+
+@app.command()
+def check() -> None:
+    """What this machine can do: the layers of the judge's sandbox."""
+    from etude import judging
+
+    judging.show_layers()
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from etude import __version__
+
+        typer.echo(f"etude {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Exit codes: 0; 1 for a fault of ours; 2 for bad input; 130 for Ctrl-C."""
+    try:
+        app()
+    except UserError as error:
+        typer.echo(f"etude: {error}", err=True)
+        sys.exit(2)
+    except Fault as error:
+        typer.echo(f"etude: a fault of etude itself, not of the model: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno != 28:  # ENOSPC: the disk is full, which only the caller can mend
+            raise
+        typer.echo(
+            f"etude: the disk is full ({error}). Make room, then give the command again.", err=True
+        )
+        sys.exit(2)

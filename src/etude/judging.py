@@ -1,0 +1,71 @@
+"""The verbs `judge` and `check`: verdicts for a file of pairs, and what the sandbox can do here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from etude.arm import counted
+from etude.errors import InputError
+from etude.judge import BrokenLine, Judge, Limits, judge_file, read_pairs
+from etude.types import Verdict
+
+
+def judge_pairs(
+    file: Path,
+    out: Path | None,
+    *,
+    workers: int | None,
+    cpu_seconds: float,
+    isolation: str,
+    json_lines: bool,
+) -> None:
+    """Judge every pair of a file. Raises `InputError` at the end when lines were broken."""
+    read_pairs(file)  # whatever makes the whole file unreadable is said before sandboxes start
+    outcomes: Counter[str] = Counter()
+    broken = 0
+    with ExitStack() as stack:
+        judge = stack.enter_context(Judge(workers, Limits(cpu_seconds=cpu_seconds), isolation))
+        sink = stack.enter_context(out.open("w", encoding="utf-8")) if out else None
+        for line, verdict in judge_file(file, judge):
+            if isinstance(verdict, BrokenLine):
+                broken += 1
+                print(f"line {line}: {verdict.reason}", file=sys.stderr)
+                continue
+            outcomes[verdict.outcome] += 1
+            text = json.dumps(verdict_record(line, verdict))
+            if sink is not None:
+                sink.write(text + "\n")
+            if json_lines:
+                print(text)
+    if not json_lines:
+        print(f"{sum(outcomes.values()):,} pairs: {counted(outcomes)}")
+    if broken:
+        raise InputError(
+            f"{file}: {broken:,} lines hold no pair (named above); the others were judged. "
+            "Each line must be a JSON object with puzzle and solution."
+        )
+
+
+def verdict_record(line: int, verdict: Verdict) -> dict[str, Any]:
+    """A verdict as JSON."""
+    return {
+        "line": line,
+        "outcome": str(verdict.outcome),
+        "answer": verdict.answer,
+        "detail": verdict.detail,
+        "cpu_seconds": round(verdict.cpu_seconds, 6),
+        "peak_bytes": verdict.peak_bytes,
+    }
+
+
+def show_layers() -> None:
+    """Print each layer of isolation and whether it holds here, tried by real attacks."""
+    with Judge(1) as judge:
+        print(f"isolation: {judge.isolation}")
+        for layer, state in judge.layers.items():
+            print(f"  {layer:<12} {state}")

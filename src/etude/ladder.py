@@ -1,0 +1,141 @@
+"""The ladder: the loop and its controls, each with one thing changed, on the same budget.
+
+verified     the loop itself
+unverified   the same loop, trained on as many of its own pairs, whatever the verdict
+more-epochs  no self-made pairs: the seeds alone, as many tokens as the student saw
+pretrained   no training after the pretraining
+
+Each arm is a process of its own, so that two run at a time; what they tell is passed on. An arm
+dies with the process that started it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from etude import store
+from etude.arm import Arm, Tell
+from etude.errors import Fault, UserError
+from etude.evaluate import evaluate
+from etude.loop import begin, start_of, teach_itself
+from etude.train import train_longer_on_seeds
+from etude.types import Event
+
+
+def climb(run: store.Run, controls: Sequence[str], tell: Tell) -> None:
+    """Run the loop and these controls; return when all have ended.
+
+    Raises `UserError` for what the caller can mend, `Fault` when a part of etude failed.
+    """
+    with store.only_writer(run.folder):
+        with Arm(run, "verified", tell) as arm:
+            begin(arm)
+        _in_processes(run, ["verified", *controls], tell)
+
+
+def run_arm(arm: Arm) -> None:
+    """One arm after round 0, to its end."""
+    if arm.name in ("verified", "unverified"):
+        return teach_itself(arm)
+    base, _ = start_of(arm)
+    model: str | Path = base
+    if arm.name == "more-epochs":
+        student = arm.run.folder / "final" / "train"
+        while not student.exists():
+            time.sleep(0.2)
+        model = train_longer_on_seeds(arm, base)
+    samples = arm.recipe.evaluate.final_samples
+    evaluate(arm, None, arm.folder / "final", model, samples)
+    return None
+
+
+Ended = tuple[str, BaseException | str | None]
+
+
+def _in_processes(run: store.Run, arms: Sequence[str], tell: Tell) -> None:
+    """Keep `run.processes` arms running until all have ended, or one has failed."""
+    owed = deque(arms)
+    running: dict[Connection, tuple[str, BaseProcess]] = {}
+    try:
+        while owed or running:
+            while owed and len(running) < run.recipe.run.processes:
+                name = owed.popleft()
+                running |= _start(run.folder, name)
+            for ready in wait(list(running)):
+                assert isinstance(ready, Connection)
+                _hear(ready, running, tell)
+    finally:
+        for _, process in running.values():
+            process.kill()
+            process.join()
+
+
+def _start(folder: Path, name: str) -> dict[Connection, tuple[str, BaseProcess]]:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_arm_process, args=(folder, name, theirs), name=name)
+    process.start()
+    theirs.close()
+    return {ours: (name, process)}
+
+
+def _hear(
+    ready: Connection, running: dict[Connection, tuple[str, BaseProcess]], tell: Tell
+) -> None:
+    """Pass on one message of an arm. Raises what the arm raised."""
+    name, process = running[ready]
+    try:
+        said = ready.recv()
+    except EOFError:
+        process.join()
+        raise Fault(f"the arm {name} died with exit code {process.exitcode}") from None
+    if isinstance(said, Event):
+        tell(said)
+        return
+    del running[ready]
+    process.join()
+    if isinstance(said, UserError):
+        raise said
+    if said is not None:
+        raise Fault(f"the arm {name} failed:\n{said}")
+
+
+def _arm_process(folder: Path, name: str, out: Connection) -> None:
+    """What runs in the process of an arm: events go out, then None or what went wrong."""
+    _die_with_parent()
+    run = store.Run.read(folder)
+    try:
+        with (
+            store.only_writer(store.arm_folder(folder, name) / ".arm"),
+            Arm(run, name, out.send) as arm,
+        ):
+            run_arm(arm)
+    except UserError as error:
+        out.send(error)
+    except KeyboardInterrupt:
+        os._exit(130)
+    except BaseException:  # noqa: BLE001 - it goes to the parent, which raises it
+        out.send(traceback.format_exc())
+    else:
+        out.send(None)
+
+
+def _die_with_parent() -> None:
+    """An arm must not write on after its run was killed, beside the one that continues it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch(sentinel: int, leave: Callable[[int], None]) -> None:
+        wait([sentinel])
+        leave(1)
+
+    threading.Thread(target=watch, args=(parent.sentinel, os._exit), daemon=True).start()

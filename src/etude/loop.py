@@ -1,0 +1,45 @@
+"""The paper's loop: propose, vet, solve, judge, select, train, evaluate, and again.
+
+Haluptzok, Bowers, Kalai, "Language Models Can Teach Themselves to Program Better" (ICLR 2023).
+The ways from this page: one module a stage, named as the stage; `ladder` for the controls.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from etude.arm import Arm
+from etude.evaluate import evaluate
+from etude.propose import propose
+from etude.select import select
+from etude.solve import judge, solve
+from etude.train import pretrain, train, train_on_seeds, train_student
+from etude.vet import vet
+
+
+def begin(arm: Arm) -> None:
+    """Round 0: the base, fine-tuned on the seed pairs, and its score. All arms start from it."""
+    latest = train_on_seeds(arm, pretrain(arm))
+    evaluate(arm, 0, arm.round(0), latest, arm.recipe.evaluate.final_samples)
+
+
+def teach_itself(arm: Arm) -> None:
+    """The rounds, and the student that is trained on all that they gave."""
+    base, latest = start_of(arm)
+    for number in range(1, arm.recipe.run.rounds + 1):
+        propose(arm, number, latest)
+        vet(arm, number)
+        solve(arm, number, latest)
+        judge(arm, number)
+        select(arm, number)
+        latest = train(arm, number, base, latest)
+        evaluate(arm, number, arm.round(number), latest, arm.recipe.evaluate.samples)
+    student = train_student(arm, base)
+    evaluate(arm, None, arm.folder / "final", student, arm.recipe.evaluate.final_samples)
+
+
+def start_of(arm: Arm) -> tuple[str | Path, Path]:
+    """The base and the model of round 0, which `begin` made."""
+    made = arm.run.folder / "round-00"
+    base = made / "pretrain" if arm.recipe.pretrain else arm.recipe.model.base
+    return base, made / "train"

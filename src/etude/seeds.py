@@ -1,0 +1,46 @@
+"""The human-written pairs that a run starts from: the tiny world's, or a file's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from etude.config import Recipe
+from etude.errors import InputError
+from etude.judge.pairs import BrokenLine, Pair, read_pairs
+from etude.puzzle import NotAPuzzle, parse
+from etude.tiny import families
+from etude.types import Puzzle
+
+
+@dataclass(frozen=True, slots=True)
+class SeedPair:
+    """A puzzle and one solution, written by people."""
+
+    puzzle: Puzzle
+    solution: str
+
+
+def load_seeds(recipe: Recipe) -> list[SeedPair]:
+    """The seed pairs of a recipe. Raises `InputError` naming the line of a pair that is none."""
+    section = recipe.seeds
+    if section.source == "tiny":
+        made = families.seed_pairs(
+            recipe.run.seed, section.per_family, split_seed=section.split_seed
+        )
+        return [SeedPair(parse(pair.puzzle), pair.solution) for pair in made]
+    pairs = [_seed(section.source, pair) for pair in read_pairs(section.source)]
+    if not pairs:
+        raise InputError(f"{section.source} must hold at least one pair but holds none.")
+    return pairs
+
+
+def _seed(source: str, pair: Pair | BrokenLine) -> SeedPair:
+    if isinstance(pair, BrokenLine):
+        raise InputError(f"{source}, line {pair.line}: {pair.reason}. Mend or remove the line.")
+    try:
+        return SeedPair(parse(pair.puzzle), pair.solution)
+    except NotAPuzzle as error:
+        raise InputError(
+            f"{source}, line {pair.line}: the puzzle must be one function "
+            f"f(answer: type, inputs=...) but is {error}. Mend or remove the line."
+        ) from None

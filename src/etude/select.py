@@ -1,0 +1,94 @@
+"""Select: which accepted pairs become training texts.
+
+Verified: of each puzzle that the model solved sometimes but not too often, the shortest distinct
+accepted solutions. Unverified, the control: as many pairs, drawn at random whatever the verdict.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from etude import store, tables
+from etude.arm import Arm
+from etude.cluster import map_units
+from etude.prompts import example_text
+from etude.types import Puzzle, content_id
+from etude.vet import kept_puzzles
+
+WAIT_SECONDS = 0.2
+
+
+def select(arm: Arm, number: int) -> Path:
+    """The folder of the round's examples."""
+    stage = arm.round(number) / "select"
+
+    def work(_: int) -> list[store.Row]:
+        if arm.name == "unverified":
+            return _unverified(arm, number)
+        return _verified(arm, number)
+
+    with arm.watched(number, "select", 1) as watched:
+        map_units(stage, 1, work, tables.SELECT, watched.tick)
+        rows = store.read_stage(stage)
+        puzzles = len({row["puzzle_id"] for row in rows})
+        watched.summary = f"{puzzles:,} puzzles  {len(rows):,} examples"
+    return stage
+
+
+def _attempts(arm: Arm, number: int) -> list[tuple[Puzzle, list[store.Row]]]:
+    """Each puzzle of the round with its candidates and their outcomes, in order."""
+    folder = arm.round(number)
+    outcomes = {row["candidate_id"]: row["outcome"] for row in store.read_stage(folder / "judge")}
+    by_puzzle: dict[str, list[store.Row]] = defaultdict(list)
+    for row in store.read_stage(folder / "solve"):
+        by_puzzle[row["puzzle_id"]].append(row | {"outcome": outcomes[row["candidate_id"]]})
+    return [(puzzle, by_puzzle[puzzle.id]) for puzzle in kept_puzzles(folder / "vet")]
+
+
+def _verified(arm: Arm, number: int) -> list[store.Row]:
+    section = arm.recipe.select
+    rows: list[store.Row] = []
+    for puzzle, tried in _attempts(arm, number):
+        accepted = [row for row in tried if row["outcome"] == "accepted"]
+        rate = len(accepted) / len(tried) if tried else 0.0
+        if 0 < rate <= section.max_solve_rate:
+            shortest = _distinct(accepted)[: section.per_puzzle]
+            rows += [_example(arm, puzzle, row, rate) for row in shortest]
+    return rows
+
+
+def _unverified(arm: Arm, number: int) -> list[store.Row]:
+    """As many pairs as the verified arm has of this round; its file is waited for."""
+    verified = store.round_folder(arm.run.folder, number) / "select"
+    while store.owed(verified, 1):
+        time.sleep(WAIT_SECONDS)
+    pool = [
+        (puzzle, row)
+        for puzzle, tried in _attempts(arm, number)
+        for row in _distinct([row for row in tried if row["finished"]])
+    ]
+    random.Random(arm.seed(number, "select")).shuffle(pool)
+    count = len(store.read_stage(verified))
+    return [_example(arm, puzzle, row, None) for puzzle, row in pool[:count]]
+
+
+def _distinct(rows: list[store.Row]) -> list[store.Row]:
+    """One candidate of each source, the shortest first."""
+    first: dict[str, store.Row] = {}
+    for row in rows:
+        first.setdefault(row["source"], row)
+    return sorted(first.values(), key=lambda row: (len(row["source"]), row["source"]))
+
+
+def _example(arm: Arm, puzzle: Puzzle, row: store.Row, rate: float | None) -> store.Row:
+    text = example_text(puzzle.source, row["source"], layout=arm.recipe.prompt.layout)
+    return {
+        "example_id": content_id(text),
+        "puzzle_id": puzzle.id,
+        "candidate_id": row["candidate_id"],
+        "text": text,
+        "solve_rate": rate,
+    }

@@ -1,0 +1,143 @@
+"""Train: the model before the first round, the model of each round, and the student at the end."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from etude import store
+from etude.arm import Arm, fit_options
+from etude.config import FitSection
+from etude.prompts import example_text
+
+
+def pretrain(arm: Arm) -> str | Path:
+    """The base: a model built and pretrained here, or the one that the recipe names."""
+    section = arm.recipe.pretrain
+    if section is None:
+        return arm.recipe.model.base
+    from etude.tiny.grammar import document
+
+    folder = store.round_folder(arm.run.folder, 0)
+    out = folder / "pretrain"
+    if not out.exists():
+        rng = random.Random(arm.seed(0, "pretrain"))
+        texts = ["\n".join((*document(rng), "")) for _ in range(section.documents)]
+        blank = folder / "blank"
+        if not blank.exists():
+            _build(arm, blank, texts)
+        _fit(arm, 0, "pretrain", blank, texts, out, section)
+    else:
+        _tell_finished(arm, 0, "pretrain", out)
+    return out
+
+
+def _build(arm: Arm, out: Path, texts: Sequence[str]) -> None:
+    from etude.engines.transformers.loading import quiet
+    from etude.tiny.model import build
+
+    model = arm.recipe.model
+    temporary = out.with_name(f".{out.name}")
+    with quiet():
+        build(
+            temporary,
+            texts[:5000],
+            vocab_size=model.vocab_size,
+            hidden=model.hidden,
+            layers=model.layers,
+            heads=model.heads,
+            ffn=model.ffn,
+            context=model.context,
+            seed=arm.seed(0, "build"),
+        )
+    temporary.rename(out)
+
+
+def train_on_seeds(arm: Arm, base: str | Path) -> Path:
+    """The model that the first round starts from: the base, fine-tuned on the seed pairs."""
+    out = store.round_folder(arm.run.folder, 0) / "train"
+    return _fit(arm, 0, "train", base, seed_texts(arm), out, arm.recipe.seeds)
+
+
+def train(arm: Arm, number: int, base: str | Path, latest: str | Path) -> Path:
+    """The model of a round: seeds, the round's examples, a sample of the earlier ones."""
+    section = arm.recipe.train
+    new = _examples(arm, [number])
+    old = _examples(arm, range(1, number))
+    random.Random(arm.seed(number, "replay")).shuffle(old)
+    texts = seed_texts(arm) * section.seed_repeat + new + old[: round(section.replay * len(new))]
+    start = base if section.start == "base" else latest
+    return _fit(arm, number, "train", start, texts, arm.round(number) / "train", section)
+
+
+def train_student(arm: Arm, base: str | Path) -> Path:
+    """The student: trained from the base on the seeds and the examples of all rounds."""
+    section = arm.recipe.final
+    examples = _examples(arm, range(1, arm.recipe.run.rounds + 1))
+    texts = seed_texts(arm) * section.seed_repeat + examples
+    return _fit(arm, None, "train", base, texts, arm.folder / "final" / "train", section)
+
+
+def train_longer_on_seeds(arm: Arm, base: str | Path) -> Path:
+    """The control: from the base, on the seeds alone, as many tokens as the student saw."""
+    student = report(arm.run.folder / "final" / "train")
+    seeds = report(store.round_folder(arm.run.folder, 0) / "train")
+    epochs = arm.recipe.seeds.epochs * student["tokens"] / seeds["tokens"]
+    section = arm.recipe.seeds.model_copy(update={"epochs": epochs})
+    out = arm.folder / "final" / "train"
+    return _fit(arm, None, "train", base, seed_texts(arm), out, section)
+
+
+def seed_texts(arm: Arm) -> list[str]:
+    """The training texts of the seed pairs."""
+    layout = arm.recipe.prompt.layout
+    return [example_text(pair.puzzle.source, pair.solution, layout=layout) for pair in arm.seeds]
+
+
+def report(folder: Path) -> dict[str, Any]:
+    """What a finished training says of itself (`training.json`)."""
+    read: dict[str, Any] = json.loads((folder / "training.json").read_text("utf-8"))
+    return read
+
+
+def _examples(arm: Arm, rounds: Sequence[int]) -> list[str]:
+    return [
+        row["text"] for number in rounds for row in store.read_stage(arm.round(number) / "select")
+    ]
+
+
+def _fit(
+    arm: Arm,
+    number: int | None,
+    stage: str,
+    model: str | Path,
+    texts: Sequence[str],
+    out: Path,
+    section: FitSection,
+) -> Path:
+    """One training. A finished one is left alone, an interrupted one is continued."""
+    if out.exists():
+        _tell_finished(arm, number, stage, out)
+        return out
+    from etude.training import FitSettings, fit
+
+    settings = FitSettings(**fit_options(arm.recipe, section))  # type: ignore[arg-type]
+    with arm.watched(number, stage, 1) as watched:
+        fit(model, texts, out, settings, seed=arm.seed(number, stage), progress=watched.tick)
+        watched.summary = _summary(out)
+    return out
+
+
+def _tell_finished(arm: Arm, number: int | None, stage: str, out: Path) -> None:
+    with arm.watched(number, stage, 1) as watched:
+        watched.summary = _summary(out)
+
+
+def _summary(out: Path) -> str:
+    losses = [row["loss"] for row in store.read_table(out / "loss.parquet")]
+    done = report(out)
+    dropped = f"  {done['too_long']:,} too long, dropped" if done["too_long"] else ""
+    return f"{done['documents']:,} examples  loss {losses[0]:.2f} -> {losses[-1]:.2f}{dropped}"
