@@ -56,7 +56,7 @@ $(BIN)/python:
 		|| { echo "etude needs Python 3.11 or newer, but '$(PYTHON)' does not run:" \
 			"name one, for example make demo PYTHON=python3.12" >&2; exit 1; }; \
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "etude needs Python 3.11 or newer, but '$(PYTHON)' is $$found:" \
+		|| { echo "etude needs Python 3.11 or newer, but '$(PYTHON)' is Python $$found:" \
 			"name another, for example make demo PYTHON=python3.12" >&2; exit 1; }; \
 	echo "Making $(VENV) with Python $$found"; \
 	$(PYTHON) -m venv $(VENV) || { rm -f $@; exit 1; }
