@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+
+from etude.config import differences, dump, load, parse, recipe_names
+from etude.errors import RecipeError
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_survives_being_written_and_read(name: str) -> None:
+    recipe = load(name)
+    assert parse(dump(recipe), "again") == recipe
+
+
+def test_settings_change_one_thing_each() -> None:
+    base = load("tiny")
+    changed = load("tiny", ["run.seed=3", "model.attention=sdpa"])
+    assert differences(base, changed) == [
+        "model.attention: 'eager' -> 'sdpa'",
+        "run.seed: 0 -> 3",
+    ]
+
+
+def test_settings_of_time_alone_do_not_count_as_a_change() -> None:
+    assert differences(load("tiny"), load("tiny", ["run.processes=1", "judge.workers=7"])) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("solve.sample=3", "solve.sample is not a setting. Did you mean samples?"),
+        ("slove.samples=3", "slove is not a setting. Did you mean solve?"),
+        ("run.max_puzzles=3", "Did you mean vet.max_puzzles?"),
+        ("solve.samples=-1", "solve.samples is -1"),
+        ("solve.samples=many", "solve.samples is 'many'"),
+        ("solve.samples", "--set must be section.key=value but got 'solve.samples'"),
+        ("name.x=1", "name is a value, not a section"),
+        ("evaluate.final_samples=0", "evaluate.final_samples is 0"),
+        ("solve.temperature=nan", "solve.temperature"),
+    ],
+)
+def test_a_bad_setting_is_one_sentence(setting: str, message: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load("tiny", [setting])
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_pass_at_k_beyond_the_attempts_is_refused() -> None:
+    with pytest.raises(RecipeError, match="undefined for k > n"):
+        load("tiny", ["evaluate.ks=[100]", "evaluate.samples=10"])
+
+
+def test_scratch_needs_pretraining() -> None:
+    with pytest.raises(RecipeError, match="go together"):
+        load("tiny", ["model.base=somewhere"])
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"one of .*tiny"):
+        load(tmp_path / "absent.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecipeError, match="is not text"):
+        load(tmp_path / "binary.toml")
+    (tmp_path / "broken.toml").write_text("name = [\nx")
+    with pytest.raises(RecipeError, match="must be TOML"):
+        load(tmp_path / "broken.toml")
+    (tmp_path / "bare.toml").write_text('name = "bare"')
+    with pytest.raises(RecipeError, match="propose must be given but is missing"):
+        load(tmp_path / "bare.toml")

@@ -1,0 +1,90 @@
+"""A run killed anywhere and resumed ends as an undisturbed one: on the smoke recipe, for real."""
+
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from etude.tables import MEASURED
+
+KILLS = 10
+COMMAND = [sys.executable, "-m", "etude", "run", "smoke"]
+
+
+def tables(run: Path) -> dict[str, bytes]:
+    """Every table of a run as bytes, without the measured columns, by its path."""
+    found = {}
+    for path in sorted(run.rglob("*.parquet")):
+        table = pq.read_table(path)
+        table = table.drop_columns([name for name in table.column_names if name in MEASURED])
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table.combine_chunks())
+        found[str(path.relative_to(run))] = sink.getvalue().to_pybytes()
+    return found
+
+
+def weights(run: Path) -> dict[str, bytes]:
+    paths = sorted(run.rglob("*.safetensors"))
+    return {str(path.relative_to(run)): path.read_bytes() for path in paths}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("undisturbed") / "run"
+    done = subprocess.run([*COMMAND, "--out", run], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return run
+
+
+@pytest.mark.slow
+def test_ten_kills_change_no_byte(undisturbed: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    rng = random.Random(20)
+    killed = 0
+    for _ in range(KILLS):
+        process = subprocess.Popen(
+            [*COMMAND, "--out", run], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            process.wait(rng.uniform(1.0, 14.0))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            killed += 1
+        process.wait()
+    assert killed >= KILLS // 2, "the run was over before it could be killed often enough"
+    done = subprocess.run([*COMMAND, "--out", run], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    expected, found = tables(undisturbed), tables(run)
+    assert found.keys() == expected.keys()
+    assert [path for path in found if found[path] != expected[path]] == []
+    assert weights(run) == weights(undisturbed)
+
+
+@pytest.mark.slow
+def test_a_finished_run_does_nothing_again(undisturbed: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in undisturbed.rglob("[0-9]*.parquet")}
+    done = subprocess.run(
+        [*COMMAND, "--out", undisturbed], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+@pytest.mark.slow
+def test_a_changed_recipe_is_refused(undisturbed: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "--out", undisturbed, "--set", "solve.samples=9"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "solve.samples: 8 -> 9" in done.stderr
+    assert "--out" in done.stderr
+    assert "Traceback" not in done.stderr
