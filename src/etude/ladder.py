@@ -1,6 +1,7 @@
 """The ladder: the loop and its controls, each with one thing changed, on the same budget.
 
 verified     the loop itself
+seeds        no self-made pairs: the model that the first round starts from
 unverified   the same loop, trained on as many of its own pairs, whatever the verdict
 more-epochs  no self-made pairs: the seeds alone, as many tokens as the student saw
 pretrained   no training after the pretraining
@@ -27,6 +28,7 @@ from etude.arm import Arm, Tell
 from etude.errors import Fault, UserError
 from etude.evaluate import evaluate
 from etude.loop import begin, start_of, teach_itself
+from etude.select import WAIT_SECONDS
 from etude.train import train_longer_on_seeds
 from etude.types import Event
 
@@ -39,23 +41,31 @@ def climb(run: store.Run, controls: Sequence[str], tell: Tell) -> None:
     with store.only_writer(run.folder):
         with Arm(run, "verified", tell) as arm:
             begin(arm)
-        _in_processes(run, ["verified", *controls], tell)
+        _in_processes(run, ["verified", *controls[:1], "seeds", *controls[1:]], tell)
 
 
 def run_arm(arm: Arm) -> None:
     """One arm after round 0, to its end."""
     if arm.name in ("verified", "unverified"):
         return teach_itself(arm)
-    base, _ = start_of(arm)
-    model: str | Path = base
-    if arm.name == "more-epochs":
-        student = arm.run.folder / "final" / "train"
-        while not student.exists():
-            time.sleep(0.2)
-        model = train_longer_on_seeds(arm, base)
+    base, seeded = start_of(arm)
     samples = arm.recipe.evaluate.final_samples
-    evaluate(arm, None, arm.folder / "final", model, samples)
+    if arm.name == "seeds":
+        evaluate(arm, 0, store.round_folder(arm.run.folder, 0), seeded, samples)
+    elif arm.name == "pretrained":
+        evaluate(arm, None, arm.folder / "final", base, samples)
+    elif arm.name == "more-epochs":
+        longer = _longer(arm, base)
+        evaluate(arm, None, arm.folder / "final", longer, samples)
     return None
+
+
+def _longer(arm: Arm, base: str | Path) -> Path:
+    """As many epochs on the seeds as the student's tokens allow; the student is waited for."""
+    student = arm.run.folder / "final" / "train"
+    while not student.exists():
+        time.sleep(WAIT_SECONDS)
+    return train_longer_on_seeds(arm, base)
 
 
 Ended = tuple[str, BaseException | str | None]

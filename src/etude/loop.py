@@ -18,9 +18,8 @@ from etude.vet import vet
 
 
 def begin(arm: Arm) -> None:
-    """Round 0: the base, fine-tuned on the seed pairs, and its score. All arms start from it."""
-    latest = train_on_seeds(arm, pretrain(arm))
-    evaluate(arm, 0, arm.round(0), latest, arm.recipe.evaluate.final_samples)
+    """Round 0: the base, fine-tuned on the seed pairs. All arms start from it."""
+    train_on_seeds(arm, pretrain(arm))
 
 
 def teach_itself(arm: Arm) -> None:
