@@ -42,6 +42,7 @@ ROWS = (
     {"report", "show", "browse", "export"},
     {"session", "judging"},
     {"cli"},
+    {"__main__"},
 )
 # Imports within a row, by name, so that each new one is a decision.
 SIDEWAYS = {
