@@ -1,0 +1,445 @@
+"""Readings: what a run folder says, as plain values. Nothing here writes, or runs what it reads.
+
+Covered: the ladder and its paired comparisons, funnels, losses, sample pairs, text made harmless.
+A run may be unfinished: what is not there yet is left out, never guessed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from etude import store
+from etude.errors import InputError
+from etude.stats import Estimate, paired_difference, pass_at_k
+from etude.types import Score
+
+ARMS = ("verified", "unverified", "more-epochs", "pretrained")
+STAGES = ("propose", "vet", "solve", "judge", "select")
+RUNGS = (
+    ("pretrained", "pretrained", "final"),
+    ("+ seeds", "verified", "round-00"),
+    ("+ more epochs on the seeds", "more-epochs", "final"),
+    ("+ unverified", "unverified", "final"),
+    ("+ verified", "verified", "final"),
+)
+"""Label, arm and folder of each rung of the ladder, from the lowest to the highest."""
+PARTS = {
+    "constants": "held-out constants",
+    "families": "held-out families",
+    "humaneval": "P3, from HumanEval",
+    "other": "P3, other problems",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One row of the ladder."""
+
+    label: str
+    arm: str
+    folder: Path
+    """The folder that holds its attempts and scores."""
+    scores: tuple[Score, ...]
+    examples: int
+    """Self-made examples that the model was trained on."""
+
+    @property
+    def short(self) -> str:
+        return self.label.partition(" on ")[0]
+
+    @property
+    def bare(self) -> str:
+        return self.short.removeprefix("+ ")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """`+ verified` minus another rung over the same problems, in pass@k from 0 to 1."""
+
+    against: str
+    part: str
+    k: int
+    difference: Estimate
+
+    @property
+    def improved(self) -> bool:
+        """The whole 95% interval is above zero, to the tenth of a point that is shown."""
+        return round(100 * self.difference.low, 1) > 0
+
+    @property
+    def worse(self) -> bool:
+        """The whole 95% interval is below zero, to the tenth of a point that is shown."""
+        return round(100 * self.difference.high, 1) < 0
+
+
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """The counts of one round of one arm, over the units that are finished."""
+
+    arm: str
+    round: int
+    stages: tuple[str, ...]
+    """The stages with a finished unit."""
+    asked: int
+    fates: Counter[str]
+    candidates: int
+    outcomes: Counter[str]
+    solved: int
+    """Puzzles with an accepted candidate."""
+    taught: int
+    """Puzzles that became examples."""
+    examples: int
+
+    @property
+    def kept(self) -> int:
+        return self.fates["kept"]
+
+    @property
+    def well_formed(self) -> int:
+        return self.fates.total() - self.fates["unparsed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One finished training: where, its loss curve, and what `training.json` says."""
+
+    label: str
+    losses: tuple[tuple[int, float], ...]
+    """(step, mean loss of the steps up to it)."""
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A puzzle of a round with one candidate and its verdict."""
+
+    puzzle_id: str
+    candidate_id: str
+    puzzle: str
+    solution: str
+    outcome: str
+    answer: str
+    detail: str
+
+
+def columns(stage: Path, names: Sequence[str]) -> Iterator[store.Row]:
+    """Some columns of all segments of a stage. Raises `InputError` for a broken segment."""
+    for path in sorted(stage.glob("[0-9]*.parquet")):
+        yield from segment(path, names)
+
+
+def segment(path: Path, names: Sequence[str]) -> list[store.Row]:
+    """Some columns of one segment. Raises `InputError` when it can't be read."""
+    try:
+        rows: list[store.Row] = pq.read_table(path, columns=list(names)).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(
+            f"{path} must be a Parquet segment but can't be read ({type(error).__name__}). "
+            "Delete it and run again: it will be made anew."
+        ) from None
+    return rows
+
+
+def scores(evaluated: Path) -> list[Score]:
+    """The scores of an `evaluate` folder; none before it has ended."""
+    path = evaluated / "scores.parquet"
+    return [Score(**row) for row in store.read_table(path)] if path.exists() else []
+
+
+def rounds(arm: Path) -> list[int]:
+    """The rounds that an arm has begun, round 0 included."""
+    return sorted(int(folder.name[6:]) for folder in arm.glob("round-[0-9]*") if folder.is_dir())
+
+
+def ladder(run: Path) -> list[Rung]:
+    """The rungs that have been scored, the lowest first."""
+    found = []
+    for label, arm, place in RUNGS:
+        folder = store.arm_folder(run, arm)
+        made = scores(folder / place / "evaluate")
+        if made:
+            examples = _examples(folder) if place == "final" else 0
+            found.append(Rung(label, arm, folder / place / "evaluate", tuple(made), examples))
+    return found
+
+
+def _examples(arm: Path) -> int:
+    numbers = rounds(arm)
+    return sum(1 for n in numbers for _ in columns(_stage(arm, n, "select"), ["example_id"]))
+
+
+def _stage(arm: Path, number: int, stage: str) -> Path:
+    return store.round_folder(arm, number) / stage
+
+
+Attempts = dict[str, dict[str, tuple[int, int]]]
+"""By part and problem: attempts made, and how many were accepted."""
+
+
+def attempts(evaluated: Path) -> Attempts:
+    """What an `evaluate` folder holds, counted."""
+    made: Counter[tuple[str, str]] = Counter()
+    accepted: Counter[tuple[str, str]] = Counter()
+    for row in columns(evaluated, ["problem", "part", "outcome"]):
+        key = row["part"], row["problem"]
+        made[key] += 1
+        accepted[key] += row["outcome"] == "accepted"
+    found: Attempts = defaultdict(dict)
+    for (part, problem), count in made.items():
+        found[part][problem] = count, accepted[part, problem]
+    return found
+
+
+def solved_rates(evaluated: Path, k: int) -> dict[str, float]:
+    """pass@k of each problem that was attempted.
+
+    Raises ValueError when a problem has fewer than k attempts: pass@k is undefined there.
+    """
+    parts = attempts(evaluated).values()
+    return {name: pass_at_k(*c, k) for counts in parts for name, c in counts.items()}
+
+
+def comparisons(rungs: Sequence[Rung]) -> list[Comparison]:
+    """`+ verified` against every other rung, for each part and k that both have."""
+    if not rungs or rungs[-1].label != RUNGS[-1][0]:
+        return []
+    *others, verified = rungs
+    after = attempts(verified.folder)
+    return [
+        Comparison(other.label, score.part, score.k, _difference(before, after, score))
+        for other, before in [(rung, attempts(rung.folder)) for rung in others]
+        for score in verified.scores
+        if score_of(other, score.part, score.k)
+    ]
+
+
+def _difference(before: Attempts, after: Attempts, score: Score) -> Estimate:
+    """Paired over all problems of the part; one without an attempt was not solved."""
+    old, new = before.get(score.part, {}), after.get(score.part, {})
+    names = sorted(old.keys() | new.keys())
+    unattempted = [0.0] * (score.problems - len(names))
+
+    def rates(counts: dict[str, tuple[int, int]]) -> list[float]:
+        known = {name: pass_at_k(*counts[name], score.k) for name in counts}
+        return [known.get(name, 0.0) for name in names] + unattempted
+
+    return paired_difference(rates(old), rates(new))
+
+
+def score_of(rung: Rung, part: str, k: int) -> Score | None:
+    """A rung's score, None where it has none."""
+    return next((s for s in rung.scores if (s.part, s.k) == (part, k)), None)
+
+
+def parts_of(made: Sequence[Score]) -> list[str]:
+    """The parts of some scores, in their order."""
+    return list(dict.fromkeys(score.part for score in made))
+
+
+def ks_of(made: Sequence[Score]) -> list[int]:
+    return sorted({score.k for score in made})
+
+
+def funnel(arm: Path, number: int) -> Funnel:
+    """The counts of one round of the arm whose folder is given."""
+    folder = store.round_folder(arm, number)
+    judged = list(columns(folder / "judge", ["puzzle_id", "outcome"]))
+    chosen = list(columns(folder / "select", ["puzzle_id"]))
+    return Funnel(
+        arm=arm.name if arm.parent.name == "controls" else "verified",
+        round=number,
+        stages=tuple(stage for stage in STAGES if any((folder / stage).glob("[0-9]*.parquet"))),
+        asked=sum(1 for _ in columns(folder / "propose", ["proposal_id"])),
+        fates=Counter(row["fate"] for row in columns(folder / "vet", ["fate"])),
+        candidates=sum(1 for _ in columns(folder / "solve", ["candidate_id"])),
+        outcomes=Counter(row["outcome"] for row in judged),
+        solved=len({row["puzzle_id"] for row in judged if row["outcome"] == "accepted"}),
+        taught=len({row["puzzle_id"] for row in chosen}),
+        examples=len(chosen),
+    )
+
+
+def funnels(arm: Path) -> list[Funnel]:
+    """The funnel of every round that has begun, round 0 left out."""
+    return [funnel(arm, number) for number in rounds(arm) if number > 0]
+
+
+def loss_curve(trained: Path) -> list[tuple[int, float]]:
+    """(step, loss) of a finished training."""
+    return [(row["step"], row["loss"]) for row in store.read_table(trained / "loss.parquet")]
+
+
+def trainings(run: Path) -> list[Training]:
+    """The finished trainings of all arms, the loop's first, in their order."""
+    found = []
+    for arm in ARMS:
+        folder = store.arm_folder(run, arm)
+        places = [store.round_folder(folder, n) for n in rounds(folder)] + [folder / "final"]
+        for place in places:
+            for stage in ("pretrain", "train"):
+                if (place / stage / "loss.parquet").exists():
+                    found.append(_training(arm, place / stage))
+    return found
+
+
+def _training(arm: str, trained: Path) -> Training:
+    place = trained.parent.name.replace("round-0", "round ").replace("round-", "round ")
+    label = " ".join(["" if arm == "verified" else arm, place, trained.name]).strip()
+    report = json.loads((trained / "training.json").read_text("utf-8"))
+    return Training(label, tuple(loss_curve(trained)), report)
+
+
+def sample_pairs(arm: Path, number: int, count: int) -> list[list[Pair]]:
+    """Up to `count` taught puzzles of a round, evenly spread: an accepted pair, a rejected one.
+
+    A puzzle that was never missed has its accepted pair alone.
+    """
+    folder = store.round_folder(arm, number)
+    taught: dict[str, str] = {}
+    for row in columns(folder / "select", ["puzzle_id", "candidate_id"]):
+        taught.setdefault(row["puzzle_id"], row["candidate_id"])
+    step = max(1, len(taught) // max(count, 1))
+    chosen = dict(list(taught.items())[::step][:count])
+    tried: dict[str, list[store.Row]] = defaultdict(list)
+    for verdict in columns(folder / "judge", _VERDICT):
+        if verdict["puzzle_id"] in chosen:
+            tried[verdict["puzzle_id"]].append(verdict)
+    wanted = [row for puzzle, first in chosen.items() for row in _shown(tried[puzzle], first)]
+    by_puzzle: dict[str, list[Pair]] = defaultdict(list)
+    for pair in _pairs(folder, wanted):
+        by_puzzle[pair.puzzle_id].append(pair)
+    return list(by_puzzle.values())
+
+
+_VERDICT = ["candidate_id", "puzzle_id", "outcome", "answer", "detail"]
+
+
+def _shown(tried: list[store.Row], taught: str) -> list[store.Row]:
+    """The verdict on the pair that was taught, and the first rejection, where there is one."""
+    first = [row for row in tried if row["candidate_id"] == taught]
+    return first + [row for row in tried if row["outcome"] != "accepted" and row not in first][:1]
+
+
+def _pairs(folder: Path, verdicts: Sequence[store.Row]) -> list[Pair]:
+    puzzles = {row["puzzle_id"] for row in verdicts}
+    candidates = {row["candidate_id"] for row in verdicts}
+    source = {
+        row["puzzle_id"]: row["source"]
+        for row in columns(folder / "vet", ["puzzle_id", "source", "fate"])
+        if row["puzzle_id"] in puzzles and row["fate"] == "kept"
+    }
+    solution = {
+        row["candidate_id"]: row["source"]
+        for row in columns(folder / "solve", ["candidate_id", "source"])
+        if row["candidate_id"] in candidates
+    }
+    return [
+        Pair(
+            row["puzzle_id"],
+            row["candidate_id"],
+            source.get(row["puzzle_id"], ""),
+            solution.get(row["candidate_id"], ""),
+            row["outcome"],
+            row["answer"] or "",
+            row["detail"] or "",
+        )
+        for row in verdicts
+    ]
+
+
+def sentence(rungs: Sequence[Rung], compared: Sequence[Comparison]) -> str:
+    """The run's result in one sentence."""
+    if not rungs:
+        return "Nothing has been scored yet."
+    top = rungs[-1]
+    score = min(top.scores, key=lambda s: s.k)
+    title = PARTS.get(score.part, score.part)
+    text = f"{top.bare} solves {percent(score)}% of the {title} with {tries(score.k)}"
+    control = next(
+        (
+            c
+            for c in compared
+            if c.against == RUNGS[2][0] and (c.part, c.k) == (score.part, score.k)
+        ),
+        None,
+    )
+    if control is None:
+        return f"{text}."
+    return f"{text}: {signed(control.difference)} points against more epochs on the seeds."
+
+
+def conclusion(compared: Sequence[Comparison]) -> list[str]:
+    """What the comparisons do and do not show, said plainly: what failed first."""
+    if not compared:
+        return ["No comparison: the loop or its controls have not been scored."]
+    failed = [c for c in compared if not c.improved]
+    lines = [
+        *_grouped("worse than", [c for c in failed if c.worse]),
+        *_grouped("no improvement shown over", [c for c in failed if not c.worse]),
+    ]
+    if not failed:
+        lines = ["Every difference has its whole 95% interval above zero."]
+    return [*lines, "Intervals are over problems, of one run: another seed would differ more."]
+
+
+def _grouped(finding: str, compared: Sequence[Comparison]) -> list[str]:
+    ks: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for c in compared:
+        ks[c.part, c.against.removeprefix("+ ")].append(c.k)
+    return [
+        f"{PARTS.get(part, part)}: {finding} {against} at "
+        f"{', '.join(f'pass@{k}' for k in sorted(found))}."
+        for (part, against), found in ks.items()
+    ]
+
+
+def tries(k: int) -> str:
+    return "one attempt" if k == 1 else f"{k} attempts"
+
+
+def percent(value: Score | Estimate) -> str:
+    """`59.4 [55.1, 63.6]`, in percent.
+
+    >>> percent(Estimate(0.594, 0.551, 0.636))
+    '59.4 [55.1, 63.6]'
+    """
+    return f"{100 * value.value:.1f} [{100 * value.low:.1f}, {100 * value.high:.1f}]"
+
+
+def signed(value: Estimate) -> str:
+    """`+5.5 [+2.1, +8.9]`, in percentage points.
+
+    >>> signed(Estimate(0.055, 0.021, 0.089))
+    '+5.5 [+2.1, +8.9]'
+    """
+    middle, low, high = (round(100 * x, 1) + 0.0 for x in (value.value, value.low, value.high))
+    return f"{middle:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+def harmless(text: str, *, lines: int = 40, width: int = 160) -> str:
+    r"""Model-written text that can be shown anywhere: no control, bidi or invisible characters.
+
+    Whatever does not print is shown by its escape; long text is cut, saying so. HTML and markup
+    are not its business: a template escapes them.
+
+    >>> harmless("a\x1b[31m\u202eb")
+    'a\\x1b[31m\\u202eb'
+    """
+    found = text.split("\n", lines)
+    more = found.pop().count("\n") + 1 if len(found) > lines else 0
+    kept = [_harmless_line(line, width) for line in found]
+    return "\n".join([*kept, f"... {more:,} more lines"] if more else kept)
+
+
+def _harmless_line(line: str, width: int) -> str:
+    cut = line[:width].replace("\t", "    ")
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+    return shown if len(line) <= width else f"{shown}... ({len(line):,} characters)"

@@ -1,0 +1,252 @@
+"""Show: the counts of a run, or one of its rows with its lineage. A pure reader.
+
+show(Path("runs/tiny"), Console())                       counts, funnel, ladder, losses, samples
+show(Path("runs/tiny"), Console(), "0f4c1b6a52d0e3b7")   one row, and what it came from
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from etude import readings, store
+from etude.console import Console, aligned, wrapped
+from etude.errors import InputError
+from etude.readings import Funnel, harmless, percent
+from etude.types import Score
+
+SAMPLES = 3
+"""Accepted pairs that are shown of the last round."""
+KINDS = (
+    ("example", "select", "example_id"),
+    ("candidate", "solve", "candidate_id"),
+    ("puzzle", "vet", "puzzle_id"),
+    ("proposal", "propose", "proposal_id"),
+)
+"""What a row id can name: the kind, the table that holds it, and its column."""
+
+
+def show(folder: Path, console: Console, row_id: str | None = None) -> None:
+    """Counts of a run, or one row with its lineage. The run may be unfinished.
+
+    Raises `InputError` when the folder is no run, or the id names nothing in it.
+    """
+    run = store.Run.read(folder)
+    if row_id is None:
+        _counts(run, console)
+    else:
+        _lineage(run, console, row_id.strip())
+
+
+def _counts(run: store.Run, console: Console) -> None:
+    for arm in readings.ARMS:
+        place = store.arm_folder(run.folder, arm)
+        for number in readings.rounds(place):
+            _round(console, arm, place, number)
+    console.ladder(run)
+    _losses(console, run.folder)
+    _samples(console, run)
+    console.next_command(f"etude report {run.folder}")
+
+
+def _round(console: Console, arm: str, place: Path, number: int) -> None:
+    counts = readings.funnel(place, number)
+    made = readings.scores(store.round_folder(place, number) / "evaluate")
+    console.record(
+        "round",
+        arm=arm,
+        round=number,
+        **{name: value for name, value in asdict(counts).items() if name not in ("arm", "round")},
+        scores=[asdict(score) for score in made],
+    )
+    heading = f"round {number}" + ("" if arm == "verified" else f"  [{arm}]")
+    console.say(heading, "bold" if arm == "verified" else "dim")
+    for name, items in [*funnel_items(counts), *score_items(made)]:
+        for line in wrapped(items, console.width, f"  {name:<9} ", " " * 12, "  "):
+            console.say(harmless(line), "" if arm == "verified" else "dim")
+
+
+def funnel_items(counts: Funnel) -> Iterator[tuple[str, list[str]]]:
+    """Each stage that has begun, with its counts."""
+    lines = {
+        "propose": [f"{counts.asked:,} asked"],
+        "vet": [f"{counts.kept:,} kept", *tally(counts.fates, "kept")],
+        "solve": [f"{counts.candidates:,} candidates"],
+        "judge": [f"{counts.solved:,} puzzles solved", *tally(counts.outcomes)],
+        "select": [f"{counts.taught:,} puzzles", f"{counts.examples:,} examples"],
+    }
+    return ((stage, lines[stage]) for stage in counts.stages)
+
+
+def tally(counts: Counter[str], left_out: str = "") -> list[str]:
+    """`2,180 accepted`, ..., the most frequent first."""
+    return [f"{count:,} {name}" for name, count in counts.most_common() if name != left_out]
+
+
+def score_items(made: Sequence[Score]) -> Iterator[tuple[str, list[str]]]:
+    """One entry a part: its pass@k with intervals."""
+    for number, part in enumerate(readings.parts_of(made)):
+        cells = [f"pass@{score.k} {percent(score)}" for score in made if score.part == part]
+        yield "evaluate" if number == 0 else "", [part, *cells]
+
+
+def _losses(console: Console, folder: Path) -> None:
+    rows = [["", "loss", "steps", "tokens"]]
+    for training in readings.trainings(folder):
+        first, last = training.losses[0][1], training.losses[-1][1]
+        console.record(
+            "training", label=training.label, first=first, last=last, report=training.report
+        )
+        cells = [f"{first:.2f} -> {last:.2f}"]
+        cells += [f"{training.report[name]:,}" for name in ("steps", "tokens")]
+        rows.append([training.label, *cells])
+    if len(rows) > 1:
+        console.say("\ntraining", "bold")
+        for line in aligned(rows):
+            console.say(line)
+
+
+def _samples(console: Console, run: store.Run) -> None:
+    taught = [f.round for f in readings.funnels(run.folder) if f.examples]
+    if not taught:
+        return
+    console.say(f"\naccepted in round {taught[-1]}", "bold")
+    for first, *_ in readings.sample_pairs(run.folder, taught[-1], SAMPLES):
+        console.record("pair", **asdict(first))
+        console.say(f"  puzzle {first.puzzle_id}  candidate {first.candidate_id}", "dim")
+        _code(console, first.puzzle)
+        _code(console, first.solution)
+
+
+def _code(console: Console, text: str) -> None:
+    shown = harmless(text, lines=20, width=console.width - 30)
+    for line in shown.split("\n"):
+        console.say(f"    {line}")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row stands."""
+
+    kind: str
+    arm: str
+    round: int
+    folder: Path
+    row: store.Row
+
+
+def _lineage(run: store.Run, console: Console, row_id: str) -> None:
+    place = _find(run.folder, row_id)
+    chain = list(_chain(place))
+    arm = "" if place.arm == "verified" else f"[{place.arm}] "
+    console.say(f"{arm}round {place.round}", "bold")
+    for kind, row in chain:
+        console.record(kind, arm=place.arm, round=place.round, **row)
+        if not console.json_lines:
+            _row(console, kind, row)
+
+
+def _find(folder: Path, row_id: str) -> Place:
+    """The row of an id; of several, the loop's first. A kept puzzle goes before its copies."""
+    for kind, stage, column in KINDS:
+        found: list[Place] = []
+        for arm in readings.ARMS:
+            place = store.arm_folder(folder, arm)
+            for number in readings.rounds(place):
+                here = store.round_folder(place, number)
+                rows = rows_where(here / stage, column, {row_id})
+                found += [Place(kind, arm, number, here, row) for row in rows]
+        if found:
+            kept = [place for place in found if place.row.get("fate") == "kept"]
+            return (kept or found)[0]
+    raise InputError(
+        f"{harmless(repr(row_id), lines=1)} must be the id of an example, candidate, puzzle or "
+        f"proposal of {folder}, but is none. {_known(folder)}"
+    )
+
+
+def _known(folder: Path) -> str:
+    """Ids that can be asked for."""
+    for kind, stage, column in KINDS:
+        for number in reversed(readings.rounds(folder)):
+            here = store.round_folder(folder, number) / stage
+            ids = [row[column] for row in readings.columns(here, [column]) if row[column]]
+            if ids:
+                return f"Ids are 16 hex digits; this run knows for example the {kind} {ids[0]}."
+    return "It has no rows yet."
+
+
+def rows_where(stage: Path, column: str, wanted: set[str]) -> list[store.Row]:
+    """The rows of a stage whose column has one of these values; other segments stay unread."""
+    found = []
+    for path in sorted(stage.glob("[0-9]*.parquet")):
+        if any(row[column] in wanted for row in readings.segment(path, [column])):
+            found += [row for row in store.read_table(path) if row[column] in wanted]
+    return found
+
+
+Step = tuple[str, store.Row]
+
+
+def _chain(place: Place) -> Iterator[Step]:
+    """The row, then what it came from, then what came of it."""
+    row, folder = place.row, place.folder
+    yield place.kind, row
+    puzzle, candidate = row.get("puzzle_id"), row.get("candidate_id")
+    if place.kind == "example" and candidate:
+        yield from _rows("candidate", folder / "solve", "candidate_id", candidate)
+    if place.kind in ("example", "candidate") and candidate:
+        yield from _rows("verdict", folder / "judge", "candidate_id", candidate)
+    if place.kind == "candidate":
+        yield from _rows("example", folder / "select", "candidate_id", candidate)
+    if place.kind in ("example", "candidate"):
+        yield from _puzzle(folder, puzzle)
+    elif place.kind == "puzzle":
+        yield from _rows("proposal", folder / "propose", "proposal_id", row["proposal_id"])
+        yield from _attempts(folder, puzzle)
+    else:
+        yield from _rows("puzzle", folder / "vet", "proposal_id", row["proposal_id"])
+
+
+def _rows(kind: str, stage: Path, column: str, value: str | None) -> Iterator[Step]:
+    return ((kind, row) for row in rows_where(stage, column, {value} if value else set()))
+
+
+def _puzzle(folder: Path, puzzle: str | None) -> Iterator[Step]:
+    """The kept puzzle and the proposal that it was read from."""
+    for kind, row in _rows("puzzle", folder / "vet", "puzzle_id", puzzle):
+        if row["fate"] == "kept":
+            yield kind, row
+            yield from _rows("proposal", folder / "propose", "proposal_id", row["proposal_id"])
+
+
+def _attempts(folder: Path, puzzle: str | None) -> Iterator[Step]:
+    """What became of a puzzle: its verdicts counted, its examples."""
+    verdicts = [row for _, row in _rows("verdict", folder / "judge", "puzzle_id", puzzle)]
+    if verdicts:
+        yield "verdicts", dict(Counter(row["outcome"] for row in verdicts).most_common())
+    yield from _rows("example", folder / "select", "puzzle_id", puzzle)
+
+
+def _row(console: Console, kind: str, row: store.Row) -> None:
+    """One row: short values beside their names, texts of several lines below them."""
+    console.say(f"\n{kind}", "bold")
+    for name, value in row.items():
+        text = _text(value)
+        if text == "":
+            continue
+        if "\n" in text or len(text) > console.width - 18:
+            console.say(f"  {name}")
+            _code(console, text)
+        else:
+            console.say(f"  {name:<14} {harmless(text)}")
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        return "\n".join(str(item) for item in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
