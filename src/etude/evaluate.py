@@ -12,14 +12,22 @@ from etude import store, tables
 from etude.arm import Arm, checked
 from etude.cluster import map_units
 from etude.solve import attempts, verdict_columns
-from etude.stats import mean_interval, pass_at_k
+from etude.stats import mean_interval, paired_difference, pass_at_k
 from etude.types import Problem, Score
 
 
 def evaluate(
-    arm: Arm, number: int | None, folder: Path, model: str | Path, samples: int
+    arm: Arm,
+    number: int | None,
+    folder: Path,
+    model: str | Path,
+    samples: int,
+    before: Path | None = None,
 ) -> list[Score]:
-    """Score a model on the run's suite. Attempts and scores are kept in `folder`/evaluate."""
+    """Score a model on the run's suite. Attempts and scores are kept in `folder`/evaluate.
+
+    The summary compares it, problem by problem, with the scores in `before`/evaluate.
+    """
     stage = folder / "evaluate"
     size = arm.recipe.evaluate.problems_per_unit
     problems = arm.problems
@@ -35,6 +43,9 @@ def evaluate(
         made = scores(rows, problems, arm.recipe.evaluate.suite, arm.recipe.evaluate.ks, samples)
         store.write_table(stage / "scores.parquet", [asdict(s) for s in made], tables.SCORES)
         watched.summary = summary(made)
+        if before is not None:
+            earlier = store.read_stage(before / "evaluate")
+            watched.summary += "  " + gain(earlier, rows, problems, samples)
     return made
 
 
@@ -87,6 +98,21 @@ def scores(
             mean = mean_interval(values)
             made.append(Score(suite, part, k, mean.value, mean.low, mean.high, len(names), samples))
     return made
+
+
+def gain(
+    before: Sequence[store.Row],
+    after: Sequence[store.Row],
+    problems: Sequence[Problem],
+    samples: int,
+) -> str:
+    """The paired difference in pass@1 over all problems, in percent: `+2.8 [+1.1, +4.5]`."""
+    rates = []
+    for rows in (before, after):
+        accepted = Counter(row["problem"] for row in rows if row["outcome"] == "accepted")
+        rates.append([100 * accepted[problem.name] / samples for problem in problems])
+    difference = paired_difference(*rates)
+    return f"{difference.value:+.1f} [{difference.low:+.1f}, {difference.high:+.1f}]"
 
 
 def summary(made: Sequence[Score]) -> str:

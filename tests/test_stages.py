@@ -1,0 +1,211 @@
+"""The stages on recorded samples and the real judge: what goes in, what must come out."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from etude import config, store
+from etude.arm import Arm, checked
+from etude.errors import Fault
+from etude.evaluate import evaluate, scores
+from etude.propose import propose
+from etude.select import select
+from etude.solve import judge, solve
+from etude.stats import pass_at_k
+from etude.suites import load
+from etude.train import seed_texts
+from etude.types import Event, Outcome, Verdict
+from etude.vet import kept_puzzles, vet
+
+HELD_OUT = load("tiny")[0].puzzle.source
+
+PROPOSALS = [
+    ("x: int, a=7, b=12): return x + a == b * 20", "kept"),
+    ("x: int, c=7, d=12): return x + c == d * 20", "duplicate"),
+    ("x: int, a=8, b=13): return x + a == b * 20", "kept"),
+    ("x: int, a=9, b=14): return x + a == b * 20", "same form"),
+    ("x: int, a=7): return x > a", "trivial"),
+    ("x: int, a=7): return x == x and 0 < a", "trivial"),
+    ("x: int, a=7): while x != a: pass\n", "broken rule"),
+    ("x: int, a=7): return [0 for i in iter(int, 1)] == x * a", "trivial"),
+    ("x: int, a=7): return x == 1000", "broken rule"),
+    ("x: bool): return x", "broken rule"),
+    ("x: int, a=7: return x", "unparsed"),
+    (HELD_OUT.removeprefix("def f("), "held out"),
+    ("s: str, t='dog'): return s == t * 2 + 'x'", "kept"),
+    ("u: List[int], a=3): return u == [a] * 4", "kept"),
+    ("x: int, a=4): return x * a == 4004", "over the limit"),
+]
+
+SOLUTIONS = {
+    0: [" return b * 20 - a", " return 233", " return a", " return b * 20 - a"],
+    2: [" return b * 20 - a", " return 252", " return b * 20 - a + 0", " return 12 * 21"],
+    12: [" return t * 3", " return t", " return 7", " return t["],
+    13: [" return [a] * 4", " return (a,) * 4", " return [a, a, a, a]", " return [a] * a"],
+}
+
+
+@pytest.fixture
+def arm(tmp_path: Path) -> Iterator[Arm]:
+    recordings = tmp_path / "recordings.jsonl"
+    lines = [{"prompt": "def f(", "samples": [text for text, _ in PROPOSALS]}]
+    for index, bodies in SOLUTIONS.items():
+        text = "def f(" + PROPOSALS[index][0]
+        inputs = text[text.index(", ") + 2 : text.index("):")]
+        samples = [*bodies[:3], {"text": bodies[3], "finished": index != 12}]
+        lines.append({"prompt": f"{text}\ndef g({inputs}):", "samples": samples})
+    recordings.write_text("\n".join(map(json.dumps, lines)))
+    settings = [
+        "engine.kind=replay",
+        f"engine.recordings={json.dumps(str(recordings))}",
+        f"propose.samples={len(PROPOSALS)}",
+        "propose.per_prompt=15",
+        "vet.max_per_form=2",
+        "vet.max_puzzles=4",
+        "solve.samples=4",
+        "solve.puzzles_per_unit=3",
+        "judge.cpu_seconds=0.3",
+        "select.max_solve_rate=0.8",
+        "model.precision=fp32",
+    ]
+    run = store.Run.open(tmp_path / "run", config.load("smoke", settings), {})
+    with Arm(run, "verified", lambda _: None) as arm:
+        yield arm
+
+
+def test_each_proposal_meets_its_fate(arm: Arm) -> None:
+    propose(arm, 1, "recorded")
+    rows = store.read_stage(vet(arm, 1))
+    found = [(row["source"] or row["detail"], row["fate"]) for row in rows]
+    assert [fate for _, fate in found] == [fate for _, fate in PROPOSALS], found
+    assert len({row["proposal_id"] for row in rows}) == len(PROPOSALS)
+
+
+def test_proposals_are_kept_whole(arm: Arm) -> None:
+    rows = store.read_stage(propose(arm, 1, "recorded"))
+    assert [row["text"] for row in rows] == [text for text, _ in PROPOSALS]
+
+
+def test_verdicts_belong_to_their_candidates_across_units(arm: Arm) -> None:
+    made = through_judge(arm)
+    assert len(list((arm.round(1) / "solve").glob("*.parquet"))) == 2
+    outcomes = {row["candidate_id"]: row["outcome"] for row in store.read_stage(made)}
+    assert len(outcomes) == 16
+    by_source = [
+        (row["source"], outcomes[row["candidate_id"]])
+        for row in store.read_stage(arm.round(1) / "solve")
+    ]
+    assert ("def g(a=7, b=12): return 233", "accepted") in by_source
+    assert ("def g(a=7, b=12): return a", "wrong") in by_source
+    assert ("def g(a=3): return (a,) * 4", "mistyped") in by_source
+    assert ("def g(t='dog'): return t[", "unparsed") in by_source
+    assert Counter(outcome for _, outcome in by_source)["accepted"] == 9
+
+
+def test_the_shortest_distinct_solutions_of_learnable_puzzles_are_kept(arm: Arm) -> None:
+    through_judge(arm)
+    rows = store.read_stage(select(arm, 1))
+    solutions = [row["text"].splitlines()[1] for row in rows]
+    assert solutions == [
+        "def g(a=7, b=12): return 233",
+        "def g(a=7, b=12): return b * 20 - a",
+        "def g(a=3): return [a] * 4",
+        "def g(a=3): return [a, a, a, a]",
+    ], "the puzzle that was always solved teaches nothing, the one never solved has no solution"
+    assert {row["solve_rate"] for row in rows} == {0.75, 0.5}
+    candidates = {row["candidate_id"] for row in store.read_stage(arm.round(1) / "solve")}
+    assert {row["candidate_id"] for row in rows} <= candidates
+
+
+def test_the_unverified_control_trains_on_as_many_pairs_whatever_their_verdict(arm: Arm) -> None:
+    through_judge(arm)
+    verified = store.read_stage(select(arm, 1))
+    with Arm(arm.run, "unverified", lambda _: None) as control:
+        through_judge(control)
+        rows = store.read_stage(select(control, 1))
+    assert len(rows) == len(verified)
+    outcomes = {
+        row["candidate_id"]: row["outcome"] for row in store.read_stage(control.round(1) / "judge")
+    }
+    assert {outcomes[row["candidate_id"]] for row in rows} != {"accepted"}
+
+
+def test_an_earlier_round_makes_duplicates_of_its_puzzles(arm: Arm) -> None:
+    through_judge(arm)
+    select(arm, 1)
+    propose(arm, 2, "recorded")
+    fates = Counter(row["fate"] for row in store.read_stage(vet(arm, 2)))
+    assert fates["duplicate"] == 5
+    assert kept_puzzles(arm.round(2) / "vet")[0].inputs == "a=4"
+
+
+def test_events_count_up_and_end_with_a_summary(arm: Arm) -> None:
+    heard: list[Event] = []
+    arm.tell = heard.append
+    through_judge(arm)
+    for stage in ("propose", "vet", "solve", "judge"):
+        told = [event for event in heard if event.stage == stage]
+        assert [event.done for event in told] == sorted(event.done for event in told)
+        assert [event.done == event.total for event in told].count(True) == 1
+        assert told[-1].summary
+
+
+def test_a_fault_is_never_a_wrong_answer() -> None:
+    with pytest.raises(Fault, match="worker died"):
+        checked([Verdict(Outcome.WRONG), Verdict(Outcome.FAULT, detail="worker died")])
+
+
+def test_scores_are_the_unbiased_estimate_over_each_part() -> None:
+    problems = load("tiny")
+    first, last = problems[0], problems[-1]
+    rows = [{"problem": first.name, "outcome": "accepted"}] * 3
+    rows += [{"problem": first.name, "outcome": "wrong"}] * 7
+    made = {(s.part, s.k): s for s in scores(rows, problems, "tiny", (1, 5, 100), 10)}
+    assert set(made) == {("constants", 1), ("constants", 5), ("families", 1), ("families", 5)}
+    assert made["constants", 5].value == pytest.approx(pass_at_k(10, 3, 5) / 96)
+    assert made[last.part, 1].value == 0
+
+
+def test_attempts_at_held_out_problems_are_judged_and_kept(tmp_path: Path) -> None:
+    problems = load("tiny")
+    lines = [
+        {
+            "prompt": f"{problem.puzzle.source}\ndef g({problem.puzzle.inputs}):",
+            "samples": [" return 1", " return"],
+        }
+        for problem in problems
+    ]
+    recordings = tmp_path / "recordings.jsonl"
+    recordings.write_text("\n".join(map(json.dumps, lines)))
+    settings = [
+        "engine.kind=replay",
+        f"engine.recordings={json.dumps(str(recordings))}",
+        "evaluate.samples=2",
+        "evaluate.final_samples=2",
+        "evaluate.ks=[1, 2]",
+    ]
+    run = store.Run.open(tmp_path / "run", config.load("smoke", settings), {})
+    with Arm(run, "verified", lambda _: None) as arm:
+        made = evaluate(arm, None, tmp_path / "out", "recorded", 2)
+    rows = store.read_stage(tmp_path / "out" / "evaluate")
+    assert len(rows) == 2 * len(problems)
+    accepted = {row["problem"] for row in rows if row["outcome"] == "accepted"}
+    assert sum(score.value * score.problems for score in made if score.k == 2) == pytest.approx(
+        len(accepted)
+    )
+
+
+def test_seed_texts_are_documents_of_the_layout(arm: Arm) -> None:
+    texts = seed_texts(arm)
+    assert len(texts) == 166
+    assert all(text.count("\n") == 2 and text.startswith("def f(") for text in texts)
+
+
+def through_judge(arm: Arm) -> Path:
+    propose(arm, 1, "recorded")
+    vet(arm, 1)
+    solve(arm, 1, "recorded")
+    return judge(arm, 1)
