@@ -225,6 +225,13 @@ def test_the_readme_shows_commands() -> None:
     }
 
 
+def test_the_readme_prints_the_tree() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    parts = {part_of(dotted(path)) for path in MODULES} - {"etude", "__main__"}
+    printed = set(re.findall(r"(?<![\w/.])(\w+)(?:\.py|/)(?=\s)", text))
+    assert sorted(parts - printed) == []
+
+
 @cache
 def help_of(*words: str) -> str:
     """What `etude ... --help` prints. Fails when the verb does not exist."""
