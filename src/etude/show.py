@@ -48,6 +48,7 @@ def _counts(run: store.Run, console: Console) -> None:
     console.ladder(run)
     _losses(console, run.folder)
     _samples(console, run)
+    console.say()
     console.next_command(f"etude report {run.folder}")
 
 

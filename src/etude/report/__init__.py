@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from etude import config, readings, store
 from etude.errors import InputError
-from etude.readings import Funnel, Rung, harmless
+from etude.readings import Comparison, Funnel, Rung, harmless
 from etude.report import pictures
 from etude.report.pictures import Curve, Mark
 from etude.types import Score
@@ -49,6 +49,8 @@ class Figure:
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     keys: Sequence[tuple[Markup, str]] = ()
+    differences: Sequence[Sequence[str]] = ()
+    """Rows of the ladder's second table: rung, then the gain over it at each k."""
 
 
 def write_report(run_folder: Path) -> Path:
@@ -84,10 +86,7 @@ def _content(run: store.Run) -> dict[str, Any]:
         "name": run.recipe.name,
         "progress": _progress(run, rungs),
         "sentence": readings.sentence(rungs, compared),
-        "ladder": [_ladder_figure(part, rungs) for part in _parts(rungs)],
-        "differences": compared,
-        "parts": readings.PARTS,
-        "signed": readings.signed,
+        "ladder": [_ladder_figure(part, rungs, compared) for part in _parts(rungs)],
         "conclusion": readings.conclusion(compared) if rungs else [],
         "rounds": _round_figures(run.folder),
         "funnels": [_funnel_figure(counts) for counts in loop],
@@ -123,7 +122,7 @@ def _keys(ks: Sequence[int]) -> list[tuple[Markup, str]]:
     return [(pictures.key(number), f"pass@{k}") for number, k in enumerate(ks)]
 
 
-def _ladder_figure(part: str, rungs: Sequence[Rung]) -> Figure:
+def _ladder_figure(part: str, rungs: Sequence[Rung], compared: Sequence[Comparison]) -> Figure:
     made = [score for rung in rungs for score in rung.scores if score.part == part]
     ks = readings.ks_of(made)
     rows, marks = [], []
@@ -131,11 +130,21 @@ def _ladder_figure(part: str, rungs: Sequence[Rung]) -> Figure:
         found = [(n, readings.score_of(rung, part, k)) for n, k in enumerate(ks)]
         marks.append((rung.short, [_mark(score, n) for n, score in found if score]))
         cells = [readings.percent(score) if score else "-" for _, score in found]
-        rows.append([rung.label, *cells, f"{rung.examples:,}"])
+        rows.append([rung.short, *cells, f"{rung.examples:,}"])
     title = f"{readings.PARTS.get(part, part)} ({made[0].problems} problems)"
     picture = pictures.intervals(f"pass@k of every rung: {title}", marks)
-    head = ["", *(f"pass@{k}, %" for k in ks), "self-made examples"]
-    return Figure(title, picture, head, rows, _keys(ks))
+    head = ["", *(f"pass@{k}" for k in ks), "examples"]
+    gains = _gains([c for c in compared if c.part == part], ks)
+    return Figure(title, picture, head, rows, _keys(ks), gains)
+
+
+def _gains(compared: Sequence[Comparison], ks: Sequence[int]) -> list[list[str]]:
+    known = {(c.against, c.k): readings.signed(c.difference) for c in compared}
+    against = dict.fromkeys(c.against for c in compared)
+    return [
+        [a.removeprefix("+ ").partition(" on ")[0], *(known.get((a, k), "-") for k in ks)]
+        for a in against
+    ]
 
 
 def _round_figures(folder: Path) -> list[Figure]:
@@ -173,7 +182,7 @@ def _round_figure(part: str, made: dict[str, dict[int, list[Score]]]) -> Figure:
             rows.append([arm, str(n), *(readings.percent(s) if s else "-" for s in cells)])
     title = readings.PARTS.get(part, part)
     picture = pictures.curves(f"pass@k by round: {title}", [c for c in drawn if c.points])
-    return Figure(title, picture, ["arm", "round", *(f"pass@{k}, %" for k in ks)], rows, _keys(ks))
+    return Figure(title, picture, ["arm", "round", *(f"pass@{k}" for k in ks)], rows, _keys(ks))
 
 
 def _funnel_figure(counts: Funnel) -> Figure:
@@ -201,7 +210,8 @@ def _share_figures(arms: dict[str, list[Funnel]]) -> list[Figure]:
 
 
 def _label(counts: Funnel) -> str:
-    return f"{'' if counts.arm == 'verified' else counts.arm} round {counts.round}".strip()
+    name = "round" if counts.arm == "verified" else counts.arm
+    return f"{name} {counts.round}"
 
 
 def _share_figure(

@@ -195,16 +195,17 @@ def shares(title: str, rows: Sequence[tuple[str, Sequence[tuple[int, int]]]]) ->
 
 def loss(title: str, points: Sequence[tuple[int, float]]) -> Markup:
     """One loss curve, from zero, with its first and last value."""
-    width, bottom, height = 240, 92, 80
+    width, bottom, height = 200, 76, 66
     top = max(value for _, value in points) or 1.0
     last = max(1, points[-1][0])
-    path = " ".join(
-        f"{4 + (width - 8) * step / last:.1f},{bottom - height * value / top:.1f}"
-        for step, value in points
-    )
+    places = [
+        (4 + (width - 8) * step / last, bottom - height * value / top) for step, value in points
+    ]
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     parts = [
         _line(4, bottom, width - 4, bottom, "axis"),
         tag("polyline", points=path, class_="curve c0"),
+        *(tag("circle", cx=p[0], cy=p[1], r=2, class_="mark c0") for p in (places[0], places[-1])),
         _text(4, bottom + 16, f"{points[0][1]:.2f} at step {points[0][0]:,}", "start", "tick"),
         _text(width - 4, bottom + 16, f"{points[-1][1]:.2f} at {last:,}", "end", "tick"),
     ]
