@@ -197,16 +197,23 @@ def test_identical_answers_are_asked_about_once(judge: Judge) -> None:
 def test_satisfied_goes_on_after_an_answer_that_kills(judge: Judge) -> None:
     puzzle = (
         "import os\nSEEN = []\ndef f(x: int):\n    SEEN.append(x)\n    if x == 2: os._exit(0)\n"
-        "    if x == 4:\n        while True: pass\n    if x == 5: raise ValueError\n"
+        "    if x == 4: os._exit(1)\n    if x == 5: raise ValueError\n"
         "    return len(SEEN) == 1 and x % 2 == 1"
     )
     found = [o.value for o in judge.satisfied(puzzle, [1, 2, 3, 4, 5, 6, 7, True, 1, object()])]
     assert found == [
-        *("accepted", "crashed", "accepted", "timeout", "raised", "wrong", "accepted"),
+        *("accepted", "crashed", "accepted", "crashed", "raised", "wrong", "accepted"),
         *("mistyped", "accepted", "mistyped"),
     ]
     assert judge.satisfied("def f(x: int) return", [1, 2]) == [Outcome.UNPARSED] * 2
     assert judge.satisfied(puzzle, []) == []
+
+
+def test_satisfied_tries_nothing_after_an_answer_that_takes_too_long(judge: Judge) -> None:
+    """A puzzle that hangs would cost the limit again on each of a hundred answers."""
+    puzzle = "def f(x: int):\n    while x > 2: pass\n    return x == 1"
+    found = [o.value for o in judge.satisfied(puzzle, [1, 2, 3, 4, 0])]
+    assert found == ["accepted", "wrong", "timeout", "timeout", "timeout"]
 
 
 def test_streams_keep_their_order_and_read_only_a_little_ahead() -> None:

@@ -29,7 +29,7 @@ PROPOSALS = [
     ("x: int, a=9, b=14): return x + a == b * 20", "same form"),
     ("x: int, a=7): return x > a", "trivial"),
     ("x: int, a=7): return x == x and 0 < a", "trivial"),
-    ("x: int, a=7): while x != a: pass\n", "broken rule"),
+    ("x: int, a=7): x + a", "broken rule"),
     ("x: int, a=7): return [0 for i in iter(int, 1)] == x * a", "trivial"),
     ("x: int, a=7): return x == 1000", "broken rule"),
     ("x: bool): return x", "broken rule"),
@@ -139,7 +139,8 @@ def test_an_earlier_round_makes_duplicates_of_its_puzzles(arm: Arm) -> None:
     propose(arm, 2, "recorded")
     fates = Counter(row["fate"] for row in store.read_stage(vet(arm, 2)))
     assert fates["duplicate"] == 5
-    assert kept_puzzles(arm.round(2) / "vet")[0].inputs == "a=4"
+    kept = [puzzle.inputs for puzzle in kept_puzzles(arm.round(2) / "vet")]
+    assert kept == ["a=9, b=14", "a=4"], "only forms that were trained on are used up"
 
 
 def test_events_count_up_and_end_with_a_summary(arm: Arm) -> None:

@@ -90,7 +90,8 @@ class Judge:
     def satisfied(self, puzzle: AnyPuzzle, answers: Sequence[object]) -> list[Outcome]:
         """Whether `f` accepts each of these plain answers. They may share one process.
 
-        An answer that is not plain data is `mistyped`.
+        An answer that is not plain data is `mistyped`. Answers after one that takes too long are
+        not tried, and are `timeout` too.
         """
         return next(self.satisfied_all([(puzzle, answers)]))
 
