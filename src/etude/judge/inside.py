@@ -297,6 +297,9 @@ class Zygote:
             return [unparsed] * len(answers)
         if len(outcomes) < len(answers):
             outcomes.append(child.CODE[ended.cause or Outcome.CRASHED])
+        if ended.cause is Outcome.TIMEOUT:
+            # A puzzle that hangs on one answer would cost the whole limit on each of the others.
+            outcomes += [child.CODE[Outcome.TIMEOUT]] * (len(answers) - len(outcomes))
         return outcomes
 
 
