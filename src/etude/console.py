@@ -22,7 +22,8 @@ from rich.text import Text
 
 from etude import readings, store
 from etude.errors import UserError
-from etude.readings import Comparison, Rung, harmless, percent, signed
+from etude.readings import Comparison, Rung
+from etude.readings.words import conclusion, harmless, percent, printable, signed
 from etude.types import Event, Score
 
 WIDEST = 100
@@ -64,9 +65,9 @@ class Console:
             self._bars.clear()
 
     def say(self, text: str = "", style: str = "") -> None:
-        """Lines as they stand, for people alone. Text of a model must be `harmless` before."""
+        """Lines for people alone. No character in them can act; long text is not cut here."""
         if not self.json_lines:
-            self._print(text, style)
+            self._print(printable(text), style)
 
     def record(self, kind: str, **content: Any) -> None:
         """One JSON object on a line of its own; nothing for people."""
@@ -108,18 +109,17 @@ class Console:
     def _move_bar(self, event: Event) -> None:
         if self._live is None:
             return
-        if event.arm not in self._bars:
-            self._bars[event.arm] = self._live.add_task("")
-        self._live.update(
-            self._bars[event.arm],
-            description=label_of(event),
-            completed=event.done,
-            total=event.total or None,
-        )
+        text, total = label_of(event), event.total or None
+        if event.arm in self._bars:
+            bar = self._bars[event.arm]
+            self._live.update(bar, description=text, completed=event.done, total=total)
+        else:
+            self._bars[event.arm] = self._live.add_task(text, completed=event.done, total=total)
 
     def _drop_bar(self, arm: str) -> None:
         if self._live is not None and arm in self._bars:
             self._live.remove_task(self._bars.pop(arm))
+            self._live.refresh()  # or the line that is printed next would draw the bar again
 
     def ladder(self, run: store.Run) -> None:
         """The ladder, what the loop gained over each control, and what did not improve."""
@@ -139,12 +139,12 @@ class Console:
             self.say()
             self._part(part, rungs, [c for c in compared if c.part == part])
         self.say()
-        for line in readings.conclusion(compared):
+        for line in conclusion(compared):
             for shown in wrapped(line.split(" "), self.width, "", "  ", " "):
                 self.say(shown)
 
     def _part(self, part: str, rungs: Sequence[Rung], compared: Sequence[Comparison]) -> None:
-        self.say(harmless(part_heading(part, rungs[-1].scores)), "bold")
+        self.say(part_heading(part, rungs[-1].scores), "bold")
         for line in rung_lines(part, rungs, self.width):
             self.say(line, "green" if line.startswith("  + verified") else "")
         for line in difference_lines(compared, self.width):
@@ -154,23 +154,23 @@ class Console:
         """pass@k of one model."""
         self.record("scores", scores=[asdict(score) for score in made])
         for part in readings.parts_of(made):
-            self.say(harmless(part_heading(part, made)), "bold")
+            self.say(part_heading(part, made), "bold")
             for score in (s for s in made if s.part == part):
                 self.say(f"  pass@{score.k:<5} {percent(score)}")
 
     def report(self, path: Path) -> None:
         """Where the report lies."""
         self.record("report", path=str(path))
-        self.say(f"\nreport: {harmless(str(path))}")
+        self.say(f"\nreport: {path}")
 
     def next_command(self, command: str) -> None:
         """The command to give next: the last line."""
         self.record("next", command=command)
-        self.say(f"next:   {harmless(command)}")
+        self.say(f"next:   {command}")
 
     def error(self, error: UserError) -> None:
         """One sentence, on the error stream."""
-        print(f"etude: {harmless(str(error), width=2000)}", file=sys.stderr)
+        print(f"etude: {printable(str(error))}", file=sys.stderr)
 
 
 def _width(out: rich.console.Console) -> int:

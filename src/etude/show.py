@@ -14,11 +14,17 @@ from pathlib import Path
 from etude import readings, store
 from etude.console import Console, aligned, wrapped
 from etude.errors import InputError
-from etude.readings import Funnel, harmless, percent
+from etude.readings import Funnel
+from etude.readings.words import harmless, percent
 from etude.types import Score
 
 SAMPLES = 3
 """Accepted pairs that are shown of the last round."""
+COUNTS = (
+    "asked", "well_formed", "kept", "fates", "candidates", "outcomes", "solved", "taught",
+    "examples",
+)  # fmt: skip
+"""What machines are told of a funnel."""
 KINDS = (
     ("example", "select", "example_id"),
     ("candidate", "solve", "candidate_id"),
@@ -59,14 +65,14 @@ def _round(console: Console, arm: str, place: Path, number: int) -> None:
         "round",
         arm=arm,
         round=number,
-        **{name: value for name, value in asdict(counts).items() if name not in ("arm", "round")},
+        **{name: getattr(counts, name) for name in COUNTS},
         scores=[asdict(score) for score in made],
     )
     heading = f"round {number}" + ("" if arm == "verified" else f"  [{arm}]")
     console.say(heading, "bold" if arm == "verified" else "dim")
     for name, items in [*funnel_items(counts), *score_items(made)]:
         for line in wrapped(items, console.width, f"  {name:<9} ", " " * 12, "  "):
-            console.say(harmless(line), "" if arm == "verified" else "dim")
+            console.say(line, "" if arm == "verified" else "dim")
 
 
 def funnel_items(counts: Funnel) -> Iterator[tuple[str, list[str]]]:
@@ -122,7 +128,7 @@ def _samples(console: Console, run: store.Run) -> None:
 
 
 def _code(console: Console, text: str) -> None:
-    shown = harmless(text, lines=20, width=console.width - 30)
+    shown = harmless(text.rstrip("\n"), lines=20, width=console.width - 30)
     for line in shown.split("\n"):
         console.say(f"    {line}")
 
@@ -242,7 +248,7 @@ def _row(console: Console, kind: str, row: store.Row) -> None:
             console.say(f"  {name}")
             _code(console, text)
         else:
-            console.say(f"  {name:<14} {harmless(text)}")
+            console.say(f"  {name:<14} {text}")
 
 
 def _text(value: object) -> str:

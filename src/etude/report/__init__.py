@@ -20,7 +20,8 @@ from markupsafe import Markup
 
 from etude import config, readings, store
 from etude.errors import InputError
-from etude.readings import Comparison, Funnel, Rung, harmless
+from etude.readings import Comparison, Funnel, Rung
+from etude.readings.words import conclusion, harmless, percent, printable, sentence, signed
 from etude.report import pictures
 from etude.report.pictures import Curve, Mark
 from etude.types import Score
@@ -60,7 +61,8 @@ def write_report(run_folder: Path) -> Path:
     """
     run = store.Run.read(run_folder)
     path = run_folder / "report.html"
-    store.write_atomically(path, _template().render(_content(run)).encode("utf-8"))
+    page = _template().render(_content(run))
+    store.write_atomically(path, printable(page).encode("utf-8"))
     return path
 
 
@@ -73,7 +75,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters |= {"harmless": harmless, "thousands": lambda number: f"{number:,}"}
+    pages.filters |= {"harmless": harmless}
     return pages.get_template("report.html.j2")
 
 
@@ -85,9 +87,9 @@ def _content(run: store.Run) -> dict[str, Any]:
     return {
         "name": run.recipe.name,
         "progress": _progress(run, rungs),
-        "sentence": readings.sentence(rungs, compared),
+        "sentence": sentence(rungs, compared),
         "ladder": [_ladder_figure(part, rungs, compared) for part in _parts(rungs)],
-        "conclusion": readings.conclusion(compared) if rungs else [],
+        "conclusion": conclusion(compared) if rungs else [],
         "rounds": _round_figures(run.folder),
         "funnels": [_funnel_figure(counts) for counts in loop],
         "shares": [figure for figure in _share_figures(arms) if figure.rows],
@@ -129,7 +131,7 @@ def _ladder_figure(part: str, rungs: Sequence[Rung], compared: Sequence[Comparis
     for rung in rungs:
         found = [(n, readings.score_of(rung, part, k)) for n, k in enumerate(ks)]
         marks.append((rung.short, [_mark(score, n) for n, score in found if score]))
-        cells = [readings.percent(score) if score else "-" for _, score in found]
+        cells = [percent(score) if score else "-" for _, score in found]
         rows.append([rung.short, *cells, f"{rung.examples:,}"])
     title = f"{readings.PARTS.get(part, part)} ({made[0].problems} problems)"
     picture = pictures.intervals(f"pass@k of every rung: {title}", marks)
@@ -139,7 +141,7 @@ def _ladder_figure(part: str, rungs: Sequence[Rung], compared: Sequence[Comparis
 
 
 def _gains(compared: Sequence[Comparison], ks: Sequence[int]) -> list[list[str]]:
-    known = {(c.against, c.k): readings.signed(c.difference) for c in compared}
+    known = {(c.against, c.k): signed(c.difference) for c in compared}
     against = dict.fromkeys(c.against for c in compared)
     return [
         [a.removeprefix("+ ").partition(" on ")[0], *(known.get((a, k), "-") for k in ks)]
@@ -179,7 +181,7 @@ def _round_figure(part: str, made: dict[str, dict[int, list[Score]]]) -> Figure:
         numbers = sorted({number for a, number, _ in scored if a == arm})
         for n in numbers:
             cells = [scored.get((arm, n, k)) for k in ks]
-            rows.append([arm, str(n), *(readings.percent(s) if s else "-" for s in cells)])
+            rows.append([arm, str(n), *(percent(s) if s else "-" for s in cells)])
     title = readings.PARTS.get(part, part)
     picture = pictures.curves(f"pass@k by round: {title}", [c for c in drawn if c.points])
     return Figure(title, picture, ["arm", "round", *(f"pass@{k}" for k in ks)], rows, _keys(ks))
@@ -246,9 +248,9 @@ def _record(folder: Path) -> list[tuple[str, str]]:
     """Versions and machine, as name and value."""
     path = folder / "record.json"
     try:
-        record = json.loads(path.read_text("utf-8"))
-        versions = record.pop("versions")
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+        record = dict(json.loads(path.read_text("utf-8")))
+        versions = dict(record.pop("versions"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path} must hold the run's versions but can't be read ({type(error).__name__}). "
             "Bring the file back that the run began with."

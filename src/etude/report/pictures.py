@@ -6,6 +6,7 @@ Not covered: the table that stands behind each picture (the template prints it).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -194,7 +195,10 @@ def shares(title: str, rows: Sequence[tuple[str, Sequence[tuple[int, int]]]]) ->
 
 
 def loss(title: str, points: Sequence[tuple[int, float]]) -> Markup:
-    """One loss curve, from zero, with its first and last value."""
+    """One loss curve, from zero, with its first and last value. Infinite values are left out."""
+    points = [(step, value) for step, value in points if math.isfinite(value)]
+    if not points:
+        return _svg(title, 20, [_text(4, 14, "no finite loss")], 200)
     width, bottom, height = 200, 76, 66
     top = max(value for _, value in points) or 1.0
     last = max(1, points[-1][0])
