@@ -21,6 +21,7 @@ from typing import Any
 
 from etude.judge import cage, child, codec, wire
 from etude.judge.exchange import DETAIL_BYTES, Exchange
+from etude.judge.heap import fill_holes
 from etude.judge.limits import Limits
 from etude.judge.steps import Ended, Orphaned, Stepper
 from etude.types import Outcome
@@ -31,18 +32,18 @@ _NEEDED = ("__main__", "resource")
 """`os.wait4` looks the second up each time."""
 
 
-def boot(arguments: Sequence[str], allowed: frozenset[str]) -> None:
+def boot(arguments: Sequence[str], allowed: frozenset[str], filler: list[object]) -> None:
     """Serve until the supervisor closes the channel; the process ends here.
 
     `arguments` are the channel's descriptor and the settings as JSON; `allowed` are the modules
-    that candidates may import.
+    that candidates may import; `filler` is what is to be kept in memory for its place only.
     """
     channel = int(arguments[0])
     sock = socket.socket(fileno=channel)
     try:
         stepper = _lock_up(channel, json.loads(arguments[1]))
         _forget(allowed)
-        _freeze()
+        filler += _freeze()
         layers = stepper.cage.layers | {"self-test": _self_test(stepper)}
         sock.sendall(wire.pack(wire.HELLO, [json.dumps({"layers": layers}).encode()]))
     except Exception as error:  # noqa: BLE001  told to the supervisor, who raises it
@@ -67,13 +68,18 @@ def _lock_up(channel: int, settings: dict[str, Any]) -> Stepper:
     return Stepper(cage.lock_up(settings["namespaces"], limits, channel), limits, channel)
 
 
-def _freeze() -> None:
-    """Forks are cheap when the heap is small and nobody writes to it."""
+def _freeze() -> list[object]:
+    """Forks are cheap when the heap is small and nobody writes to it.
+
+    Returns what is to be kept: it fills holes.
+    """
     child.separate_builtins()
     _warm()
     gc.collect()
+    filler = fill_holes()
     gc.freeze()
     gc.disable()
+    return filler
 
 
 def _settle(channel: int) -> None:
