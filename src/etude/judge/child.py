@@ -37,14 +37,15 @@ def run_solution(exchange: Exchange, limit: int) -> None:
         except _NO_PYTHON as error:
             exchange.report(CODE[Outcome.UNPARSED], _detail(error))
             return
-        _report_answer(exchange, code, limit)
+        report_answer(exchange, code, limit)
     except BaseException as error:  # noqa: BLE001  a candidate may raise anything
         _report_error(exchange, error)
     finally:
         _exit(0)
 
 
-def _report_answer(exchange: Exchange, code: typing.Any, limit: int) -> None:
+def report_answer(exchange: Exchange, code: typing.Any, limit: int) -> None:
+    """Run a solution's code and report its encoded answer. Raises what the code raises."""
     namespace = _namespace()
     exec(code, namespace)
     function = _entry(namespace, SOLUTION_NAMES)
@@ -70,21 +71,22 @@ def run_puzzle(exchange: Exchange) -> None:
     try:
         name, answer_type, source, *answers = exchange.parts()
         try:
-            entry, shape, code = _read(name.decode(), answer_type.decode(), _text(source))
+            entry, shape, code = read(name.decode(), answer_type.decode(), _text(source))
         except (NotAFunction, UnknownType, *_NO_PYTHON) as error:
             exchange.report(CODE[Outcome.UNPARSED], b"puzzle: " + _detail(error))
             return
         for answer in answers:
             if exchange.count():  # the first finds `random` as the zygote left it: seeded
                 random.seed(0)
-            _report_outcome(exchange, entry, shape, code, answer)
+            report_outcome(exchange, entry, shape, code, answer)
     except BaseException as error:  # noqa: BLE001  a puzzle may raise anything
         _report_error(exchange, error)
     finally:
         _exit(0)
 
 
-def _read(name: str, answer_type: str, source: str) -> tuple[str, Shape, typing.Any]:
+def read(name: str, answer_type: str, source: str) -> tuple[str, Shape, typing.Any]:
+    """The puzzle's function, the shape of its answer, and its code."""
     if name and answer_type:
         shape = shape_from_text(answer_type)
     else:
@@ -92,9 +94,10 @@ def _read(name: str, answer_type: str, source: str) -> tuple[str, Shape, typing.
     return name, shape, compile(source, "puzzle", "exec", dont_inherit=True)
 
 
-def _report_outcome(
+def report_outcome(
     exchange: Exchange, entry: str, shape: Shape, code: typing.Any, data: bytes
 ) -> None:
+    """Report what `f` says of one encoded answer."""
     try:
         answer = codec.decode(data)
     except codec.Malformed as error:

@@ -104,14 +104,29 @@ def _forget(allowed: frozenset[str]) -> None:
     sys.path_importer_cache.clear()
 
 
+_WARM_PUZZLE = b"""def f(x: List[int], n=3):
+    return len(x) == n and sorted(i * i for i in x if i < n) == [int(str(n))]
+"""
+_WARM_SOLUTION = b"""def g(n=3):
+    return [i for i in range(n)]
+"""
+_WARM_TURNS = 20
+"""The interpreter adapts code to what it meets only after several runs."""
+
+
 def _warm() -> None:
     """Let the interpreter do once what every child would otherwise do anew."""
-    source = "def f(x: List[int], n=3):\n    return sorted(i * i for i in x if i < n) == [str(n)]\n"
-    for _ in range(3):
-        namespace: dict[str, object] = {"List": list}
-        exec(compile(source, "warm", "exec", dont_inherit=True), namespace)
-        codec.literal(codec.encode([1, [2.5, "a"]], 1000))
-        codec.decode(codec.encode([1, [2.5, "a"]], 1000))
+    main = sys.modules["__main__"]
+    for _ in range(_WARM_TURNS):
+        exchange = Exchange([b"", b"", _WARM_PUZZLE, _WARM_SOLUTION], 2, 1000)
+        _, _, puzzle, solution = exchange.parts()
+        code = compile(solution.decode(), "solution", "exec", dont_inherit=True)
+        child.report_answer(exchange, code, 1000)
+        data = exchange.payload()
+        codec.literal(data)
+        child.report_outcome(exchange, *child.read("", "", puzzle.decode()), data)
+        exchange.close()
+    sys.modules["__main__"] = main
     random.seed(0)  # for every child: what they do with it, they do to their copy
 
 
