@@ -406,7 +406,7 @@ except InputError as error:
 def test_importing_the_judge_loads_nothing_heavy() -> None:
     script = (
         "import sys, etude.judge\n"
-        "heavy = {'torch', 'transformers', 'pyarrow', 'pydantic', 'numpy', 'duckdb', 'rich'}\n"
+        "heavy = {'torch', 'transformers', 'pyarrow', 'pydantic', 'numpy', 'rich'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     output = subprocess.check_output([sys.executable, "-c", script], text=True)

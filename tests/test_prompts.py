@@ -56,12 +56,16 @@ def test_proposal_prompt_shows_reshuffled_numbered_puzzles_without_docstrings() 
 
 
 def test_proposal_prompt_keeps_to_its_budget() -> None:
-    for budget in range(60, 500, 20):
-        prompt, shown = proposal_prompt(
-            TRAINING, random.Random(1), fits=lambda p: len(p.text) <= budget
-        )
-        assert len(prompt.text) <= max(budget, len("from typing import List\n\ndef f1("))
+    smallest = len("from typing import List\n\ndef f1(")
+
+    def within(budget: int) -> None:
+        rng = random.Random(1)
+        prompt, shown = proposal_prompt(TRAINING, rng, fits=lambda p: len(p.text) <= budget)
+        assert len(prompt.text) <= max(budget, smallest)
         assert prompt.opening == f"def f{len(shown) + 1}("
+
+    for budget in range(60, 500, 20):
+        within(budget)
 
 
 def test_two_draws_of_the_same_seed_agree_and_others_differ() -> None:

@@ -27,7 +27,8 @@ from etude import training
 from etude.engines.transformers import TransformersEngine
 from etude.engines.transformers.loading import encode, load_tokenizer, quiet, torch_threads
 from etude.errors import InputError, RecipeError
-from etude.training import FitSettings, Fitted, fit, make_batches, resolve_precision
+from etude.training import FitSettings, Fitted, fit, resolve_precision
+from etude.training.batches import make_batches
 from etude.types import Prompt
 
 DOCUMENTS = engines_models.DOCUMENTS

@@ -21,7 +21,7 @@ from etude.engines import Engine, open_engine
 from etude.errors import Fault
 from etude.judge import Judge, Limits
 from etude.seeds import SeedPair, load_seeds
-from etude.types import Event, Outcome, Problem, Verdict
+from etude.types import Event, Outcome, Problem, Puzzle, Verdict
 
 Tell = Callable[[Event], None]
 
@@ -56,6 +56,16 @@ class Arm:
     def round(self, number: int) -> Path:
         """The folder of one round of this arm."""
         return store.round_folder(self.folder, number)
+
+    def puzzles(self, number: int) -> list[Puzzle]:
+        """The puzzles of a round that go on to be solved."""
+        return [
+            Puzzle(
+                row["puzzle_id"], row["source"], "f", row["answer_type"], row["inputs"], row["form"]
+            )
+            for row in store.read_stage(self.round(number) / "vet")
+            if row["fate"] == "kept"
+        ]
 
     def seed(self, number: int | None, stage: str, unit: int = 0) -> int:
         """The seed of one unit: it depends on these and the run's seed alone."""

@@ -5,6 +5,7 @@ Everything heavy is imported by the verb that needs it, so that `etude --help` a
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -141,7 +142,7 @@ def main() -> None:
         typer.echo(f"etude: a fault of etude itself, not of the model: {error}", err=True)
         sys.exit(1)
     except OSError as error:
-        if error.errno != 28:  # ENOSPC: the disk is full, which only the caller can mend
+        if error.errno != errno.ENOSPC:  # the disk is full, which only the caller can mend
             raise
         typer.echo(
             f"etude: the disk is full ({error}). Make room, then give the command again.", err=True

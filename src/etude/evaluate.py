@@ -10,8 +10,8 @@ from pathlib import Path
 
 from etude import store, tables
 from etude.arm import Arm, checked
+from etude.attempts import attempts, verdict_columns
 from etude.cluster import map_units
-from etude.solve import attempts, verdict_columns
 from etude.stats import mean_interval, paired_difference, pass_at_k
 from etude.types import Problem, Score
 
@@ -106,13 +106,16 @@ def gain(
     problems: Sequence[Problem],
     samples: int,
 ) -> str:
-    """The paired difference in pass@1 over all problems, in percent: `+2.8 [+1.1, +4.5]`."""
+    """What was gained on the round before, paired by problem, in percent.
+
+    `gain in pass@1 +2.8 [+1.1, +4.5]`
+    """
     rates = []
     for rows in (before, after):
         accepted = Counter(row["problem"] for row in rows if row["outcome"] == "accepted")
         rates.append([100 * accepted[problem.name] / samples for problem in problems])
     difference = paired_difference(*rates)
-    return f"{difference.value:+.1f} [{difference.low:+.1f}, {difference.high:+.1f}]"
+    return f"gain in pass@1 {difference.value:+.1f} [{difference.low:+.1f}, {difference.high:+.1f}]"
 
 
 def summary(made: Sequence[Score]) -> str:

@@ -15,7 +15,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -28,7 +27,6 @@ from etude.arm import Arm, Tell
 from etude.errors import Fault, UserError
 from etude.evaluate import evaluate
 from etude.loop import begin, start_of, teach_itself
-from etude.select import WAIT_SECONDS
 from etude.train import train_longer_on_seeds
 from etude.types import Event
 
@@ -63,8 +61,7 @@ def run_arm(arm: Arm) -> None:
 def _longer(arm: Arm, base: str | Path) -> Path:
     """As many epochs on the seeds as the student's tokens allow; the student is waited for."""
     student = arm.run.folder / "final" / "train"
-    while not student.exists():
-        time.sleep(WAIT_SECONDS)
+    store.wait_for(student)
     return train_longer_on_seeds(arm, base)
 
 

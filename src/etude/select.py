@@ -7,7 +7,6 @@ accepted solutions. Unverified, the control: as many pairs, drawn at random what
 from __future__ import annotations
 
 import random
-import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -16,9 +15,6 @@ from etude.arm import Arm
 from etude.cluster import map_units
 from etude.prompts import example_text
 from etude.types import Puzzle, content_id
-from etude.vet import kept_puzzles
-
-WAIT_SECONDS = 0.2
 
 
 def select(arm: Arm, number: int) -> Path:
@@ -45,7 +41,7 @@ def _attempts(arm: Arm, number: int) -> list[tuple[Puzzle, list[store.Row]]]:
     by_puzzle: dict[str, list[store.Row]] = defaultdict(list)
     for row in store.read_stage(folder / "solve"):
         by_puzzle[row["puzzle_id"]].append(row | {"outcome": outcomes[row["candidate_id"]]})
-    return [(puzzle, by_puzzle[puzzle.id]) for puzzle in kept_puzzles(folder / "vet")]
+    return [(puzzle, by_puzzle[puzzle.id]) for puzzle in arm.puzzles(number)]
 
 
 def _verified(arm: Arm, number: int) -> list[store.Row]:
@@ -63,8 +59,7 @@ def _verified(arm: Arm, number: int) -> list[store.Row]:
 def _unverified(arm: Arm, number: int) -> list[store.Row]:
     """As many pairs as the verified arm has of this round; its file is waited for."""
     verified = store.round_folder(arm.run.folder, number) / "select"
-    while store.owed(verified, 1):
-        time.sleep(WAIT_SECONDS)
+    store.wait_for(store.unit_path(verified, 0))
     pool = [
         (puzzle, row)
         for puzzle, tried in _attempts(arm, number)

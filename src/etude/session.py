@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from etude import __version__, config, store
 from etude.arm import Arm
 from etude.config import Recipe
@@ -55,15 +57,15 @@ def evaluate_model(
     console = Console(json_lines=json_lines)
     ks = [k for k in (1, 10, 100) if k <= samples]
     given = [
-        f"evaluate.suite={suite!r}",
+        f"evaluate.suite={_toml(suite)}",
         f"evaluate.samples={samples}",
         f"evaluate.final_samples={samples}",
         f"evaluate.ks={ks}",
-        f"prompt.layout={layout!r}",
+        f"prompt.layout={_toml(layout)}",
         f"prompt.few_shot={'true' if layout == 'paper' else 'false'}",
     ]
     if folder is not None:
-        given.append(f"evaluate.folder={str(folder)!r}")
+        given.append(f"evaluate.folder={_toml(str(folder))}")
     recipe = config.parse(_bare(model), "the options", [*given, *settings])
     target = out or Path("runs") / f"evaluate-{suite}-{Path(model).name}"
     opened = store.Run.open(target, recipe, record())
@@ -80,9 +82,14 @@ def evaluate_model(
 def _bare(model: str) -> str:
     """A recipe that does nothing but evaluate."""
     return (
-        f'name = "evaluate"\nmodel.base = {model!r}\nrun.rounds = 0\n'
+        f'name = "evaluate"\nmodel.base = {_toml(model)}\nrun.rounds = 0\n'
         "propose.samples = 1\nvet.max_puzzles = 1\nsolve.samples = 1\n"
     )
+
+
+def _toml(text: str) -> str:
+    """A text as a TOML value."""
+    return tomli_w.dumps({"text": text}).removeprefix("text = ").strip()
 
 
 def _recipe_of(source: str, out: Path | None, settings: Sequence[str]) -> tuple[Path, Recipe]:

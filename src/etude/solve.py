@@ -9,16 +9,15 @@ from pathlib import Path
 
 from etude import store, tables
 from etude.arm import Arm, checked, counted
+from etude.attempts import attempts, verdict_columns
 from etude.cluster import map_units
-from etude.prompts import PAPER_EXAMPLES, completed, solving_prompt
-from etude.types import Prompt, Puzzle, Sample, Verdict, content_id
-from etude.vet import kept_puzzles
+from etude.types import Puzzle, content_id
 
 
 def solve(arm: Arm, number: int, model: str | Path) -> Path:
     """The folder of the round's candidates, `solve.samples` of each kept puzzle."""
     stage = arm.round(number) / "solve"
-    puzzles = kept_puzzles(arm.round(number) / "vet")
+    puzzles = arm.puzzles(number)
     size = arm.recipe.solve.puzzles_per_unit
     units = math.ceil(len(puzzles) / size)
 
@@ -31,38 +30,6 @@ def solve(arm: Arm, number: int, model: str | Path) -> Path:
         count = len(store.read_stage(stage))
         watched.summary = f"{len(puzzles):,} x {arm.recipe.solve.samples}  {count:,} candidates"
     return stage
-
-
-def attempts(
-    arm: Arm,
-    model: str | Path,
-    puzzles: list[Puzzle],
-    *,
-    samples: int,
-    seed: int,
-    temperature: float,
-    max_new_tokens: int,
-) -> list[list[tuple[str, bool]]]:
-    """For each puzzle `samples` functions that the model wrote, and whether each was finished.
-
-    A puzzle whose prompt does not fit the model's context gets none.
-    """
-    section = arm.recipe.prompt
-    examples = PAPER_EXAMPLES if section.few_shot and section.layout == "paper" else ()
-    prompts = [solving_prompt(puzzle, examples, layout=section.layout) for puzzle in puzzles]
-    engine = arm.engine(model)
-    fitting = [prompt for prompt in prompts if engine.fits(prompt, max_new_tokens)]
-    sampled = iter(
-        engine.sample(
-            fitting, samples, seed=seed, temperature=temperature, max_new_tokens=max_new_tokens
-        )
-    )
-    asked = {id(prompt) for prompt in fitting}
-    return [_functions(prompt, next(sampled)) if id(prompt) in asked else [] for prompt in prompts]
-
-
-def _functions(prompt: Prompt, samples: list[Sample]) -> list[tuple[str, bool]]:
-    return [(completed(prompt, sample.text, "g"), sample.finished) for sample in samples]
 
 
 def _candidates(arm: Arm, model: str | Path, puzzles: list[Puzzle], seed: int) -> list[store.Row]:
@@ -93,7 +60,7 @@ def judge(arm: Arm, number: int) -> Path:
     """The folder of the round's verdicts, one for each candidate, in units as they were solved."""
     stage = arm.round(number) / "judge"
     solved = arm.round(number) / "solve"
-    puzzles = {puzzle.id: puzzle for puzzle in kept_puzzles(arm.round(number) / "vet")}
+    puzzles = {puzzle.id: puzzle for puzzle in arm.puzzles(number)}
     units = len(list(solved.glob("[0-9]*.parquet")))
 
     def work(unit: int) -> list[store.Row]:
@@ -115,14 +82,3 @@ def _verdicts(arm: Arm, puzzles: dict[str, Puzzle], candidates: list[store.Row])
             ids = {key: candidate[key] for key in ("candidate_id", "puzzle_id")}
             rows.append(ids | verdict_columns(verdict))
     return rows
-
-
-def verdict_columns(verdict: Verdict) -> store.Row:
-    """The columns of a verdict, as the tables hold them."""
-    return {
-        "outcome": str(verdict.outcome),
-        "answer": verdict.answer,
-        "detail": verdict.detail,
-        "cpu_seconds": verdict.cpu_seconds,
-        "peak_bytes": verdict.peak_bytes,
-    }

@@ -173,6 +173,12 @@ def _existing(path: Path) -> Path:
     return next(parent for parent in path.parents if parent.exists())
 
 
+def wait_for(path: Path) -> None:
+    """Return when another process has finished this unit or checkpoint."""
+    while not path.exists():
+        time.sleep(0.2)
+
+
 def read_table(path: Path) -> list[Row]:
     """The rows of one segment. Raises `InputError` when it can't be read."""
     try:

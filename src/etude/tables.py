@@ -87,7 +87,5 @@ SCORES = pa.schema(
         ("samples", pa.int32()),
     ]
 )
-TIMES = pa.schema([("stage", TEXT), ("seconds", pa.float64())])
-
-MEASURED = frozenset({"cpu_seconds", "peak_bytes", "seconds"})
+MEASURED = frozenset({"cpu_seconds", "peak_bytes"})
 """Columns of measured time and memory: left out when two runs are compared."""

@@ -28,8 +28,6 @@ TRIVIAL: dict[str, list[object]] = {
 }
 """Answers that solve a puzzle only if it is trivial: the paper's kinds of them, by answer type."""
 
-Job = tuple[int, Puzzle]
-
 
 def vet(arm: Arm, number: int) -> Path:
     """The folder of the round's fates, one row a proposal."""
@@ -39,15 +37,6 @@ def vet(arm: Arm, number: int) -> Path:
         fates = Counter(row["fate"] for row in store.read_stage(stage))
         watched.summary = counted(fates, "kept")
     return stage
-
-
-def kept_puzzles(stage: Path) -> list[Puzzle]:
-    """The puzzles of a round that go on to be solved."""
-    return [
-        Puzzle(row["puzzle_id"], row["source"], "f", row["answer_type"], row["inputs"], row["form"])
-        for row in store.read_stage(stage)
-        if row["fate"] == "kept"
-    ]
 
 
 def _rows(arm: Arm, number: int) -> list[store.Row]:
@@ -81,7 +70,7 @@ class _Screen:
         self.puzzles: list[Puzzle | None] = []
         for earlier in range(1, number):
             trained = {row["puzzle_id"] for row in store.read_stage(arm.round(earlier) / "select")}
-            for puzzle in kept_puzzles(arm.round(earlier) / "vet"):
+            for puzzle in arm.puzzles(earlier):
                 self.known.add(puzzle.id)
                 self.forms[puzzle.form] += puzzle.id in trained
 

@@ -1,0 +1,53 @@
+"""Attempts at puzzles: what a model wrote for each, and the columns of what the judge found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from etude import store
+from etude.arm import Arm
+from etude.prompts import PAPER_EXAMPLES, completed, solving_prompt
+from etude.types import Prompt, Puzzle, Sample, Verdict
+
+
+def attempts(
+    arm: Arm,
+    model: str | Path,
+    puzzles: list[Puzzle],
+    *,
+    samples: int,
+    seed: int,
+    temperature: float,
+    max_new_tokens: int,
+) -> list[list[tuple[str, bool]]]:
+    """For each puzzle `samples` functions that the model wrote, and whether each was finished.
+
+    A puzzle whose prompt does not fit the model's context gets none.
+    """
+    section = arm.recipe.prompt
+    examples = PAPER_EXAMPLES if section.few_shot and section.layout == "paper" else ()
+    prompts = [solving_prompt(puzzle, examples, layout=section.layout) for puzzle in puzzles]
+    engine = arm.engine(model)
+    fitting = [prompt for prompt in prompts if engine.fits(prompt, max_new_tokens)]
+    sampled = iter(
+        engine.sample(
+            fitting, samples, seed=seed, temperature=temperature, max_new_tokens=max_new_tokens
+        )
+    )
+    asked = {id(prompt) for prompt in fitting}
+    return [_functions(prompt, next(sampled)) if id(prompt) in asked else [] for prompt in prompts]
+
+
+def _functions(prompt: Prompt, samples: list[Sample]) -> list[tuple[str, bool]]:
+    return [(completed(prompt, sample.text, "g"), sample.finished) for sample in samples]
+
+
+def verdict_columns(verdict: Verdict) -> store.Row:
+    """The columns of a verdict, as the tables hold them."""
+    return {
+        "outcome": str(verdict.outcome),
+        "answer": verdict.answer,
+        "detail": verdict.detail,
+        "cpu_seconds": verdict.cpu_seconds,
+        "peak_bytes": verdict.peak_bytes,
+    }
