@@ -34,6 +34,8 @@ TRAINING = [f"def sat(x: int, a={i}):\n    '''Say {i}.'''\n    return x == a" fo
         ("def g():", "\n    a = 1\n\n    return a\nassert", "\n    a = 1\n\n    return a"),
         ("def g():", " # why\n    return 1\nx", " # why\n    return 1"),
         ("def g():", "\n    if 1:\n# odd\n        pass\nx", "\n    if 1:\n# odd\n        pass"),
+        ("def g():\n", "    return 1\n", None),
+        ("def g():\n", "    return 1\nx", "    return 1"),
         ("def f(", "x: int", None),
         ("def f(", "x: List[int", None),
     ],

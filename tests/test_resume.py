@@ -4,6 +4,8 @@ import random
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -42,22 +44,31 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+def finished(run: Path) -> int:
+    """How far a run is: its files that are whole."""
+    return sum(1 for path in run.rglob("*") if path.suffix in (".parquet", ".safetensors"))
+
+
+def killed_at(run: Path, files: int, seconds: float) -> bool:
+    """Run on, and kill it `seconds` after it has so many files. False when it ended before."""
+    process = subprocess.Popen(
+        [*COMMAND, "--out", run], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while process.poll() is None and finished(run) < files:
+        time.sleep(0.05)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
+    process.send_signal(signal.SIGKILL)
+    return process.wait() == -signal.SIGKILL
+
+
 @pytest.mark.slow
 def test_ten_kills_change_no_byte(undisturbed: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     rng = random.Random(20)
-    killed = 0
-    for _ in range(KILLS):
-        process = subprocess.Popen(
-            [*COMMAND, "--out", run], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        try:
-            process.wait(rng.uniform(1.0, 14.0))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            killed += 1
-        process.wait()
-    assert killed >= KILLS // 2, "the run was over before it could be killed often enough"
+    moments = sorted(rng.sample(range(finished(undisturbed) - 5), KILLS))
+    kills = [killed_at(run, files, rng.uniform(0, 1)) for files in moments]
+    assert kills == [True] * KILLS
     done = subprocess.run([*COMMAND, "--out", run], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     expected, found = tables(undisturbed), tables(run)

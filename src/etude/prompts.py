@@ -108,22 +108,19 @@ def function_end(opening: str, completion: str) -> int | None:
     >>> function_end("def g(a=7):", "\\n    return a\\n") is None
     True
     """
-    header = _header_end(opening + completion)
-    if header is None:
+    text = opening + completion
+    header = _header_end(text)
+    newline = text.find("\n", header) if header is not None else -1
+    if newline < 0:
         return None
-    start = header - len(opening)
-    first_newline = completion.find("\n", max(start, 0))
-    if first_newline < 0:
-        return None
-    on_first_line = (opening + completion)[header : len(opening) + first_newline].strip()
+    on_first_line = text[header:newline].strip()
     if on_first_line and not on_first_line.startswith("#"):
-        return first_newline
-    position = first_newline
-    while position >= 0:
-        following = completion[position + 1 : position + 2]
+        return max(newline - len(opening), 0)
+    while newline >= 0:
+        following = text[newline + 1 : newline + 2]
         if following and not following.isspace() and following != "#":
-            return len(completion[:position].rstrip())
-        position = completion.find("\n", position + 1)
+            return max(len(text[:newline].rstrip()) - len(opening), 0)
+        newline = text.find("\n", newline + 1)
     return None
 
 
