@@ -1,15 +1,18 @@
 """The ladder over several seeds: runs the recipe once a seed, and writes the table of the results.
 
     python benchmarks/ladder.py --seeds 3                 # some ten minutes a seed on two cores
-    python benchmarks/ladder.py --seeds 3 --out docs/results.md
+    python benchmarks/ladder.py --seeds 3 --out docs/results.md --brief README.md
 
 Every run is an ordinary, resumable run folder: stop it anywhere and give the command again.
-A cell shows the mean over the seeds and, in brackets, every seed.
+Every seed draws other seed pairs, other held-out families and other samples.
+A cell shows the mean over the seeds and, in brackets, every seed. In a file, the table replaces
+what stands between the marks `<!-- ladder -->` and `<!-- ladder ends -->`.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import subprocess
 import sys
@@ -27,12 +30,17 @@ RUNGS = {
 CLAIMS = (("constants", 1), ("families", 10))
 """What the loop must do better than its controls: part and k."""
 
+MARKS = ("<!-- ladder -->", "<!-- ladder ends -->")
+
+SPLIT = 7
+"""The split of the first seed, which is the recipe's own; each seed has other held-out families."""
+
 Scores = dict[tuple[str, int], float]
 
 
 def run(recipe: str, folder: Path, seed: int, settings: list[str]) -> None:
     command = [sys.executable, "-m", "etude", "run", recipe, "--out", str(folder)]
-    for setting in [f"run.seed={seed}", *settings]:
+    for setting in [f"run.seed={seed}", f"seeds.split_seed={SPLIT + seed}", *settings]:
         command += ["--set", setting]
     subprocess.run(command, check=True)
 
@@ -58,6 +66,27 @@ def _cell(values: list[float]) -> str:
     return f"**{sum(values) / len(values):.1f}** ({' '.join(f'{v:.1f}' for v in values)})"
 
 
+def brief(runs: list[Path]) -> list[str]:
+    """The means alone, for k up to 10."""
+    found = {label: [scores(run / place) for run in runs] for label, place in RUNGS.items()}
+    columns = [(part, k) for part, k in sorted(found["+ verified"][0]) if k <= 10]
+    lines = ["| | " + " | ".join(f"{part} pass@{k}" for part, k in columns) + " |"]
+    lines.append("| --- " + "| ---: " * len(columns) + "|")
+    for label, seeds in found.items():
+        means = [sum(each[column] for each in seeds) / len(seeds) for column in columns]
+        bold = "**" if label == "+ verified" else ""
+        cells = [f"{bold}{mean:.1f}{bold}" for mean in means]
+        lines.append(f"| {bold}{label}{bold} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def insert(path: Path, text: str) -> None:
+    """Replace what stands between the marks. Raises `ValueError` when they are not there."""
+    whole = path.read_text("utf-8")
+    start, end = whole.index(MARKS[0]) + len(MARKS[0]), whole.index(MARKS[1])
+    path.write_text(f"{whole[:start]}\n{text}\n{whole[end:]}", "utf-8")
+
+
 def _claims(found: dict[str, list[Scores]], columns: list[tuple[str, int]]) -> list[str]:
     """Verified against each other rung, mean over the seeds: what is better, and what is not."""
     lines = []
@@ -80,18 +109,25 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--recipe", default="tiny")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
-    parser.add_argument("--out", type=Path, help="also write the table to this file")
+    parser.add_argument("--out", type=Path, help="also put the table into this file")
+    parser.add_argument("--brief", type=Path, help="put the means into this file")
     parser.add_argument("--set", dest="settings", action="append", default=[])
     given = parser.parse_args()
     folders = [given.runs / f"ladder-{given.recipe}-{seed}" for seed in range(given.seeds)]
     for seed, folder in enumerate(folders):
         run(given.recipe, folder, seed, given.settings)
     command = f"python benchmarks/ladder.py --seeds {given.seeds}"
-    machine = f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}"
-    text = "\n".join([f"`{command}` on {machine}; percent, mean (each seed).", "", *table(folders)])
-    print(text)
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
+    about = f"`{command}`, on {machine}; percent solved"
+    full = "\n".join([f"{about}: mean (each seed).", "", *table(folders)])
+    print(full)
     if given.out:
-        given.out.write_text(text + "\n", "utf-8")
+        insert(given.out, full)
+    if given.brief:
+        short = (
+            f"{about}, mean of {given.seeds} seeds. Every seed: [docs/results.md](docs/results.md)."
+        )
+        insert(given.brief, "\n".join([*brief(folders), "", short]))
 
 
 if __name__ == "__main__":

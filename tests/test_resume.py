@@ -1,5 +1,6 @@
 """A run killed anywhere and resumed ends as an undisturbed one: on the smoke recipe, for real."""
 
+import json
 import random
 import signal
 import subprocess
@@ -99,3 +100,12 @@ def test_a_changed_recipe_is_refused(undisturbed: Path) -> None:
     assert "solve.samples: 8 -> 9" in done.stderr
     assert "--out" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_the_longer_training_on_the_seeds_has_the_budget_of_the_loop(undisturbed: Path) -> None:
+    def tokens(folder: str) -> int:
+        return int(json.loads((undisturbed / folder / "training.json").read_text())["tokens"])
+
+    loop = sum(tokens(f"{made}/train") for made in ("round-01", "round-02", "final"))
+    assert tokens("controls/more-epochs/final/train") == pytest.approx(loop, rel=0.02)

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from etude import store
+from etude import store, suites
 from etude.config import FitSection, Recipe
 from etude.engines import Engine, open_engine
 from etude.errors import Fault
@@ -122,12 +122,7 @@ class Arm:
     def problems(self) -> list[Problem]:
         """The held-out problems that the run is scored on."""
         if self._problems is None:
-            from etude import suites
-
-            section = self.recipe.evaluate
-            folder = Path(section.folder) if section.folder else None
-            split_seed = self.recipe.seeds.split_seed
-            self._problems = suites.load(section.suite, folder=folder, split_seed=split_seed)
+            self._problems = load_problems(self.recipe)
         return self._problems
 
     def close(self) -> None:
@@ -146,6 +141,13 @@ class Arm:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def load_problems(recipe: Recipe) -> list[Problem]:
+    """The held-out problems that a recipe's suite names. Raises `InputError` as `suites` does."""
+    section = recipe.evaluate
+    folder = Path(section.folder) if section.folder else None
+    return suites.load(section.suite, folder=folder, split_seed=recipe.seeds.split_seed)
 
 
 @dataclass

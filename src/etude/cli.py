@@ -23,6 +23,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+TRAIN = {"torch", "transformers", "accelerate", "tokenizers", "safetensors"}
+"""What the extra `train` brings."""
+
 Set = Annotated[
     list[str],
     typer.Option("--set", help="Change a setting: section.key=value."),
@@ -141,6 +144,15 @@ def main() -> None:
     except Fault as error:
         typer.echo(f"etude: a fault of etude itself, not of the model: {error}", err=True)
         sys.exit(1)
+    except ModuleNotFoundError as error:
+        if error.name not in TRAIN:
+            raise
+        typer.echo(
+            f"etude: this needs the Python package {error.name}, which is not installed: "
+            "pip install 'etude[train]'.",
+            err=True,
+        )
+        sys.exit(2)
     except OSError as error:
         if error.errno != errno.ENOSPC:  # the disk is full, which only the caller can mend
             raise

@@ -141,8 +141,10 @@ class TrainSection(FitSection):
 
 
 class FinalSection(FitSection):
-    """The student: trained from the base on the seeds and every example of all rounds."""
+    """The student: trained on the seeds and every example of all rounds."""
 
+    start: Literal["latest", "base"] = "base"
+    """The checkpoint that it starts from: the last round's, or the base."""
     epochs: float = Field(6, gt=0)
     learning_rate: float = Field(1e-3, gt=0)
     seed_repeat: int = Field(5, ge=0)

@@ -3,7 +3,7 @@
 verified     the loop itself
 seeds        no self-made pairs: the model that the first round starts from
 unverified   the same loop, trained on as many of its own pairs, whatever the verdict
-more-epochs  no self-made pairs: the seeds alone, as many tokens as the student saw
+more-epochs  no self-made pairs: the seeds alone, as many tokens as the loop trained on
 pretrained   no training after the pretraining
 
 Each arm is a process of its own, so that two run at a time; what they tell is passed on. An arm
@@ -53,16 +53,16 @@ def run_arm(arm: Arm) -> None:
     elif arm.name == "pretrained":
         evaluate(arm, None, arm.folder / "final", base, samples)
     elif arm.name == "more-epochs":
-        longer = _longer(arm, base)
+        longer = _longer(arm, base, seeded)
         evaluate(arm, None, arm.folder / "final", longer, samples)
     return None
 
 
-def _longer(arm: Arm, base: str | Path) -> Path:
+def _longer(arm: Arm, base: str | Path, seeded: Path) -> Path:
     """As many epochs on the seeds as the student's tokens allow; the student is waited for."""
     student = arm.run.folder / "final" / "train"
     store.wait_for(student)
-    return train_longer_on_seeds(arm, base)
+    return train_longer_on_seeds(arm, base, seeded)
 
 
 Ended = tuple[str, BaseException | str | None]

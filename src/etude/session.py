@@ -14,13 +14,15 @@ from typing import Any
 import tomli_w
 
 from etude import __version__, config, store
-from etude.arm import Arm
+from etude.arm import Arm, load_problems
 from etude.config import Recipe
 from etude.console import Console
+from etude.engines import open_engine
 from etude.errors import InputError
 from etude.evaluate import evaluate
 from etude.ladder import climb
 from etude.report import write_report
+from etude.seeds import load_seeds
 
 RECORDED = ("torch", "transformers", "tokenizers", "accelerate", "pyarrow", "numpy", "pydantic")
 
@@ -31,6 +33,7 @@ def run(
     """Start or continue a run, and end with its ladder and report."""
     console = Console(json_lines=json_lines)
     folder, recipe = _recipe_of(source, out, settings)
+    _check_inputs(recipe)
     opened = store.Run.open(folder, recipe, record())
     command = f"etude run {folder}" + ("" if controls else " --no-controls")
     with _continued_by(folder, command):
@@ -67,6 +70,7 @@ def evaluate_model(
     if folder is not None:
         given.append(f"evaluate.folder={_toml(str(folder))}")
     recipe = config.parse(_bare(model), "the options", [*given, *settings])
+    _check_inputs(recipe)
     target = out or Path("runs") / f"evaluate-{suite}-{Path(model).name}"
     opened = store.Run.open(target, recipe, record())
     with (
@@ -101,6 +105,21 @@ def _recipe_of(source: str, out: Path | None, settings: Sequence[str]) -> tuple[
     recipe = config.load(source, settings)
     folder = out or Path("runs") / recipe.name
     return folder, _resolved(recipe, folder)
+
+
+def _check_inputs(recipe: Recipe) -> None:
+    """Whatever the recipe names is looked at before a folder is made, and hours are spent on it.
+
+    Raises `InputError` for seeds, a suite, a model or recordings that are not there.
+    """
+    load_seeds(recipe)
+    load_problems(recipe)
+    if recipe.engine.kind == "replay":
+        open_engine("replay", recipe.engine.recordings).close()
+    elif recipe.pretrain is None:
+        from etude.engines.transformers.loading import load_config
+
+        load_config(recipe.model.base)
 
 
 def _resolved(recipe: Recipe, folder: Path) -> Recipe:

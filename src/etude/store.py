@@ -31,9 +31,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from etude import config
-from etude.errors import InputError, RecipeError
+from etude.errors import EtudeError, InputError, RecipeError
 
 Row = dict[str, Any]
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+NO_ROOM_BYTES = 1 << 20
 
 
 class Run:
@@ -151,20 +154,36 @@ def _clean(row: Row) -> Row:
 def write_atomically(path: Path, data: bytes) -> None:
     """The whole file or none. Raises `InputError` when the disk is full."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+    with writing_to(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
             raise
+
+
+@contextmanager
+def writing_to(path: Path) -> Iterator[None]:
+    """Raises `InputError` in place of whatever a full or forbidden disk made the body raise.
+
+    Libraries report a full disk in errors of many types, so what counts is the room that is left.
+    """
+    try:
+        yield
+    except EtudeError:
+        raise
+    except Exception as error:
         free = shutil.disk_usage(_existing(path)).free
+        if getattr(error, "errno", None) not in UNWRITABLE and free >= NO_ROOM_BYTES:
+            raise
+        reason = getattr(error, "strerror", None) or type(error).__name__
         raise InputError(
-            f"{path} could not be written ({error.strerror}; {free:,} bytes free). What was "
+            f"{path} could not be written ({reason}; {free:,} bytes free). What was "
             "finished is kept: make room or grant access, and give the same command again."
         ) from error
 

@@ -41,7 +41,7 @@ def _build(arm: Arm, out: Path, texts: Sequence[str]) -> None:
 
     model = arm.recipe.model
     temporary = out.with_name(f".{out.name}")
-    with quiet():
+    with quiet(), store.writing_to(temporary):
         build(
             temporary,
             texts[:5000],
@@ -73,22 +73,36 @@ def train(arm: Arm, number: int, base: str | Path, latest: str | Path) -> Path:
     return _fit(arm, number, "train", start, texts, arm.round(number) / "train", section)
 
 
-def train_student(arm: Arm, base: str | Path) -> Path:
-    """The student: trained from the base on the seeds and the examples of all rounds."""
+def train_student(arm: Arm, base: str | Path, latest: Path) -> Path:
+    """The student: trained on the seeds and the examples of all rounds."""
     section = arm.recipe.final
     examples = _examples(arm, range(1, arm.recipe.run.rounds + 1))
     texts = seed_texts(arm) * section.seed_repeat + examples
-    return _fit(arm, None, "train", base, texts, arm.folder / "final" / "train", section)
+    start = base if section.start == "base" else latest
+    return _fit(arm, None, "train", start, texts, arm.folder / "final" / "train", section)
 
 
-def train_longer_on_seeds(arm: Arm, base: str | Path) -> Path:
-    """The control: from the base, on the seeds alone, as many tokens as the student saw."""
-    student = report(arm.run.folder / "final" / "train")
-    seeds = report(store.round_folder(arm.run.folder, 0) / "train")
-    epochs = arm.recipe.seeds.epochs * student["tokens"] / seeds["tokens"]
+def train_longer_on_seeds(arm: Arm, base: str | Path, seeded: Path) -> Path:
+    """The control: from where the student's way began, the seeds alone for as many tokens."""
+    trainings = trainings_of_student(arm)
+    tokens = sum(report(folder)["tokens"] for folder in trainings)
+    epochs = arm.recipe.seeds.epochs * tokens / report(seeded)["tokens"]
     section = arm.recipe.seeds.model_copy(update={"epochs": epochs})
+    start = base if "base" in (arm.recipe.final.start, arm.recipe.train.start) else seeded
     out = arm.folder / "final" / "train"
-    return _fit(arm, None, "train", base, seed_texts(arm), out, section)
+    return _fit(arm, None, "train", start, seed_texts(arm), out, section)
+
+
+def trainings_of_student(arm: Arm) -> list[Path]:
+    """The trainings that made the student, from the first that began at the base or the seeds."""
+    run, recipe = arm.run.folder, arm.recipe
+    made = [run / "final" / "train"]
+    if recipe.final.start == "base":
+        return made
+    rounds = range(recipe.run.rounds, 0, -1)
+    for number in rounds[:1] if recipe.train.start == "base" else rounds:
+        made.insert(0, store.round_folder(run, number) / "train")
+    return made
 
 
 def seed_texts(arm: Arm) -> list[str]:

@@ -44,6 +44,7 @@ from etude.engines.transformers.loading import (
     torch_threads,
 )
 from etude.errors import InputError, RecipeError
+from etude.store import writing_to
 from etude.training.batches import make_batches
 
 __all__ = ["FitSettings", "Fitted", "fit", "resolve_precision"]
@@ -148,16 +149,17 @@ def fit(
         progress: is told (steps done, steps in all) now and then.
 
     Raises:
-        InputError: no such model, no document that fits its context, or `out` is something else.
+        InputError: no such model, no document that fits its context, `out` is something else,
+            or the disk is full; what was done is kept.
         RecipeError: the loss is no longer a number.
     """
     work = out.with_name(f"{out.name}.partial")
     if not out.exists():
         plan = _Plan.make(model, documents, settings, seed)
-        with quiet(), torch_threads(settings.threads), _random_state_kept():
+        with writing_to(work), quiet(), torch_threads(settings.threads), _random_state_kept():
             _train(model, plan, settings, work, progress)
-        os.replace(work / "result", out)
-        _sync(out.parent)
+            os.replace(work / "result", out)
+            _sync(out.parent)
     report = out / "training.json"
     if not report.is_file():
         raise InputError(

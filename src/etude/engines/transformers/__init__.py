@@ -237,7 +237,8 @@ class _Batch:
         # Per row that is still in the decoder: which sample it is, and whether it goes on.
         self._rows = torch.arange(count, device=model.device)
         self._live = torch.ones(count, dtype=torch.bool, device=model.device)
-        self._after_newline = torch.zeros(count, dtype=torch.bool, device=model.device)
+        fresh = torch.tensor([item.opening.endswith("\n") for item in batch], device=model.device)
+        self._after_newline = fresh.repeat_interleave(self._n)
         self._decoding = decoding.start(model, [item.ids for item in batch], self._n, self._room)
 
     @torch.inference_mode()

@@ -222,11 +222,18 @@ class _SharedPrompt(_Layer):  # type: ignore[no-untyped-call]
         """Keeps some prompts, and of each some samples, (prompts kept, samples kept)."""
         self.prompt_keys = self.prompt_keys[prompts]
         self.prompt_values = self.prompt_values[prompts]
-        index = columns[None, :, None, :, None]
+        room, count, heads, n, size = self.keys.shape
+        slot = torch.arange(self.used, device=prompts.device)[:, None, None, None]
+        head = torch.arange(heads, device=prompts.device)[:, None]
+        # Where each vector that stays is held, in rows of `size`: whole rows copy many times
+        # faster than the single numbers that `gather` moves.
+        place = ((slot * count + prompts[:, None, None]) * heads + head) * n
+        rows = (place + columns[:, None]).flatten()
         for name in ("keys", "values"):
-            held = getattr(self, name)[:, prompts]
-            shape = (held.shape[0], -1, held.shape[2], -1, held.shape[4])
-            setattr(self, name, held.gather(3, index.expand(shape)))
+            held = getattr(self, name)
+            kept = held.new_empty(room, len(prompts), heads, columns.shape[1], size)
+            kept[: self.used] = held.view(-1, size)[rows].view(kept[: self.used].shape)
+            setattr(self, name, kept)
 
 
 def _attend(
