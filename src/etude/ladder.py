@@ -31,6 +31,10 @@ from etude.train import train_longer_on_seeds
 from etude.types import Event
 
 
+LONGEST_FIRST = ("verified", "unverified", "more-epochs", "seeds", "pretrained")
+"""The order in which arms start, so that the processes end at about the same time."""
+
+
 def climb(run: store.Run, controls: Sequence[str], tell: Tell) -> None:
     """Run the loop and these controls; return when all have ended.
 
@@ -39,7 +43,8 @@ def climb(run: store.Run, controls: Sequence[str], tell: Tell) -> None:
     with store.only_writer(run.folder):
         with Arm(run, "verified", tell) as arm:
             begin(arm)
-        _in_processes(run, ["verified", *controls[:1], "seeds", *controls[1:]], tell)
+        wanted = {"verified", "seeds", *controls}
+        _in_processes(run, [name for name in LONGEST_FIRST if name in wanted], tell)
 
 
 def run_arm(arm: Arm) -> None:

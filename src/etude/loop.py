@@ -32,8 +32,9 @@ def teach_itself(arm: Arm) -> None:
         judge(arm, number)
         select(arm, number)
         latest = train(arm, number, base, latest)
-        before = arm.round(number - 1) if number > 1 else None
-        evaluate(arm, number, arm.round(number), latest, arm.recipe.evaluate.samples, before)
+        if arm.name == "verified":  # a control is scored at its end
+            before = arm.round(number - 1) if number > 1 else None
+            evaluate(arm, number, arm.round(number), latest, arm.recipe.evaluate.samples, before)
     student = train_student(arm, base, latest)
     evaluate(arm, None, arm.folder / "final", student, arm.recipe.evaluate.final_samples)
 
