@@ -30,7 +30,6 @@ from etude.loop import begin, start_of, teach_itself
 from etude.train import train_longer_on_seeds
 from etude.types import Event
 
-
 LONGEST_FIRST = ("verified", "unverified", "more-epochs", "seeds", "pretrained")
 """The order in which arms start, so that the processes end at about the same time."""
 
