@@ -45,6 +45,9 @@ def etude(*words: object, folder: Path) -> subprocess.CompletedProcess[str]:
         (["judge", "missing.jsonl"], r"missing\.jsonl"),
         (["judge", "pairs.csv"], r"pairs\.csv"),
         (["judge", "pairs.jsonl", "--isolation", "iron"], r"iron"),
+        (["judge", "pairs.jsonl", "--out", "pairs.jsonl"], r"another file than the pairs"),
+        (["judge", "pairs.jsonl", "--out", "empty"], r"empty is a folder"),
+        (["judge", "pairs.jsonl", "--out", "no/out.jsonl"], r"in no, which is no folder"),
         (["show", "empty"], r"must be a run folder"),
         (["report", "empty"], r"must be a run folder"),
     ],
@@ -60,13 +63,17 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
     (tmp_path / "full" / "diary.txt").write_text("mine")
     (tmp_path / "pairs.csv").write_text("f,g\n")
     (tmp_path / "pairs.jsonl").write_text(json.dumps({"puzzle": F, "solution": G}) + "\n")
-    before = sorted(tmp_path.rglob("*"))
+    before = _contents(tmp_path)
     done = etude(*words, folder=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr
     assert re.search(said, done.stderr), done.stderr
     assert len(done.stderr.strip().splitlines()) <= 3
-    assert sorted(tmp_path.rglob("*")) == before
+    assert _contents(tmp_path) == before
+
+
+def _contents(folder: Path) -> dict[Path, bytes | None]:
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
 def test_broken_lines_are_named_and_the_good_ones_judged(tmp_path: Path) -> None:

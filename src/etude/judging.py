@@ -26,10 +26,14 @@ def judge_pairs(
 ) -> None:
     """Judge every pair of a file. Raises `InputError` at the end when lines were broken."""
     read_pairs(file)  # whatever makes the whole file unreadable is said before sandboxes start
+    if out is not None:
+        _check_out(file, out)
     outcomes: Counter[str] = Counter()
     broken = 0
     with ExitStack() as stack:
         judge = stack.enter_context(Judge(workers, Limits(cpu_seconds=cpu_seconds), isolation))
+        if isolation == "auto" and judge.isolation != "full":
+            print(f"isolation: {judge.isolation}; `etude check` says why", file=sys.stderr)
         sink = stack.enter_context(out.open("w", encoding="utf-8")) if out else None
         for line, verdict in judge_file(file, judge):
             if isinstance(verdict, BrokenLine):
@@ -45,10 +49,20 @@ def judge_pairs(
     if not json_lines:
         print(f"{sum(outcomes.values()):,} pairs: {counted(outcomes)}")
     if broken:
+        count = "1 line holds" if broken == 1 else f"{broken:,} lines hold"
         raise InputError(
-            f"{file}: {broken:,} lines hold no pair (named above); the others were judged. "
-            "Each line must be a JSON object with puzzle and solution."
+            f"{file}: {count} no pair (named above); {sum(outcomes.values()):,} pairs were "
+            "judged. Each line or row must have puzzle and solution, both text."
         )
+
+
+def _check_out(file: Path, out: Path) -> None:
+    """Raises `InputError` where verdicts can't be written, or would replace the pairs."""
+    if out.exists() and out.samefile(file):
+        raise InputError(f"--out must be another file than the pairs, but both are {out}.")
+    if out.is_dir() or not out.parent.is_dir():
+        found = "a folder" if out.is_dir() else f"in {out.parent}, which is no folder"
+        raise InputError(f"--out must be a file in a folder that exists, but {out} is {found}.")
 
 
 def verdict_record(line: int, verdict: Verdict) -> dict[str, Any]:
