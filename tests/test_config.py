@@ -37,6 +37,8 @@ def test_settings_of_time_alone_do_not_count_as_a_change() -> None:
         ("name.x=1", "name is a value, not a section"),
         ("evaluate.final_samples=0", "evaluate.final_samples is 0"),
         ("solve.temperature=nan", "solve.temperature"),
+        ("evaluate.ks=[0,1]", "evaluate.ks.0 is 0"),
+        ("solve.max_new_tokens=192", "solve.max_new_tokens must be below model.context = 192"),
     ],
 )
 def test_a_bad_setting_is_one_sentence(setting: str, message: str) -> None:

@@ -1,4 +1,5 @@
 import errno
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -102,3 +103,40 @@ def test_a_folder_has_one_writer(tmp_path: Path) -> None:
         )
     assert "is being written by another process" in other.stderr
     subprocess.run([sys.executable, "-c", script, tmp_path], check=True)
+
+
+def test_settings_of_time_alone_are_taken_when_a_run_goes_on(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    store.Run.open(run, config.load("smoke"), {})
+    opened = store.Run.open(run, config.load("smoke", ["run.processes=1"]), {})
+    assert opened.recipe.run.processes == 1
+    assert store.Run.read(run).recipe.run.processes == 1
+
+
+def test_a_start_that_was_killed_at_once_is_started_again(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".recipe.toml.123").write_text("na")
+    opened = store.Run.open(tmp_path, config.load("smoke"), {"machine": "x"})
+    (tmp_path / "record.json").unlink()
+    store.Run.open(tmp_path, opened.recipe, {"machine": "x"})
+    assert json.loads((tmp_path / "record.json").read_text())["machine"] == "x"
+
+
+def test_a_recipe_that_was_edited_by_hand_is_refused(tmp_path: Path) -> None:
+    store.Run.open(tmp_path, config.load("smoke"), {})
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace("rounds = 2", "rounds = 3"))
+    with pytest.raises(RecipeError, match=r"changed after the start \(run\.rounds: 2 -> 3\)"):
+        store.Run.open(tmp_path, store.read_recipe(tmp_path), {})
+    recipe.write_bytes(b"name = '\xff'")
+    with pytest.raises(InputError, match=r"recipe\.toml must be text"):
+        store.Run.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["file", "file/below", "x" * 300])
+def test_what_can_be_no_folder_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="must be a folder that can be written"):
+        store.Run.open(tmp_path / name, config.load("smoke"), {})
+    with pytest.raises(InputError), store.only_writer(tmp_path / name):
+        pass

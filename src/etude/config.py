@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -158,7 +158,7 @@ class EvaluateSection(Section):
     """Attempts a problem after each round."""
     final_samples: int = Field(128, ge=1)
     """Attempts a problem for the rows of the ladder."""
-    ks: tuple[int, ...] = (1, 10, 100)
+    ks: tuple[Annotated[int, Field(ge=1)], ...] = (1, 10, 100)
     temperature: float = Field(0.8, gt=0)
     max_new_tokens: int = Field(150, ge=1)
     problems_per_unit: int = Field(50, ge=1)
@@ -199,6 +199,13 @@ class Recipe(Section):
                 'model.base = "scratch" and a [pretrain] section go together: '
                 "a model built here must be pretrained, any other must not"
             )
+        for name in ("propose", "solve", "evaluate"):
+            asked = getattr(self, name).max_new_tokens
+            if self.model.base == "scratch" and asked >= self.model.context:
+                raise ValueError(
+                    f"{name}.max_new_tokens must be below model.context = {self.model.context}, "
+                    f"which holds the prompt too, but is {asked}"
+                )
         fewest = min(self.evaluate.samples, self.evaluate.final_samples)
         if not self.evaluate.ks or min(self.evaluate.ks) > fewest:
             raise ValueError(

@@ -37,6 +37,8 @@ Row = dict[str, Any]
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 NO_ROOM_BYTES = 1 << 20
+STARTED = ".started.toml"
+"""The recipe as it was at the start: by it, an edited recipe.toml is told."""
 
 
 class Run:
@@ -50,20 +52,28 @@ class Run:
     def open(cls, folder: Path, recipe: config.Recipe, record: dict[str, Any]) -> Run:
         """Make the folder, or check that it belongs to this recipe.
 
-        Raises `RecipeError` naming the settings that differ and the command that starts afresh.
+        Settings of time alone are taken from `recipe`, the others must be those of the start.
+        Raises `RecipeError` naming the settings that differ and the command that starts afresh,
+        `InputError` for a folder that can't be one.
         """
-        kept = folder / "recipe.toml"
-        if kept.exists():
-            _refuse_changes(folder, read_recipe(folder), recipe)
-            return cls(folder, read_recipe(folder))
-        if folder.exists() and any(item.name != ".lock" for item in folder.iterdir()):
-            raise InputError(
-                f"{folder} must be a run folder or not exist, but holds other files. "
-                f"Choose another with --out."
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / "record.json", json.dumps(record, indent=2).encode())
-        write_atomically(kept, config.dump(recipe).encode())
+        path = folder / "recipe.toml"
+        with _usable(folder):
+            fresh = not path.exists()
+            if fresh:
+                _refuse_other_files(folder)
+        if fresh:
+            with only_writer(folder):
+                if not path.exists():
+                    for name in (STARTED, path.name):
+                        write_atomically(folder / name, config.dump(recipe).encode())
+        kept = read_recipe(folder)
+        _refuse_edits(folder, kept)
+        _refuse_changes(folder, kept, recipe)
+        if kept != recipe:
+            with only_writer(folder):
+                write_atomically(path, config.dump(recipe).encode())
+        if not (folder / "record.json").exists():
+            write_atomically(folder / "record.json", json.dumps(record, indent=2).encode())
         return cls(folder, recipe)
 
     @classmethod
@@ -80,7 +90,37 @@ def read_recipe(folder: Path) -> config.Recipe:
             f"{folder} must be a run folder with a recipe.toml, but has none. "
             "Give the folder that `etude run` printed."
         )
-    return config.parse(path.read_text("utf-8"), str(path))
+    return _parsed(path)
+
+
+def _parsed(path: Path) -> config.Recipe:
+    try:
+        return config.parse(path.read_text("utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} must be text in UTF-8 but can't be read ({error}). Give another run folder."
+        ) from None
+
+
+def _refuse_other_files(folder: Path) -> None:
+    """What a start leaves behind that was killed at once is no other file."""
+    ours = (".lock", STARTED, f".{STARTED}.", ".recipe.toml.")
+    if folder.exists() and not all(item.name.startswith(ours) for item in folder.iterdir()):
+        raise InputError(
+            f"{folder} must be a run folder or not exist, but holds other files. "
+            f"Choose another with --out."
+        )
+
+
+def _refuse_edits(folder: Path, kept: config.Recipe) -> None:
+    """A recipe.toml edited by hand would mix what two recipes made, without a word."""
+    started = folder / STARTED
+    changed = config.differences(_parsed(started), kept) if started.exists() else []
+    if changed:
+        raise RecipeError(
+            f"{folder / 'recipe.toml'} was changed after the start ({'; '.join(changed)}). Change "
+            f"it back, or start afresh with `etude run {folder / 'recipe.toml'} --out {folder}-2`."
+        )
 
 
 def _refuse_changes(folder: Path, kept: config.Recipe, wanted: config.Recipe) -> None:
@@ -93,10 +133,23 @@ def _refuse_changes(folder: Path, kept: config.Recipe, wanted: config.Recipe) ->
 
 
 @contextmanager
+def _usable(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{folder} must be a folder that can be written, but is not ({error.strerror}). "
+            "Choose another with --out."
+        ) from None
+
+
+@contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
     """Hold the folder for this process. Raises `InputError` when another one works in it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
+    with _usable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = (folder / ".lock").open("w")
+    with opened as lock:
         patience = time.monotonic() + 5  # a killed run's processes may be ending just now
         while not _locked(lock):
             if time.monotonic() > patience:
