@@ -45,7 +45,7 @@ def run(
     ] = True,
     json: Json = False,
 ) -> None:
-    """Start, resume or extend a run; ends with the ladder and the path of the report."""
+    """Start or continue a run; ends with the ladder and the path of the report."""
     from etude import session
 
     session.run(recipe, out, settings, controls=controls, json_lines=json)
@@ -70,12 +70,18 @@ def judge(
 
 @app.command()
 def evaluate(
-    model: Annotated[str, typer.Option(help="A model's folder, or its name on the hub.")],
+    model: Annotated[
+        str, typer.Option(help="A run, a model's folder, or a model's name on the hub.")
+    ],
     suite: Annotated[str, typer.Option(help="tiny or p3.")] = "tiny",
     folder: Annotated[Path | None, typer.Option(help="A local folder of the suite's data.")] = None,
     samples: Annotated[int, typer.Option(min=1, help="Attempts a problem.")] = 100,
-    layout: Annotated[str, typer.Option(help="paper, or line for the tiny models.")] = "paper",
-    out: Annotated[Path | None, typer.Option(help="Folder of attempts and scores.")] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="paper or line [that of the model's run, else paper].")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of attempts and scores [runs/evaluate-SUITE-MODEL].")
+    ] = None,
     settings: Set = [],  # noqa: B006 - typer copies it
     json: Json = False,
 ) -> None:

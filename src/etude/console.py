@@ -150,13 +150,18 @@ class Console:
         for line in difference_lines(compared, self.width):
             self.say(line)
 
-    def scores(self, made: Sequence[Score]) -> None:
-        """pass@k of one model."""
-        self.record("scores", scores=[asdict(score) for score in made])
+    def scores(self, made: Sequence[Score], unattempted: int) -> None:
+        """pass@k of one model, and how many problems it could not be asked."""
+        self.record("scores", scores=[asdict(score) for score in made], unattempted=unattempted)
         for part in readings.parts_of(made):
             self.say(part_heading(part, made), "bold")
             for score in (s for s in made if s.part == part):
                 self.say(f"  pass@{score.k:<5} {percent(score)}")
+        if unattempted:
+            self.say(
+                f"{unattempted:,} problems count as unsolved without an attempt: with their "
+                "prompt the text would be longer than the model's context."
+            )
 
     def report(self, path: Path) -> None:
         """Where the report lies."""
@@ -223,7 +228,8 @@ def part_heading(part: str, made: Sequence[Score]) -> str:
     """`held-out constants, in percent: 96 problems, 128 attempts each`."""
     score = next(score for score in made if score.part == part)
     title = readings.PARTS.get(part, part)
-    return f"{title}, in percent: {score.problems} problems, {score.samples} attempts each"
+    attempts = "1 attempt" if score.samples == 1 else f"{score.samples} attempts"
+    return f"{title}, in percent: {score.problems} problems, {attempts} each"
 
 
 def rung_lines(part: str, rungs: Sequence[Rung], width: int) -> Lines:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,12 +14,12 @@ from typing import Any
 
 import tomli_w
 
-from etude import __version__, config, store
+from etude import __version__, config, readings, store
 from etude.arm import Arm, load_problems
 from etude.config import Recipe
 from etude.console import Console
 from etude.engines import open_engine
-from etude.errors import InputError
+from etude.errors import InputError, RecipeError
 from etude.evaluate import evaluate
 from etude.ladder import climb
 from etude.report import write_report
@@ -35,14 +36,14 @@ def run(
     folder, recipe = _recipe_of(source, out, settings)
     _check_inputs(recipe)
     opened = store.Run.open(folder, recipe, record())
-    command = f"etude run {folder}" + ("" if controls else " --no-controls")
+    command = shlex.join(["etude", "run", str(folder), *([] if controls else ["--no-controls"])])
     with _continued_by(folder, command):
         arms = recipe.controls.arms if controls else ()
         with console:
             climb(opened, arms, console.event)
     console.ladder(opened)
     console.report(write_report(folder))
-    console.next_command(f"etude show {folder}")
+    console.next_command(shlex.join(["etude", "show", str(folder)]))
 
 
 def evaluate_model(
@@ -51,36 +52,101 @@ def evaluate_model(
     folder: Path | None,
     *,
     samples: int,
-    layout: str,
+    layout: str | None,
     out: Path | None,
     settings: Sequence[str],
     json_lines: bool,
 ) -> None:
-    """pass@k of one model; attempts and scores stay in the folder `out`."""
+    """pass@k of one model; attempts and scores stay in the folder `out`.
+
+    A run stands for its student, and a model of a run is asked as the run asks it.
+    """
     console = Console(json_lines=json_lines)
+    model = _student_of(model)
     ks = [k for k in (1, 10, 100) if k <= samples]
     given = [
         f"evaluate.suite={_toml(suite)}",
         f"evaluate.samples={samples}",
         f"evaluate.final_samples={samples}",
         f"evaluate.ks={ks}",
-        f"prompt.layout={_toml(layout)}",
-        f"prompt.few_shot={'true' if layout == 'paper' else 'false'}",
+        *_asked_by_its_run(model),
     ]
+    if layout is not None:
+        few_shot = "true" if layout == "paper" else "false"
+        given += [f"prompt.layout={_toml(layout)}", f"prompt.few_shot={few_shot}"]
     if folder is not None:
         given.append(f"evaluate.folder={_toml(str(folder))}")
     recipe = config.parse(_bare(model), "the options", [*given, *settings])
     _check_inputs(recipe)
-    target = out or Path("runs") / f"evaluate-{suite}-{Path(model).name}"
+    target = out or Path("runs") / f"evaluate-{suite}-{_named(model)}"
+    _check_target(target, recipe)
     opened = store.Run.open(target, recipe, record())
+    words = ["--model", model, "--suite", suite, "--samples", str(samples)]
+    words += ["--layout", layout] if layout else []
+    words += ["--folder", str(folder)] if folder else []
+    words += [word for setting in settings for word in ("--set", setting)]
     with (
-        _continued_by(target, f"the same command (--out {target})"),
+        _continued_by(target, shlex.join(["etude", "evaluate", *words, "--out", str(target)])),
         store.only_writer(target),
         console,
         Arm(opened, "verified", console.event) as arm,
     ):
         scores = evaluate(arm, None, target, model, recipe.evaluate.final_samples)
-    console.scores(scores)
+    console.scores(scores, readings.unattempted(target / "evaluate", scores))
+    console.next_command(shlex.join(["etude", "show", str(target)]))
+
+
+def _student_of(model: str) -> str:
+    """The student's folder, where the model is a run."""
+    path = Path(model)
+    if not (path / "recipe.toml").is_file():
+        return model
+    student = path / "final" / "train"
+    if not student.is_dir():
+        raise InputError(
+            f"{path} must be a finished run to be evaluated, but has no student yet. Finish it "
+            f"with `etude run {path}`, or give a model within it, such as {path}/round-01/train."
+        )
+    return str(student)
+
+
+def _asked_by_its_run(model: str) -> list[str]:
+    """The settings with which the run that made the model asks it; none for other models.
+
+    With other limits a small model is asked less than it can, and with another split it may have
+    been trained on what is held out here.
+    """
+    made = (parent for parent in Path(model).parents if (parent / "recipe.toml").is_file())
+    run = next(made, None)
+    if run is None:
+        return []
+    recipe = store.read_recipe(run)
+    return [
+        f"prompt.layout={_toml(recipe.prompt.layout)}",
+        f"prompt.few_shot={'true' if recipe.prompt.few_shot else 'false'}",
+        f"evaluate.temperature={recipe.evaluate.temperature}",
+        f"evaluate.max_new_tokens={recipe.evaluate.max_new_tokens}",
+        f"seeds.split_seed={recipe.seeds.split_seed}",
+        f"engine.dtype={_toml(recipe.engine.dtype)}",
+    ]
+
+
+def _named(model: str) -> str:
+    """`tiny-final-train` for the model `runs/tiny/final/train`: a name for its evaluation."""
+    parts = Path(model).parts[-3:] if Path(model).is_dir() else Path(model).parts
+    return "-".join(part for part in parts if part not in ("/", ".", "..", "runs"))
+
+
+def _check_target(target: Path, recipe: Recipe) -> None:
+    """Raises `RecipeError` where another evaluation, or a run, is kept."""
+    if not (target / "recipe.toml").is_file():
+        return
+    changed = config.differences(store.read_recipe(target), recipe)
+    if changed:
+        raise RecipeError(
+            f"{target} holds something else ({'; '.join(changed)}). "
+            f"Choose another folder, for example --out {target}-2."
+        )
 
 
 def _bare(model: str) -> str:
@@ -100,7 +166,12 @@ def _recipe_of(source: str, out: Path | None, settings: Sequence[str]) -> tuple[
     """The run folder and its recipe. `source` is a recipe, or a run folder to continue."""
     path = Path(source)
     if path.is_dir():
-        text = config.dump(store.read_recipe(path))
+        kept = store.read_recipe(path)
+        if readings.is_evaluation(kept):
+            raise InputError(
+                f"{path} must be a run but holds an evaluation: see it with `etude show {path}`."
+            )
+        text = config.dump(kept)
         return out or path, config.parse(text, str(path / "recipe.toml"), settings)
     recipe = config.load(source, settings)
     folder = out or Path("runs") / recipe.name
@@ -151,7 +222,7 @@ def record() -> dict[str, Any]:
 @contextmanager
 def _continued_by(folder: Path, command: str) -> Iterator[None]:
     """On Ctrl-C, or a polite kill: say what is kept and what continues it, and exit with 130."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     except KeyboardInterrupt:
@@ -164,3 +235,5 @@ def _continued_by(folder: Path, command: str) -> Iterator[None]:
         sys.exit(130)
     except InputError as error:
         raise InputError(f"{error}\nWhat was finished is kept. Continue with: {command}") from None
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -6,6 +6,7 @@ show(Path("runs/tiny"), Console(), "0f4c1b6a52d0e3b7")   one row, and what it ca
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -40,10 +41,24 @@ def show(folder: Path, console: Console, row_id: str | None = None) -> None:
     Raises `InputError` when the folder is no run, or the id names nothing in it.
     """
     run = store.Run.read(folder)
-    if row_id is None:
+    if readings.is_evaluation(run.recipe):
+        _evaluation(run, console, row_id)
+    elif row_id is None:
         _counts(run, console)
     else:
         _lineage(run, console, row_id.strip())
+
+
+def _evaluation(run: store.Run, console: Console, row_id: str | None) -> None:
+    if row_id is not None:
+        raise InputError(
+            f"{run.folder} holds an evaluation, which has no rows to name: leave it out."
+        )
+    made = readings.scores(run.folder / "evaluate")
+    if not made:
+        raise InputError(f"{run.folder} holds an evaluation without scores yet: let it finish.")
+    console.say(f"model {run.recipe.model.base}, layout {run.recipe.prompt.layout}")
+    console.scores(made, readings.unattempted(run.folder / "evaluate", made))
 
 
 def _counts(run: store.Run, console: Console) -> None:
@@ -55,7 +70,7 @@ def _counts(run: store.Run, console: Console) -> None:
     _losses(console, run.folder)
     _samples(console, run)
     console.say()
-    console.next_command(f"etude report {run.folder}")
+    console.next_command(shlex.join(["etude", "report", str(run.folder)]))
 
 
 def _round(console: Console, arm: str, place: Path, number: int) -> None:

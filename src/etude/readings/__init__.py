@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from etude import store
+from etude import config, store
 from etude.errors import InputError
 from etude.stats import Estimate, paired_difference, pass_at_k
 from etude.types import Score
@@ -153,6 +153,17 @@ def scores(evaluated: Path) -> list[Score]:
     """The scores of an `evaluate` folder; none before it has ended."""
     path = evaluated / "scores.parquet"
     return [Score(**row) for row in store.read_table(path)] if path.exists() else []
+
+
+def is_evaluation(recipe: config.Recipe) -> bool:
+    """Whether the folder of this recipe was made by `etude evaluate`, and so is no run."""
+    return recipe.name == "evaluate" and recipe.run.rounds == 0
+
+
+def unattempted(evaluated: Path, made: Sequence[Score]) -> int:
+    """Problems without an attempt, as their prompt does not fit: they count as unsolved."""
+    problems = {score.part: score.problems for score in made}
+    return sum(problems.values()) - sum(map(len, attempts(evaluated).values()))
 
 
 def rounds(arm: Path) -> list[int]:

@@ -60,6 +60,11 @@ def write_report(run_folder: Path) -> Path:
     Raises `InputError` when the folder is no run, or a table in it can't be read.
     """
     run = store.Run.read(run_folder)
+    if readings.is_evaluation(run.recipe):
+        raise InputError(
+            f"{run_folder} must be a run but holds an evaluation: see it with "
+            f"`etude show {run_folder}`."
+        )
     path = run_folder / "report.html"
     page = _template().render(_content(run))
     store.write_atomically(path, printable(page).encode("utf-8"))
