@@ -9,7 +9,7 @@ import pytest
 
 from etude import config, store
 from etude.arm import Arm, checked
-from etude.errors import Fault
+from etude.errors import Fault, InputError
 from etude.evaluate import evaluate, scores
 from etude.propose import propose
 from etude.select import select
@@ -159,6 +159,18 @@ def test_a_fault_is_never_a_wrong_answer() -> None:
         checked([Verdict(Outcome.WRONG), Verdict(Outcome.FAULT, detail="worker died")])
 
 
+def test_a_sandbox_that_fails_lets_no_puzzle_through(
+    arm: Arm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    propose(arm, 1, "recorded")
+    [worker] = arm.judge._workers
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    assert worker._zygote is not None
+    worker._zygote.kill()
+    with pytest.raises(Fault, match="sandbox failed"):
+        vet(arm, 1)
+
+
 def test_scores_are_the_unbiased_estimate_over_each_part() -> None:
     problems = load("tiny")
     first, last = problems[0], problems[-1]
@@ -197,6 +209,19 @@ def test_attempts_at_held_out_problems_are_judged_and_kept(tmp_path: Path) -> No
     assert sum(score.value * score.problems for score in made if score.k == 2) == pytest.approx(
         len(accepted)
     )
+
+
+def test_a_suite_of_which_no_problem_fits_is_no_score_of_zero(tmp_path: Path) -> None:
+    recordings = tmp_path / "recordings.jsonl"
+    prompts = [f"{p.puzzle.source}\ndef g({p.puzzle.inputs}):" for p in load("tiny")]
+    recordings.write_text("\n".join(json.dumps({"prompt": p, "fits": False}) for p in prompts))
+    settings = ["engine.kind=replay", f"engine.recordings={json.dumps(str(recordings))}"]
+    run = store.Run.open(tmp_path / "run", config.load("smoke", settings), {})
+    with (
+        Arm(run, "verified", lambda _: None) as arm,
+        pytest.raises(InputError, match="not one problem fits"),
+    ):
+        evaluate(arm, None, tmp_path / "out", "recorded", 2)
 
 
 def test_seed_texts_are_documents_of_the_layout(arm: Arm) -> None:

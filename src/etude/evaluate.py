@@ -12,6 +12,7 @@ from etude import store, tables
 from etude.arm import Arm, checked
 from etude.attempts import attempts, verdict_columns
 from etude.cluster import map_units
+from etude.errors import InputError
 from etude.stats import mean_interval, paired_difference, pass_at_k
 from etude.types import Problem, Score
 
@@ -40,6 +41,11 @@ def evaluate(
     with arm.watched(number, "evaluate", units) as watched:
         map_units(stage, units, work, tables.EVALUATE, watched.tick)
         rows = store.read_stage(stage)
+        if not rows:
+            raise InputError(
+                f"evaluate.max_new_tokens must leave room for a prompt in the model's context, but "
+                f"with {arm.recipe.evaluate.max_new_tokens} not one problem fits. Lower it."
+            )
         made = scores(rows, problems, arm.recipe.evaluate.suite, arm.recipe.evaluate.ks, samples)
         store.write_table(stage / "scores.parquet", [asdict(s) for s in made], tables.SCORES)
         watched.summary = summary(made)

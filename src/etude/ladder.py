@@ -14,10 +14,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -94,9 +97,21 @@ def _start(folder: Path, name: str) -> dict[Connection, tuple[str, BaseProcess]]
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_arm_process, args=(folder, name, theirs), name=name)
-    process.start()
+    with _no_interrupt():
+        process.start()
     theirs.close()
     return {ours: (name, process)}
+
+
+@contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """A process started in here never gets a Ctrl-C: this one does, and ends it."""
+    resource_tracker.ensure_running()  # its own start would let the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _hear(
@@ -123,8 +138,8 @@ def _hear(
 def _arm_process(folder: Path, name: str, out: Connection) -> None:
     """What runs in the process of an arm: events go out, then None or what went wrong."""
     _die_with_parent()
-    run = store.Run.read(folder)
     try:
+        run = store.Run.read(folder)
         with (
             store.only_writer(store.arm_folder(folder, name) / ".arm"),
             Arm(run, name, out.send) as arm,
@@ -132,8 +147,6 @@ def _arm_process(folder: Path, name: str, out: Connection) -> None:
             run_arm(arm)
     except UserError as error:
         out.send(error)
-    except KeyboardInterrupt:
-        os._exit(130)
     except BaseException:  # noqa: BLE001 - it goes to the parent, which raises it
         out.send(traceback.format_exc())
     else:

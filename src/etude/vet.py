@@ -13,6 +13,7 @@ from pathlib import Path
 from etude import store, tables
 from etude.arm import Arm, counted
 from etude.cluster import map_units
+from etude.errors import Fault
 from etude.prompts import completed
 from etude.puzzle import NotAPuzzle, check_rules, parse
 from etude.types import Outcome, Prompt, Puzzle
@@ -122,6 +123,8 @@ class _Screen:
         for answer, outcome in zip(answers, self.judge.satisfied(puzzle, answers), strict=True):
             if outcome is Outcome.ACCEPTED:
                 return f"satisfied by {answer!r}"
+            if outcome is Outcome.FAULT:
+                raise Fault(f"the sandbox failed on {answer!r} for the puzzle {puzzle.id}")
             if outcome is Outcome.TIMEOUT:
                 return f"takes too long on {answer!r}"
         return ""
