@@ -81,6 +81,14 @@ def test_every_kind_of_id_is_found(folder: Path, row_id: str, first: str, also: 
     assert also in lines
 
 
+def test_the_text_of_a_row_is_not_cut_to_the_screen(tmp_path: Path) -> None:
+    puzzle = "def f(x: int, a=7):\n" + "".join(f"    # line {n}\n" for n in range(40))
+    puzzle += f"    return {' + '.join(['x'] * 80)} == a"
+    folder = reader_run.whole(tmp_path / "run", puzzle=puzzle).folder
+    lines = [line.strip() for line in shown(folder, "aaaaaaaaaaaaaa01")]
+    assert set(map(str.strip, puzzle.split("\n"))) <= set(lines)
+
+
 def test_the_loop_goes_before_its_controls(folder: Path) -> None:
     assert "unverified" not in shown(folder, "dddddddddddddd01")[0]
 

@@ -142,8 +142,8 @@ def _samples(console: Console, run: store.Run) -> None:
         _code(console, first.solution)
 
 
-def _code(console: Console, text: str) -> None:
-    shown = harmless(text.rstrip("\n"), lines=20, width=console.width - 30)
+def _code(console: Console, text: str, *, lines: int = 20, width: int = 160) -> None:
+    shown = harmless(text.rstrip("\n"), lines=lines, width=width)
     for line in shown.split("\n"):
         console.say(f"    {line}")
 
@@ -261,7 +261,7 @@ def _row(console: Console, kind: str, row: store.Row) -> None:
             continue
         if "\n" in text or len(text) > console.width - 18:
             console.say(f"  {name}")
-            _code(console, text)
+            _code(console, text, lines=200, width=1000)
         else:
             console.say(f"  {name:<14} {text}")
 
