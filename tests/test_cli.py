@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,25 @@ def test_judge_as_json_lines(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(row["line"], row["outcome"]) for row in rows] == [(1, "accepted"), (2, "wrong")]
+
+
+def test_an_interrupted_judge_says_what_is_kept(tmp_path: Path) -> None:
+    quick = json.dumps({"puzzle": F, "solution": G})
+    sleeper = {"puzzle": F + " ", "solution": "import time\ndef g(a=7): time.sleep(60)"}
+    (tmp_path / "pairs.jsonl").write_text(f"{quick}\n{json.dumps(sleeper)}\n")
+    out = tmp_path / "out.jsonl"
+    command = [sys.executable, "-um", "etude", "judge", "pairs.jsonl", "--json", "--out", out]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    ) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+    assert "Interrupted. Pairs judged: 1, with verdicts in" in said
+    assert "Traceback" not in said
+    assert out.read_text() == first
 
 
 SMALL_DISK = """

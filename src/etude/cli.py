@@ -26,6 +26,9 @@ app = typer.Typer(
 TRAIN = {"torch", "transformers", "accelerate", "tokenizers", "safetensors"}
 """What the extra `train` brings."""
 
+BARRED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
+"""No room, or no access: only the caller can mend these."""
+
 Set = Annotated[
     list[str],
     typer.Option("--set", help="Change a setting: section.key=value."),
@@ -160,9 +163,11 @@ def main() -> None:
         )
         sys.exit(2)
     except OSError as error:
-        if error.errno != errno.ENOSPC:  # the disk is full, which only the caller can mend
+        if error.errno not in BARRED:
             raise
         typer.echo(
-            f"etude: the disk is full ({error}). Make room, then give the command again.", err=True
+            f"etude: a file or folder must be there to read or to write, but is not ({error}). "
+            "Make room or grant access, then give the command again.",
+            err=True,
         )
         sys.exit(2)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def judge_pairs(
         if isolation == "auto" and judge.isolation != "full":
             print(f"isolation: {judge.isolation}; `etude check` says why", file=sys.stderr)
         sink = stack.enter_context(out.open("w", encoding="utf-8")) if out else None
+        stack.enter_context(_interrupted(outcomes, out))
         for line, verdict in judge_file(file, judge):
             if isinstance(verdict, BrokenLine):
                 broken += 1
@@ -54,6 +56,18 @@ def judge_pairs(
             f"{file}: {count} no pair (named above); {sum(outcomes.values()):,} pairs were "
             "judged. Each line or row must have puzzle and solution, both text."
         )
+
+
+@contextmanager
+def _interrupted(outcomes: Counter[str], out: Path | None) -> Iterator[None]:
+    """On Ctrl-C: how far it came, and exit with 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = f", with verdicts in {out}" if out else ""
+        judged = f"{sum(outcomes.values()):,}"
+        print(f"\nInterrupted. Pairs judged: {judged}{kept}.", file=sys.stderr)
+        sys.exit(130)
 
 
 def _check_out(file: Path, out: Path) -> None:
