@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from etude import config
+
 F, G = "def f(x: int, a=7): return x + a == 9", "def g(a=7): return 9 - a"
 
 
@@ -88,6 +90,23 @@ def test_broken_lines_are_named_and_the_good_ones_judged(tmp_path: Path) -> None
     assert "2 lines hold no pair" in done.stderr
 
 
+README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+
+
+def test_the_readmes_pairs_are_judged_as_it_says(tmp_path: Path) -> None:
+    shown = re.search(r"\$ cat pairs\.jsonl\n(.*)\n\$ etude judge pairs\.jsonl\n(.*)\n", README)
+    assert shown is not None
+    (tmp_path / "pairs.jsonl").write_text(shown[1] + "\n")
+    done = etude("judge", "pairs.jsonl", "--workers", 1, folder=tmp_path)
+    assert done.stdout == shown[2] + "\n"
+
+
+def test_the_readmes_recipe_loads(tmp_path: Path) -> None:
+    (recipe,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "mine.toml").write_text(recipe)
+    assert config.load(str(tmp_path / "mine.toml")).name == "mine"
+
+
 def test_judge_as_json_lines(tmp_path: Path) -> None:
     pairs = [{"puzzle": F, "solution": G}, {"puzzle": F, "solution": "def g(a=7): return 9"}]
     (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, pairs)))
@@ -111,7 +130,7 @@ def test_an_interrupted_judge_says_what_is_kept(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=30)
     assert process.returncode == 130, said
-    assert "Interrupted. Pairs judged: 1, with verdicts in" in said
+    assert "Interrupted. Judged: 1 pair, with verdicts in" in said
     assert "Traceback" not in said
     assert out.read_text() == first
 

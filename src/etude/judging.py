@@ -49,12 +49,12 @@ def judge_pairs(
             if json_lines:
                 print(text)
     if not json_lines:
-        print(f"{sum(outcomes.values()):,} pairs: {counted(outcomes)}")
+        print(f"{_pairs(outcomes)}: {counted(outcomes)}")
     if broken:
         count = "1 line holds" if broken == 1 else f"{broken:,} lines hold"
         raise InputError(
-            f"{file}: {count} no pair (named above); {sum(outcomes.values()):,} pairs were "
-            "judged. Each line or row must have puzzle and solution, both text."
+            f"{file}: {count} no pair (named above); judged: "
+            f"{_pairs(outcomes)}. Each line or row must have puzzle and solution, both text."
         )
 
 
@@ -65,9 +65,13 @@ def _interrupted(outcomes: Counter[str], out: Path | None) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         kept = f", with verdicts in {out}" if out else ""
-        judged = f"{sum(outcomes.values()):,}"
-        print(f"\nInterrupted. Pairs judged: {judged}{kept}.", file=sys.stderr)
+        print(f"\nInterrupted. Judged: {_pairs(outcomes)}{kept}.", file=sys.stderr)
         sys.exit(130)
+
+
+def _pairs(outcomes: Counter[str]) -> str:
+    count = outcomes.total()
+    return "1 pair" if count == 1 else f"{count:,} pairs"
 
 
 def _check_out(file: Path, out: Path) -> None:
