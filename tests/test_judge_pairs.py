@@ -62,6 +62,16 @@ def test_a_file_that_cannot_be_read_is_named_at_once(tmp_path: Path, name: str, 
         read_pairs(tmp_path / name)
 
 
+def test_a_parquet_row_that_is_no_text_is_broken_alone(tmp_path: Path) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "pairs.parquet"
+    solutions = pa.array([b"\xff", G.encode()]).view(pa.string())
+    pq.write_table(pa.table({"puzzle": [F, F], "solution": solutions}), path)
+    broken, pair = read_pairs(path)
+    assert isinstance(broken, BrokenLine)
+    assert pair == Pair(2, F, G)
+
+
 def test_good_lines_are_judged_though_others_are_broken(tmp_path: Path) -> None:
     rows = ["{"]
     for number in range(30):

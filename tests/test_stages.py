@@ -16,7 +16,7 @@ from etude.select import select
 from etude.solve import judge, solve
 from etude.stats import pass_at_k
 from etude.suites import load
-from etude.train import seed_texts
+from etude.train import _summary, report, seed_texts
 from etude.types import Event, Outcome, Verdict
 from etude.vet import vet
 
@@ -235,3 +235,12 @@ def through_judge(arm: Arm) -> Path:
     vet(arm, 1)
     solve(arm, 1, "recorded")
     return judge(arm, 1)
+
+
+def test_a_training_that_was_damaged_is_named(tmp_path: Path) -> None:
+    (tmp_path / "training.json").write_text("{")
+    with pytest.raises(InputError, match=r"is damaged .* Delete it and"):
+        report(tmp_path)
+    (tmp_path / "training.json").write_text('{"documents": 1, "too_long": 0}')
+    with pytest.raises(InputError, match=r"is damaged .* Delete it and"):
+        _summary(tmp_path)

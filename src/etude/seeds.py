@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass
 
 from etude.config import Recipe
 from etude.errors import InputError
 from etude.judge.pairs import BrokenLine, Pair, read_pairs
-from etude.puzzle import NotAPuzzle, parse
+from etude.puzzle import NotAPuzzle, parse, syntax_tree
 from etude.tiny import families
 from etude.types import Puzzle
 
@@ -38,9 +39,19 @@ def _seed(source: str, pair: Pair | BrokenLine) -> SeedPair:
     if isinstance(pair, BrokenLine):
         raise InputError(f"{source}, line {pair.line}: {pair.reason}. Mend or remove the line.")
     try:
-        return SeedPair(parse(pair.puzzle), pair.solution)
+        puzzle = parse(pair.puzzle)
+        _check_names(puzzle, pair.solution)
     except NotAPuzzle as error:
         raise InputError(
-            f"{source}, line {pair.line}: the puzzle must be one function "
-            f"f(answer: type, inputs=...) but is {error}. Mend or remove the line."
+            f"{source}, line {pair.line}: a pair must be one function f(answer: type, inputs=...) "
+            f"and one function g(inputs=...) but is {error}. Mend or remove the line."
         ) from None
+    return SeedPair(puzzle, pair.solution)
+
+
+def _check_names(puzzle: Puzzle, solution: str) -> None:
+    """The model is asked for `f` and `g`, so these must be what it is shown."""
+    functions = [node for node in syntax_tree(solution).body if isinstance(node, ast.FunctionDef)]
+    names = [puzzle.name, *(function.name for function in functions)]
+    if names != ["f", "g"]:
+        raise NotAPuzzle(f"a pair with the functions {', '.join(names)}")

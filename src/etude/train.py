@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from etude import store
 from etude.arm import Arm, fit_options
 from etude.config import FitSection
+from etude.errors import InputError
 from etude.prompts import example_text
 
 
@@ -113,8 +115,21 @@ def seed_texts(arm: Arm) -> list[str]:
 
 def report(folder: Path) -> dict[str, Any]:
     """What a finished training says of itself (`training.json`)."""
-    read: dict[str, Any] = json.loads((folder / "training.json").read_text("utf-8"))
+    with _whole(folder):
+        read: dict[str, Any] = json.loads((folder / "training.json").read_text("utf-8"))
     return read
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[None]:
+    """Raises `InputError` in place of whatever a damaged folder of a training makes the body."""
+    try:
+        yield
+    except (OSError, ValueError, LookupError, InputError) as error:
+        raise InputError(
+            f"{folder} must hold a finished training but is damaged ({type(error).__name__}). Delete it "
+            "and run again: it will be made anew."
+        ) from None
 
 
 def _examples(arm: Arm, rounds: Sequence[int]) -> list[str]:
@@ -151,7 +166,8 @@ def _tell_finished(arm: Arm, number: int | None, stage: str, out: Path) -> None:
 
 
 def _summary(out: Path) -> str:
-    losses = [row["loss"] for row in store.read_table(out / "loss.parquet")]
     done = report(out)
-    dropped = f"  {done['too_long']:,} too long, dropped" if done["too_long"] else ""
-    return f"{done['documents']:,} examples  loss {losses[0]:.2f} -> {losses[-1]:.2f}{dropped}"
+    with _whole(out):
+        losses = [row["loss"] for row in store.read_table(out / "loss.parquet")]
+        dropped = f"  {done['too_long']:,} too long, dropped" if done["too_long"] else ""
+        return f"{done['documents']:,} examples  loss {losses[0]:.2f} -> {losses[-1]:.2f}{dropped}"

@@ -129,8 +129,15 @@ def _parquet_rows(path: Path) -> Iterator[Pair | BrokenLine]:
         wanted = [n for n in file.schema_arrow.names if n in _PUZZLE_KEYS + _SOLUTION_KEYS]
         number = 0
         for batch in file.iter_batches(columns=wanted, batch_size=1024):
-            for row in batch.to_pylist():
+            for at in range(len(batch)):
                 number += 1
-                yield _pair(number, row)
+                yield _from_row(number, batch.slice(at, 1))
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} is not a Parquet file that can be read: {error}") from error
+
+
+def _from_row(number: int, row: Any) -> Pair | BrokenLine:
+    try:
+        return _pair(number, row.to_pylist()[0])
+    except (ValueError, OverflowError) as error:  # bytes that are no text, a date out of range
+        return BrokenLine(number, f"can't be read: {error}")
