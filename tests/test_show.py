@@ -125,10 +125,12 @@ def test_an_unfinished_run_is_shown_as_far_as_it_is(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     reader_run.start(folder)
     lengths = [len(shown(folder))]
+    assert shown(folder)[-1] == f"next:   etude run {folder}"
     for step in reader_run.steps(folder):
         step()
         lengths.append(len(shown(folder)))
     assert lengths[0] < lengths[-1]
+    assert shown(folder)[-1] == f"next:   etude report {folder}"
     with pytest.raises(InputError, match="no rows yet"):
         shown(reader_run.start(tmp_path / "other").folder, "x")
 

@@ -70,7 +70,8 @@ def _counts(run: store.Run, console: Console) -> None:
     _losses(console, run.folder)
     _samples(console, run)
     console.say()
-    console.next_command(shlex.join(["etude", "report", str(run.folder)]))
+    finished = readings.scores(run.folder / "final" / "evaluate")
+    console.next_command(shlex.join(["etude", "report" if finished else "run", str(run.folder)]))
 
 
 def _round(console: Console, arm: str, place: Path, number: int) -> None:
