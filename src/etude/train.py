@@ -127,8 +127,8 @@ def _whole(folder: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, LookupError, InputError) as error:
         raise InputError(
-            f"{folder} must hold a finished training but is damaged ({type(error).__name__}). Delete it "
-            "and run again: it will be made anew."
+            f"{folder} must hold a finished training but is damaged ({type(error).__name__}). "
+            "Delete it and run again: it will be made anew."
         ) from None
 
 
