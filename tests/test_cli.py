@@ -36,6 +36,8 @@ def etude(*words: object, folder: Path) -> subprocess.CompletedProcess[str]:
         (["run", "smoke", "--set", "solve.samples=none"], r"solve\.samples is 'none'"),
         (["run", "smoke", "--set", "solve"], r"must be section\.key=value"),
         (["run", "smoke", "--set", "evaluate.ks=[100]"], r"pass@k is undefined for k > n"),
+        (["run", "smoke", "--set", "model.heads=5"], r"a multiple of twice model\.heads = 5"),
+        (["run", "smoke", "--out", "x" * 300], r"must be a folder that can be written"),
         (["run", "smoke", "--set", "evaluate.suite=poems"], r"one of tiny, p3, but 'poems'"),
         (["run", "smoke", "--set", "seeds.source=no.jsonl"], r"no\.jsonl"),
         (["run", "empty"], r"must be a run folder with a recipe\.toml, but has none"),

@@ -199,6 +199,11 @@ class Recipe(Section):
                 'model.base = "scratch" and a [pretrain] section go together: '
                 "a model built here must be pretrained, any other must not"
             )
+        if self.model.hidden % (2 * self.model.heads):
+            raise ValueError(
+                f"model.hidden must be a multiple of twice model.heads = {self.model.heads}, "
+                f"so that every head has an even size, but is {self.model.hidden}"
+            )
         for name in ("propose", "solve", "evaluate"):
             asked = getattr(self, name).max_new_tokens
             if self.model.base == "scratch" and asked >= self.model.context:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shlex
 import signal
@@ -197,7 +198,7 @@ def _resolved(recipe: Recipe, folder: Path) -> Recipe:
     """What the recipe leaves to the machine is decided once, at the start, and kept."""
     if recipe.model.precision != "auto":
         return recipe
-    if (folder / "recipe.toml").is_file():
+    if os.path.isfile(folder / "recipe.toml"):  # a name too long is no error here
         precision = store.read_recipe(folder).model.precision
     else:
         from etude.training import resolve_precision
