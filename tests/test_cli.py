@@ -125,7 +125,12 @@ def test_an_interrupted_judge_says_what_is_kept(tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     command = [sys.executable, "-um", "etude", "judge", "pairs.jsonl", "--json", "--out", out]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # shells ignore it for `&`
     ) as process:
         assert process.stdout is not None
         first = process.stdout.readline()

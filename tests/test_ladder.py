@@ -31,6 +31,7 @@ def test_ctrl_c_reaches_the_run_and_never_an_arm_that_is_starting(tmp_path: Path
     process = subprocess.Popen(
         [sys.executable, script],
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # shells ignore it for `&`
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
