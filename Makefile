@@ -40,7 +40,8 @@ demo: $(VENV)/.train
 	@$(BIN)/etude run
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -m "not gpu and not ray" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
+		-m "not gpu and not ray" $(PYTEST_ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check
