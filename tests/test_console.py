@@ -46,6 +46,11 @@ def ended(stage: str, summary: str, arm: str = "verified", number: int | None = 
     return Event(arm, number, stage, 3, 3, summary, 65.4)
 
 
+@pytest.fixture(autouse=True)
+def no_width_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 def test_a_finished_stage_is_one_line_with_its_time_at_the_right() -> None:
     heading, line = told(ended("judge", "2,180 accepted  15,102 wrong"))
     assert heading == "round 1"
