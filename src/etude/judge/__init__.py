@@ -10,10 +10,13 @@ A verdict is accepted when `f(g()) is True`, with an answer of exactly the decla
 from etude.judge.judge import ISOLATION_LEVELS, Judge, usable_cores
 from etude.judge.limits import Limits
 from etude.judge.pairs import BrokenLine, Pair, judge_file, read_pairs
+from etude.judge.record import JUDGE_VERSION, Conditions
 
 __all__ = [
     "ISOLATION_LEVELS",
+    "JUDGE_VERSION",
     "BrokenLine",
+    "Conditions",
     "Judge",
     "Limits",
     "Pair",

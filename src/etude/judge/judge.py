@@ -12,6 +12,7 @@ from etude.errors import Fault, InputError
 from etude.judge.crew import Task, Tasks, Worker
 from etude.judge.jobs import MOST_ITEMS, AnyPuzzle, AnySolution, Job, Question, Verification
 from etude.judge.limits import Limits
+from etude.judge.record import Conditions
 from etude.judge.worker import Zygote
 from etude.types import Outcome, Verdict
 
@@ -63,6 +64,11 @@ class Judge:
     def isolation(self) -> str:
         """What is in force: `full` when every layer is on, otherwise `process`."""
         return "full" if all(state == "on" for state in self.layers.values()) else "process"
+
+    @property
+    def conditions(self) -> Conditions:
+        """What its verdicts rest on besides the texts."""
+        return Conditions.here(self.isolation, self.limits)
 
     def verify(self, puzzle: AnyPuzzle, solution: AnySolution) -> Verdict:
         """Whether the solution solves the puzzle."""
