@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from etude import config, store
@@ -105,6 +106,16 @@ def test_verdicts_belong_to_their_candidates_across_units(arm: Arm) -> None:
     assert Counter(outcome for _, outcome in by_source)["accepted"] == 9
 
 
+def test_what_was_judged_says_under_which_conditions(arm: Arm) -> None:
+    through_judge(arm)
+    kept = arm.judge.conditions
+    assert kept.limits.cpu_seconds == 0.3
+    for stage in ("vet", "judge"):
+        for path in (arm.round(1) / stage).glob("*.parquet"):
+            assert json.loads(pq.read_schema(path).metadata[b"etude.judge"]) == kept.as_dict()
+    assert pq.read_schema(store.unit_path(arm.round(1) / "solve", 0)).metadata is None
+
+
 def test_the_shortest_distinct_solutions_of_learnable_puzzles_are_kept(arm: Arm) -> None:
     through_judge(arm)
     rows = store.read_stage(select(arm, 1))
@@ -203,6 +214,9 @@ def test_attempts_at_held_out_problems_are_judged_and_kept(tmp_path: Path) -> No
     run = store.Run.open(tmp_path / "run", config.load("smoke", settings), {})
     with Arm(run, "verified", lambda _: None) as arm:
         made = evaluate(arm, None, tmp_path / "out", "recorded", 2)
+        kept = arm.conditions()
+    segment = store.unit_path(tmp_path / "out" / "evaluate", 0)
+    assert pq.read_schema(segment).metadata[b"etude.judge"].decode() == kept["etude.judge"]
     rows = store.read_stage(tmp_path / "out" / "evaluate")
     assert len(rows) == 2 * len(problems)
     accepted = {row["problem"] for row in rows if row["outcome"] == "accepted"}

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from etude import config, store
@@ -24,6 +25,13 @@ def test_equal_rows_are_equal_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         store.write_table(tmp_path / name, rows, SCHEMA)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_notes_are_kept_beside_the_rows(tmp_path: Path) -> None:
+    path = store.unit_path(tmp_path, 0)
+    store.write_table(path, [{"n": 1, "text": "a"}], SCHEMA, {"maker": "é"})
+    assert pq.read_schema(path).metadata == {b"maker": "é".encode()}
+    assert store.read_table(path) == [{"n": 1, "text": "a"}]
 
 
 def test_a_lone_surrogate_is_escaped_and_not_lost(tmp_path: Path) -> None:

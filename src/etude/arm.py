@@ -16,10 +16,11 @@ from types import TracebackType
 from typing import Self
 
 from etude import store, suites
-from etude.config import FitSection, Recipe
+from etude.config import FitSection, JudgeSection, Recipe
 from etude.engines import Engine, open_engine
 from etude.errors import Fault
 from etude.judge import Judge, Limits
+from etude.judge.record import METADATA_KEY
 from etude.seeds import SeedPair, load_seeds
 from etude.types import Event, Outcome, Problem, Puzzle, Verdict
 
@@ -110,13 +111,12 @@ class Arm:
         """The judge with the recipe's limits, started at its first use."""
         if self._judge is None:
             section = self.recipe.judge
-            limits = Limits(
-                cpu_seconds=section.cpu_seconds,
-                wall_seconds=section.wall_seconds,
-                memory_bytes=section.memory_mib << 20,
-            )
-            self._judge = Judge(section.workers, limits, section.isolation)
+            self._judge = Judge(section.workers, limits_of(section), section.isolation)
         return self._judge
+
+    def conditions(self) -> dict[str, str]:
+        """What the judge's verdicts rest on, as notes for the segments that hold them."""
+        return {METADATA_KEY: self.judge.conditions.as_json()}
 
     @property
     def problems(self) -> list[Problem]:
@@ -141,6 +141,15 @@ class Arm:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def limits_of(section: JudgeSection) -> Limits:
+    """The limits that a recipe sets for each step of a candidate."""
+    return Limits(
+        cpu_seconds=section.cpu_seconds,
+        wall_seconds=section.wall_seconds,
+        memory_bytes=section.memory_mib << 20,
+    )
 
 
 def load_problems(recipe: Recipe) -> list[Problem]:

@@ -39,7 +39,7 @@ def evaluate(
         return _unit(arm, model, chosen, samples, arm.seed(number, "evaluate", unit))
 
     with arm.watched(number, "evaluate", units) as watched:
-        map_units(stage, units, work, tables.EVALUATE, watched.tick)
+        map_units(stage, units, work, tables.EVALUATE, watched.tick, arm.conditions)
         rows = store.read_stage(stage)
         if not rows:
             raise InputError(

@@ -67,7 +67,7 @@ def judge(arm: Arm, number: int) -> Path:
         return _verdicts(arm, puzzles, store.read_table(store.unit_path(solved, unit)))
 
     with arm.watched(number, "judge", units) as watched:
-        map_units(stage, units, work, tables.JUDGE, watched.tick)
+        map_units(stage, units, work, tables.JUDGE, watched.tick, arm.conditions)
         rows = store.read_stage(stage)
         watched.summary = counted(Counter(row["outcome"] for row in rows))
     return stage

@@ -22,7 +22,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -185,12 +185,16 @@ def owed(stage: Path, units: int) -> list[int]:
     return [unit for unit in range(units) if not unit_path(stage, unit).exists()]
 
 
-def write_table(path: Path, rows: Sequence[Row], schema: pa.Schema) -> None:
+def write_table(
+    path: Path, rows: Sequence[Row], schema: pa.Schema, notes: Mapping[str, str] | None = None
+) -> None:
     """Write one immutable segment: temporary name, sync, rename.
 
+    `notes` become metadata of the file: what holds for all of its rows.
     Raises `InputError` when the disk is full; what was finished before stays.
     """
-    table = pa.Table.from_pylist([_clean(row) for row in rows], schema=schema)
+    noted = schema.with_metadata(dict(notes)) if notes else schema
+    table = pa.Table.from_pylist([_clean(row) for row in rows], schema=noted)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     write_atomically(path, sink.getvalue().to_pybytes())

@@ -1,7 +1,8 @@
 """The columns of every table of a run. What is measured, and so differs from run to run, is marked.
 
-A table is a folder of Parquet segments, `round-02/solve/00000.parquet`, ...; row ids are content
-hashes, so lineage is a join:
+A table is a folder of Parquet segments, `round-02/solve/00000.parquet`, ... Those of `vet`, `judge`
+and `evaluate` have in their metadata what the verdicts rest on: the judge's version, isolation and
+limits. Row ids are content hashes, so lineage is a join:
 example -> verdict -> candidate -> puzzle -> proposal -> prompt -> parents.
 """
 

@@ -34,7 +34,7 @@ def vet(arm: Arm, number: int) -> Path:
     """The folder of the round's fates, one row a proposal."""
     stage = arm.round(number) / "vet"
     with arm.watched(number, "vet", 1) as watched:
-        map_units(stage, 1, lambda _: _rows(arm, number), tables.VET, watched.tick)
+        map_units(stage, 1, lambda _: _rows(arm, number), tables.VET, watched.tick, arm.conditions)
         fates = Counter(row["fate"] for row in store.read_stage(stage))
         watched.summary = counted(fates, "kept")
     return stage
