@@ -117,7 +117,8 @@ class JudgeSection(Section):
     cpu_seconds: float = Field(1.0, gt=0)
     wall_seconds: float = Field(10.0, gt=0)
     memory_mib: int = Field(1024, ge=64)
-    isolation: Literal["auto", "full", "process"] = "auto"
+    isolation: Literal["auto", "full", "filtered", "process"] = "auto"
+    """The least that will do; `docs/judge.md` says what each means."""
     workers: int = Field(1, ge=1)
 
 

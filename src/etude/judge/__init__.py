@@ -7,7 +7,8 @@ A verdict is accepted when `f(g()) is True`, with an answer of exactly the decla
 `docs/judge.md` for what is enforced and how.
 """
 
-from etude.judge.judge import ISOLATION_LEVELS, Judge, usable_cores
+from etude.judge.isolation import LEVELS as ISOLATION_LEVELS
+from etude.judge.judge import Judge, usable_cores
 from etude.judge.limits import Limits
 from etude.judge.pairs import BrokenLine, Pair, judge_file, read_pairs
 from etude.judge.record import JUDGE_VERSION, Conditions

@@ -1,24 +1,24 @@
-"""Locking a zygote up, layer by layer, and trying the locks.
+"""Locking a zygote up, layer by layer.
 
 Each layer is tried; what the machine refuses is reported with the reason, never hidden.
 """
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import resource
-import signal
-import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from etude.judge import filters, kernel
 from etude.judge.kernel import Kernel, Program
 from etude.judge.limits import Limits
 
-LAYERS = ("namespaces", "privileges", "landlock", "seccomp", "rlimits", "self-test")
+LAYERS = ("namespaces", "privileges", "landlock", "seccomp", "rlimits")
 NOBODY = 65534
 _INSIDE = 1000
 _STACK = 64 << 20
@@ -45,17 +45,20 @@ def lock_up(namespaces: bool, limits: Limits, channel: int) -> Cage:
     """
     size = _address_space()  # while /proc can still be read
     layers = dict.fromkeys(LAYERS, "not tried")
+    if os.geteuid() == 0:
+        _tried(_become_nobody)
+    root = os.geteuid() == 0
     calls = _kernel(layers)
     if calls is None:
         layers["rlimits"] = _tried(lambda: _set_limits(limits, size))
         return Cage(layers, None, None)
-    if os.getuid() == 0:
-        _tried(lambda: _become_nobody(calls))
+    # Leaving root cleared this, and a process that can't be looked at can't map its own user.
+    _tried(lambda: calls.set_dumpable(True))
     if namespaces:
         layers["namespaces"] = _tried(lambda: _enter(calls, channel))
     else:
         layers["namespaces"] = "not asked for"
-    layers["privileges"] = _tried(lambda: _give_up_privileges(calls))
+    layers["privileges"] = _tried(lambda: _give_up_privileges(calls, root))
     layers["landlock"] = _tried(calls.landlock)
     layers["rlimits"] = _tried(lambda: _set_limits(limits, size))
     zygote_program = calls.program(filters.zygote_filter(calls.machine))
@@ -75,10 +78,14 @@ def _kernel(layers: dict[str, str]) -> Kernel | None:
 
 
 def _tried(action: Callable[[], None]) -> str:
+    """ "" when it worked, otherwise why it did not."""
     try:
         action()
-    except (OSError, ValueError) as error:
-        return str(error) or type(error).__name__
+    except OSError as error:
+        why = error.strerror or str(error) or type(error).__name__
+        return f"{error.filename}: {why}" if error.filename else why
+    except ValueError as error:  # what setrlimit raises
+        return str(error)
     return ""
 
 
@@ -90,29 +97,32 @@ def _address_space() -> int:
         return 0
 
 
-def _become_nobody(calls: Kernel) -> None:
-    os.setgroups([])
-    os.setresgid(NOBODY, NOBODY, NOBODY)
-    os.setresuid(NOBODY, NOBODY, NOBODY)
-    # Leaving root cleared this, and a process that can't be looked at can't map its own user.
-    calls.set_dumpable(True)
+def _become_nobody() -> None:
+    with contextlib.suppress(OSError):
+        os.setgroups([])
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
 
 
 def _enter(calls: Kernel, channel: int) -> None:
-    """Go on as the first process of new namespaces, in an empty root, without a network."""
+    """Go on as the first process of new namespaces, in an empty root, without a network.
+
+    The users' own comes first: if it can't be had, or not be filled, nothing has been entered that
+    would count this process's children.
+    """
     user, group = os.getuid(), os.getgid()
+    calls.unshare(kernel.CLONE_NEWUSER)
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"{_INSIDE} {user} 1")
+    _write("/proc/self/gid_map", f"{_INSIDE} {group} 1")
     calls.unshare(
-        kernel.CLONE_NEWUSER
-        | kernel.CLONE_NEWNS
+        kernel.CLONE_NEWNS
         | kernel.CLONE_NEWPID
         | kernel.CLONE_NEWNET
         | kernel.CLONE_NEWIPC
         | kernel.CLONE_NEWUTS
         | kernel.CLONE_NEWCGROUP
     )
-    _write("/proc/self/setgroups", "deny")
-    _write("/proc/self/uid_map", f"{_INSIDE} {user} 1")
-    _write("/proc/self/gid_map", f"{_INSIDE} {group} 1")
     first = os.fork()
     if first:
         _wait_for(first, channel)
@@ -139,54 +149,29 @@ def _write(path: str, text: str) -> None:
         os.close(descriptor)
 
 
-def _give_up_privileges(calls: Kernel) -> None:
+def _give_up_privileges(calls: Kernel, root: bool) -> None:
     calls.drop_capabilities()
     calls.no_new_privileges()
     calls.set_dumpable(False)
-    if os.getuid() == 0:
-        raise OSError("still the user root")
+    if root:
+        raise OSError("still the user root, who may not become another")
 
 
 def _set_limits(limits: Limits, size: int) -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))
-    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
-    stack = _STACK if hard == resource.RLIM_INFINITY else min(_STACK, hard)
-    resource.setrlimit(resource.RLIMIT_STACK, (stack, stack))
+    """Each limit that the system takes. Raises `OSError` with those that it does not."""
     # The answer's and the sources' own memory is ours, not the candidate's.
     total = size + limits.memory_bytes + 2 * limits.answer_bytes + 4 * limits.source_bytes
-    resource.setrlimit(resource.RLIMIT_AS, (total, total))
+    most = {"CORE": 0, "FSIZE": 0, "NOFILE": 16, "MEMLOCK": 0, "STACK": _STACK, "AS": total}
+    tried = {name: _tried(partial(_limit, name, value)) for name, value in most.items()}
+    failed = [f"{name}: {reason}" for name, reason in tried.items() if reason]
     if size == 0:
-        raise OSError("can't read the size of this process, so memory is limited less exactly")
+        failed.append("can't read the size of this process, so memory is limited less exactly")
+    if failed:
+        raise OSError("; ".join(failed))
 
 
-def attacks() -> list[str]:
-    """What a child, locked up like any other, was able to do: empty when the cage holds."""
-    tries: dict[str, Callable[[], object]] = {
-        "list /": lambda: os.listdir("/"),
-        "read a file": lambda: os.open("/proc/self/status", os.O_RDONLY),
-        "write a file": lambda: os.open("/tmp/etude-self-test", os.O_WRONLY | os.O_CREAT),
-        "open a socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM),
-        "open a local socket": lambda: socket.socket(socket.AF_UNIX, socket.SOCK_STREAM),
-        "fork": _fork_and_leave,
-        "signal its parent": lambda: os.kill(os.getppid(), 0),
-        "map executable memory": lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_EXEC),
-        "raise a limit": lambda: resource.setrlimit(resource.RLIMIT_CPU, (1, 1)),
-        "set a timer": lambda: signal.setitimer(signal.ITIMER_REAL, 3600),
-        "execute a program": lambda: os.execv("/bin/true", ["true"]),
-    }
-    return [name for name, attempt in tries.items() if _succeeds(attempt)]
-
-
-def _fork_and_leave() -> None:
-    if os.fork() == 0:
-        os._exit(0)
-
-
-def _succeeds(attempt: Callable[[], object]) -> bool:
-    try:
-        attempt()
-    except (OSError, ValueError):  # setrlimit turns a refusal into ValueError
-        return False
-    return True
+def _limit(name: str, most: int) -> None:
+    number = getattr(resource, f"RLIMIT_{name}")
+    hard = resource.getrlimit(number)[1]
+    value = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(number, (value, value))

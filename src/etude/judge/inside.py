@@ -19,14 +19,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from etude.judge import cage, child, codec, wire
+from etude.judge import cage, child, codec, trial, wire
 from etude.judge.exchange import DETAIL_BYTES, Exchange
 from etude.judge.heap import fill_holes
 from etude.judge.limits import Limits
 from etude.judge.steps import Ended, Orphaned, Stepper
 from etude.types import Outcome
 
-_ACCEPTED = child.CODE[Outcome.ACCEPTED]
 _DIGEST = 32
 _NEEDED = ("__main__", "resource")
 """`os.wait4` looks the second up each time."""
@@ -44,7 +43,7 @@ def boot(arguments: Sequence[str], allowed: frozenset[str], filler: list[object]
         stepper = _lock_up(channel, json.loads(arguments[1]))
         _forget(allowed)
         filler += _freeze()
-        layers = stepper.cage.layers | {"self-test": _self_test(stepper)}
+        layers = stepper.cage.layers | trial.guarantees(stepper)
         sock.sendall(wire.pack(wire.HELLO, [json.dumps({"layers": layers}).encode()]))
     except Exception as error:  # noqa: BLE001  told to the supervisor, who raises it
         hello = {"error": f"{type(error).__name__}: {error}"}
@@ -128,22 +127,6 @@ def _warm() -> None:
         exchange.close()
     sys.modules["__main__"] = main
     random.seed(0)  # for every child: what they do with it, they do to their copy
-
-
-def _self_test(stepper: Stepper) -> str:
-    """Try real attacks from a child. "" when all of them failed, otherwise what succeeded."""
-    exchange = Exchange([], 1, 0)
-
-    def attack() -> None:
-        done = ", ".join(cage.attacks())
-        exchange.report(_ACCEPTED, done.encode())
-        os._exit(0)
-
-    ended = stepper.run(attack)
-    if ended.cause is not None or not exchange.results():
-        return f"a child could not report: {ended.detail or 'it left'}"
-    done = exchange.detail().decode()
-    return f"a child was able to: {done}" if done else ""
 
 
 @dataclass(frozen=True, slots=True)

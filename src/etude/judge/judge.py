@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from etude.errors import Fault, InputError
+from etude.judge import isolation as levels
 from etude.judge.crew import Task, Tasks, Worker
 from etude.judge.jobs import MOST_ITEMS, AnyPuzzle, AnySolution, Job, Question, Verification
 from etude.judge.limits import Limits
@@ -16,7 +17,6 @@ from etude.judge.record import Conditions
 from etude.judge.worker import Zygote
 from etude.types import Outcome, Verdict
 
-ISOLATION_LEVELS = ("auto", "full", "process")
 _FEWEST_ITEMS = 4
 _JOBS_AHEAD = 32
 """Jobs a worker that may wait, or be judged, before the first of them is taken."""
@@ -40,13 +40,15 @@ class Judge:
     ) -> None:
         """Start `workers` sandboxes, one a usable core unless told.
 
-        `isolation` is `full` (namespaces, landlock, seccomp, limits), `process` (no namespaces,
-        and the others as far as the machine has them) or `auto`, the strongest there is.
+        `isolation` is the least that will do: `full` (every layer is on and every guarantee
+        holds), `filtered` (every guarantee holds), `process` (a process of its own with limits;
+        namespaces are left out) or `auto`, the strongest there is, whatever it is. After the
+        start, `layers` and `guarantees` say what is in force, and `isolation` which level that is.
         Raises `InputError` when the machine can't do what is asked, `Fault` when no sandbox starts.
         """
-        if isolation not in ISOLATION_LEVELS:
-            levels = ", ".join(ISOLATION_LEVELS)
-            raise InputError(f"isolation must be one of {levels}, but is {isolation!r}")
+        if isolation not in levels.LEVELS:
+            known = ", ".join(levels.LEVELS)
+            raise InputError(f"isolation must be one of {known}, but is {isolation!r}")
         if workers is not None and workers < 1:
             raise InputError(f"a judge needs at least one worker, but was given {workers}")
         self.limits = limits or Limits()
@@ -55,15 +57,17 @@ class Judge:
         self._tasks: Tasks = Tasks()
         self._workers: list[Worker] = []
         self._closed = False
-        self.layers = self._start(workers or usable_cores())
-        if isolation == "full" and self.isolation != "full":
+        reports = self._start(workers or usable_cores())
+        self.layers = levels.layer_states(reports)
+        self.guarantees = levels.guarantee_states(reports, self.layers)
+        if not levels.reaches(self.isolation, isolation):
             self.close()
-            raise InputError(_missing(self.layers))
+            raise InputError(levels.refusal(isolation, self.layers, self.guarantees))
 
     @property
     def isolation(self) -> str:
-        """What is in force: `full` when every layer is on, otherwise `process`."""
-        return "full" if all(state == "on" for state in self.layers.values()) else "process"
+        """The level that is in force: `full`, `filtered` or `process`."""
+        return levels.level(self.layers, self.guarantees)
 
     @property
     def conditions(self) -> Conditions:
@@ -130,7 +134,7 @@ class Judge:
     ) -> None:
         self.close()
 
-    def _start(self, workers: int) -> dict[str, str]:
+    def _start(self, workers: int) -> list[Mapping[str, str]]:
         zygotes: list[Zygote] = []
         try:
             for _ in range(workers):
@@ -146,14 +150,15 @@ class Judge:
         ]
         for worker in self._workers:
             worker.start()
-        return {layer: _state([state[layer] for state in states]) for layer in states[0]}
+        return states
 
     def _replacement(self, expected: Mapping[str, str]) -> Zygote:
         zygote = Zygote(self.limits, namespaces=self._namespaces)
-        layers = zygote.layers()
-        if layers != expected:  # never weaker in the middle of a run than at its start
+        found = zygote.layers()
+        if found != expected:  # never weaker in the middle of a run than at its start
             zygote.end()
-            raise Fault(f"a new sandbox is locked up differently from the first: {layers}")
+            changed = {name: why for name, why in found.items() if why != expected.get(name)}
+            raise Fault(f"a new sandbox is locked up differently from the first: {changed}")
         return zygote
 
     def _share(self, items: int) -> int:
@@ -197,17 +202,3 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _state(reasons: Sequence[str]) -> str:
-    """`on` when no worker says otherwise."""
-    reason = next((reason for reason in reasons if reason), "")
-    return f"off ({reason})" if reason else "on"
-
-
-def _missing(layers: Mapping[str, str]) -> str:
-    missing = "; ".join(f"{layer} {state}" for layer, state in layers.items() if state != "on")
-    return (
-        f"full isolation was asked for, but this machine lacks a part of it: {missing}; "
-        "ask for isolation 'process' or 'auto' to go on with what there is"
-    )
