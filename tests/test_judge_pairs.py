@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from etude.errors import InputError
-from etude.judge import BrokenLine, Judge, Pair, judge_file, read_pairs
+from etude.judge import BrokenLine, Judge, Pair, judge_file, read_pairs, read_sources
 from etude.types import Verdict
 
 F, G = "def f(x: int):\n    return x == 1", "def g():\n    return 1"
@@ -88,3 +90,83 @@ def test_good_lines_are_judged_though_others_are_broken(tmp_path: Path) -> None:
     assert len(verdicts) == 30
     right = ["accepted" if (n % 2 == 0) == (n < 20) else "wrong" for n in range(30)]
     assert [verdict.outcome.value for verdict in verdicts] == right
+
+
+def test_the_puzzles_of_p3_give_a_pair_for_each_of_their_solutions(tmp_path: Path) -> None:
+    path = tmp_path / "puzzles.json"
+    header = "def sol(a=7):"
+    rows = [
+        {"name": "A:0", "sat": F, "sol_header": header, "sol_bodies": ["    return 1", "    r"]},
+        {"name": "A:1", "sat": F, "sol_header": header, "sol_bodies": []},
+        {"name": "A:2", "sat": F, "sol_header": None, "sol_bodies": ["    return 1"]},
+        {"name": "A:3", "sat": F, "sol_header": header, "sol_bodies": "    return 1"},
+        {"puzzle": F, "solution": G},
+        "nonsense",
+    ]
+    path.write_text(json.dumps(rows))
+    first, second, third, fourth, plain, last = read_pairs(path)
+    assert first == Pair(1, F, "def sol(a=7):\n    return 1", "A:0#1")
+    assert second == Pair(1, F, "def sol(a=7):\n    r", "A:0#2")
+    assert [item.line for item in (third, fourth, last)] == [3, 4, 6]
+    assert all(isinstance(item, BrokenLine) for item in (third, fourth, last))
+    assert plain == Pair(5, F, G)
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ('{"puzzle": 1}\n{"puzzle": 2}', r"one object a line is named \.jsonl"),
+        ('{"puzzle": 1}', "must be a JSON list of objects, but is a dict"),
+        ("", "must be one JSON list"),
+        ("[" * 10**5, "must be one JSON list"),
+    ],
+)
+def test_json_that_is_no_list_is_one_sentence(tmp_path: Path, text: str, match: str) -> None:
+    (tmp_path / "pairs.json").write_text(text)
+    with pytest.raises(InputError, match=match):
+        read_pairs(tmp_path / "pairs.json")
+
+
+def test_parquet_without_the_columns_is_one_sentence(tmp_path: Path) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "pairs.parquet"
+    pq.write_table(pa.table({"puzzle": [F] * 9, "answer": [G] * 9}), path)
+    with pytest.raises(InputError, match=r"column solution, g or sol, but has 'puzzle', 'answer'"):
+        read_pairs(path)
+    pq.write_table(pa.table({f"c{n:02}": [1] for n in range(30)}), path)
+    with pytest.raises(InputError, match=r"column puzzle, f or sat, .* 'c19' and 10 more\.$"):
+        read_pairs(path)
+
+
+def test_a_folder_is_named_and_a_run_is_shown_its_verb(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"but \. is a folder\.$"):
+        read_pairs(".")
+    (tmp_path / "recipe.toml").touch()
+    with pytest.raises(InputError, match=rf"etude judge --again {tmp_path}"):
+        read_pairs(tmp_path)
+
+
+def test_a_pipe_is_read_as_json_lines_and_parquet_refused_there(tmp_path: Path) -> None:
+    for name in ("pipe", "pipe.jsonl"):
+        os.mkfifo(tmp_path / name)
+        line = json.dumps({"f": F, "g": G})
+        writer = threading.Thread(target=(tmp_path / name).write_text, args=(line,))
+        writer.start()
+        assert list(read_pairs(tmp_path / name)) == [Pair(1, F, G)]
+        writer.join()
+    os.mkfifo(tmp_path / "pipe.parquet")
+    with pytest.raises(InputError, match="Parquet can't be read from a pipe"):
+        read_pairs(tmp_path / "pipe.parquet")
+
+
+def test_two_files_of_python_are_a_pair(tmp_path: Path) -> None:
+    (tmp_path / "f.py").write_text("\ufeff" + F)
+    (tmp_path / "g.py").write_text(G)
+    assert read_sources(tmp_path / "f.py", tmp_path / "g.py") == Pair(1, F, G)
+    (tmp_path / "g.py").write_bytes(b"\xff")
+    with pytest.raises(InputError, match=r"g\.py must be text in UTF-8"):
+        read_sources(tmp_path / "f.py", tmp_path / "g.py")
+    with pytest.raises(InputError, match=r"no file .*h\.py"):
+        read_sources(tmp_path / "h.py", tmp_path / "g.py")
+    with pytest.raises(InputError, match="but is a folder"):
+        read_sources(tmp_path, tmp_path / "f.py")

@@ -42,6 +42,7 @@ ROWS = (
     {"console"},
     {"report", "show", "browse", "export"},
     {"session", "judging"},
+    {"again"},
     {"cli"},
     {"__main__"},
 )

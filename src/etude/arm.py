@@ -60,13 +60,7 @@ class Arm:
 
     def puzzles(self, number: int) -> list[Puzzle]:
         """The puzzles of a round that go on to be solved."""
-        return [
-            Puzzle(
-                row["puzzle_id"], row["source"], "f", row["answer_type"], row["inputs"], row["form"]
-            )
-            for row in store.read_stage(self.round(number) / "vet")
-            if row["fate"] == "kept"
-        ]
+        return kept_puzzles(self.round(number))
 
     def seed(self, number: int | None, stage: str, unit: int = 0) -> int:
         """The seed of one unit: it depends on these and the run's seed alone."""
@@ -141,6 +135,15 @@ class Arm:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def kept_puzzles(folder: Path) -> list[Puzzle]:
+    """The puzzles of a round's folder that go on to be solved."""
+    return [
+        Puzzle(row["puzzle_id"], row["source"], "f", row["answer_type"], row["inputs"], row["form"])
+        for row in store.read_stage(folder / "vet")
+        if row["fate"] == "kept"
+    ]
 
 
 def limits_of(section: JudgeSection) -> Limits:

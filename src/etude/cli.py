@@ -56,18 +56,50 @@ def run(
 
 @app.command()
 def judge(
-    file: Annotated[Path, typer.Argument(help="JSONL or Parquet of puzzle, solution.")],
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PAIRS | - | PUZZLE.py SOLUTION.py]",
+            help="JSONL, JSON or Parquet of puzzle, solution; - is JSONL on standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    again: Annotated[
+        Path | None,
+        typer.Option(help="Judge the stored candidates of this run again; list the flips."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the verdicts to this JSONL file.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Sandboxes [one a core].")] = None,
-    cpu_seconds: Annotated[float, typer.Option(min=0.01, help="CPU time of a step.")] = 1.0,
-    isolation: Annotated[str, typer.Option(help="auto, full or process.")] = "auto",
+    cpu_seconds: Annotated[
+        float | None, typer.Option(min=0.01, help="CPU time of a step [1.0, or the run's].")
+    ] = None,
+    isolation: Annotated[
+        str | None, typer.Option(help="auto, full or process [auto, or the run's].")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Verdicts for the pairs of a file. Exit code 2 when a line is broken."""
-    from etude import judging
+    """Verdicts for pairs of puzzle and solution.
 
-    judging.judge_pairs(
-        file, out, workers=workers, cpu_seconds=cpu_seconds, isolation=isolation, json_lines=json
+    Exit code 2 when a line is broken; with --again, 1 when verdicts flipped.
+    """
+    if again is not None:
+        from etude.again import judge_again
+
+        judge_again(
+            again, files or [], out, workers=workers, cpu_seconds=cpu_seconds, isolation=isolation,
+            json_lines=json,
+        )  # fmt: skip
+        return
+    from etude import judging
+    from etude.judge import Limits
+
+    judging.judge_files(
+        files or [],
+        out,
+        workers=workers,
+        limits=Limits(cpu_seconds=cpu_seconds or 1.0),
+        isolation=isolation or "auto",
+        json_lines=json,
     )
 
 

@@ -1,97 +1,258 @@
-"""The verbs `judge` and `check`: verdicts for a file of pairs, and what the sandbox can do here."""
+"""The verbs `judge` and `check`: verdicts for pairs, and what the sandbox can do here.
+
+Covered: files, standard input, two files of Python; verdicts as JSON lines; what goes wrong while
+they are written. Judging a run again: `again`.
+"""
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from etude.arm import counted
-from etude.errors import InputError
-from etude.judge import BrokenLine, Judge, Limits, judge_file, read_pairs
-from etude.types import Verdict
+from etude.errors import Fault, InputError
+from etude.judge import (
+    BrokenLine,
+    Judge,
+    Limits,
+    Pair,
+    judge_pairs,
+    read_lines,
+    read_pairs,
+    read_sources,
+)
+from etude.readings.words import printable
+from etude.types import Outcome, Verdict
+
+MOST_NAMED = 20
+"""Broken lines that are named each; the others are counted."""
+STDIN = "-"
+READER_GONE = 141
+"""The exit code when nobody reads standard output any more, as shells know it from SIGPIPE."""
 
 
-def judge_pairs(
-    file: Path,
+def judge_files(
+    files: Sequence[str],
     out: Path | None,
     *,
     workers: int | None,
-    cpu_seconds: float,
+    limits: Limits,
     isolation: str,
     json_lines: bool,
 ) -> None:
-    """Judge every pair of a file. Raises `InputError` at the end when lines were broken."""
-    read_pairs(file)  # whatever makes the whole file unreadable is said before sandboxes start
+    """Judge every pair of a file, of standard input (`-`), or of two files of Python.
+
+    Raises `InputError` at the end when lines were broken, `Fault` when pairs have no verdict.
+    """
     if out is not None:
-        _check_out(file, out)
-    outcomes: Counter[str] = Counter()
-    broken = 0
+        _check_out(files, out)
+    tally = Tally(" and ".join(files))
     with ExitStack() as stack:
-        judge = stack.enter_context(Judge(workers, Limits(cpu_seconds=cpu_seconds), isolation))
-        if isolation == "auto" and judge.isolation != "full":
-            print(f"isolation: {judge.isolation}; `etude check` says why", file=sys.stderr)
-        sink = stack.enter_context(out.open("w", encoding="utf-8")) if out else None
-        stack.enter_context(_interrupted(outcomes, out))
-        for line, verdict in judge_file(file, judge):
-            if isinstance(verdict, BrokenLine):
-                broken += 1
-                print(f"line {line}: {verdict.reason}", file=sys.stderr)
+        stack.enter_context(_interrupted(tally, out))
+        pairs = _pairs_of(files)  # what makes them unreadable is said before sandboxes start
+        judge = stack.enter_context(open_judge(workers, limits, isolation))
+        conditions = str(judge.conditions)
+        sink = stack.enter_context(Sink(out)) if out else None
+        for item in judge_pairs(pairs, judge):
+            if isinstance(item, BrokenLine):
+                tally.broken_line(item)
                 continue
-            outcomes[verdict.outcome] += 1
-            text = json.dumps(verdict_record(line, verdict))
-            if sink is not None:
-                sink.write(text + "\n")
-            if json_lines:
-                print(text)
-    if not json_lines:
-        print(f"{_pairs(outcomes)}: {counted(outcomes)}")
-    if broken:
-        count = "1 line holds" if broken == 1 else f"{broken:,} lines hold"
-        raise InputError(
-            f"{file}: {count} no pair (named above); judged: "
-            f"{_pairs(outcomes)}. Each line or row must have puzzle and solution, both text."
+            pair, verdict = item
+            tally.add(verdict)
+            if sink is not None or json_lines:
+                text = json.dumps(verdict_record(pair, verdict, conditions))
+                if sink is not None:
+                    sink.write(text)
+                if json_lines:
+                    say(text)
+            elif len(files) == 2:
+                say(_one(verdict))
+    if not json_lines and len(files) != 2:
+        say(str(tally))
+    tally.complain()
+
+
+def open_judge(workers: int | None, limits: Limits, isolation: str) -> Judge:
+    """A judge; where `auto` gives less than everything, this is said."""
+    judge = Judge(workers, limits, isolation)
+    if isolation == "auto" and judge.isolation != "full":
+        print(f"isolation: {judge.isolation}; `etude check` says why", file=sys.stderr)
+    return judge
+
+
+def _pairs_of(files: Sequence[str]) -> Iterator[Pair | BrokenLine]:
+    """The pairs that the arguments name, the first of them read. Raises `InputError`."""
+    sources = [file for file in files if file.endswith(".py")]
+    if sources or len(files) != 1:
+        if len(sources) != 2 or len(files) != 2:
+            raise InputError(
+                "pairs must be given as one file, as - for standard input, or as PUZZLE.py "
+                f"SOLUTION.py, but got {' '.join(files) or 'nothing'}"
+            )
+        return iter([read_sources(*sources)])
+    (file,) = files
+    pairs = read_lines(sys.stdin.buffer) if file == STDIN else read_pairs(file)
+    first = next(pairs, None)
+    if first is None:
+        name = "standard input" if file == STDIN else file
+        raise InputError(f"{name} must hold at least one pair, but holds none.")
+    return itertools.chain([first], pairs)
+
+
+@dataclass
+class Tally:
+    """What came of the pairs so far."""
+
+    source: str
+    outcomes: Counter[str] = field(default_factory=Counter)
+    broken: int = 0
+    fault: str = ""
+    """What the last fault was."""
+
+    def add(self, verdict: Verdict) -> None:
+        self.outcomes[verdict.outcome] += 1
+        if verdict.outcome is Outcome.FAULT:
+            self.fault = verdict.detail
+
+    def broken_line(self, line: BrokenLine) -> None:
+        self.broken += 1
+        if self.broken <= MOST_NAMED:
+            print(f"line {line.line}: {printable(line.reason)}", file=sys.stderr)
+
+    @property
+    def pairs(self) -> str:
+        count = self.outcomes.total()
+        return "1 pair" if count == 1 else f"{count:,} pairs"
+
+    def __str__(self) -> str:
+        return f"{self.pairs}: {counted(self.outcomes)}"
+
+    def complain(self) -> None:
+        """Raise `Fault` for pairs without a verdict, else `InputError` for broken lines."""
+        count = "1 line holds" if self.broken == 1 else f"{self.broken:,} lines hold"
+        first = f"the first {MOST_NAMED} " if self.broken > MOST_NAMED else ""
+        broken = (
+            f"{self.source}: {count} no pair ({first}named above); judged: {self.pairs}. "
+            "Each line or row must have puzzle and solution, both text."
         )
+        faults = self.outcomes[Outcome.FAULT]
+        if faults:
+            if self.broken:
+                print(broken, file=sys.stderr)
+            raise Fault(
+                f"the sandbox failed, so that {faults:,} of {self.pairs} got no verdict, but "
+                f"`fault` (lastly: {printable(self.fault)}). Judge these again."
+            )
+        if self.broken:
+            raise InputError(broken)
+
+
+class Sink:
+    """A file of lines. Each is written when it is known, so that whatever ends it, whole lines
+    are kept."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = path.open("wb", buffering=0)
+        self._lines = 0
+        self._bytes = 0
+
+    def write(self, text: str) -> None:
+        """One more line. Raises `InputError` when the disk is full."""
+        data = memoryview(text.encode() + b"\n")
+        done = 0
+        try:
+            while done < len(data):
+                done += self._file.write(data[done:]) or 0
+        except OSError as error:
+            with suppress(OSError):  # half a line is worse than none; a pipe can't be cut
+                self._file.truncate(self._bytes)
+            raise InputError(
+                f"{self.path} could not be written ({error.strerror}): it holds the verdicts of "
+                f"the first {self._lines:,} pairs. Make room or grant access, then give the "
+                "command again."
+            ) from error
+        self._lines += 1
+        self._bytes += done
+
+    def __enter__(self) -> Sink:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def say(text: str) -> None:
+    """A line on standard output, at once. Raises `InputError` when it can't be written.
+
+    Ends the program, as shells expect it, when nobody reads any more.
+    """
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        _forget_output()
+        sys.exit(READER_GONE)
+    except OSError as error:
+        _forget_output()
+        raise InputError(
+            f"standard output could not be written ({error.strerror}). Make room or grant access, "
+            "then give the command again."
+        ) from error
+
+
+def _forget_output() -> None:
+    """Let the interpreter's last flush, of what could not be written, go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 @contextmanager
-def _interrupted(outcomes: Counter[str], out: Path | None) -> Iterator[None]:
+def _interrupted(tally: Tally, out: Path | None) -> Iterator[None]:
     """On Ctrl-C: how far it came, and exit with 130."""
     try:
         yield
     except KeyboardInterrupt:
         kept = f", with verdicts in {out}" if out else ""
-        print(f"\nInterrupted. Judged: {_pairs(outcomes)}{kept}.", file=sys.stderr)
+        print(f"\nInterrupted. Judged: {tally.pairs}{kept}.", file=sys.stderr)
         sys.exit(130)
 
 
-def _pairs(outcomes: Counter[str]) -> str:
-    count = outcomes.total()
-    return "1 pair" if count == 1 else f"{count:,} pairs"
-
-
-def _check_out(file: Path, out: Path) -> None:
+def _check_out(files: Iterable[str], out: Path) -> None:
     """Raises `InputError` where verdicts can't be written, or would replace the pairs."""
-    if out.exists() and out.samefile(file):
+    if out.is_file() and any(Path(file).exists() and out.samefile(file) for file in files):
         raise InputError(f"--out must be another file than the pairs, but both are {out}.")
     if out.is_dir() or not out.parent.is_dir():
         found = "a folder" if out.is_dir() else f"in {out.parent}, which is no folder"
         raise InputError(f"--out must be a file in a folder that exists, but {out} is {found}.")
 
 
-def verdict_record(line: int, verdict: Verdict) -> dict[str, Any]:
-    """A verdict as JSON."""
+def _one(verdict: Verdict) -> str:
+    """The verdict on a single pair, for people."""
+    answer = f", answer {printable(verdict.answer)}" if verdict.answer is not None else ""
+    detail = f": {printable(verdict.detail)}" if verdict.detail else ""
+    return f"{verdict.outcome}{answer}{detail}"
+
+
+def verdict_record(pair: Pair, verdict: Verdict, conditions: str) -> dict[str, Any]:
+    """A verdict as JSON. `judge` says under which conditions it was found."""
     return {
-        "line": line,
+        "line": pair.line,
+        **({"name": pair.name} if pair.name else {}),
         "outcome": str(verdict.outcome),
         "answer": verdict.answer,
         "detail": verdict.detail,
         "cpu_seconds": round(verdict.cpu_seconds, 6),
         "peak_bytes": verdict.peak_bytes,
+        "judge": conditions,
     }
 
 

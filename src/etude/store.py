@@ -202,10 +202,12 @@ def write_table(
 
 def _clean(row: Row) -> Row:
     """Model-written text may hold lone surrogates, which Parquet's UTF-8 can't: escape them."""
-    return {
-        key: value.encode("utf-8", "backslashreplace").decode() if type(value) is str else value
-        for key, value in row.items()
-    }
+    return {key: escaped(v) if type(v) is str else v for key, v in row.items()}
+
+
+def escaped(text: str) -> str:
+    """A text as the tables hold it."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -10,7 +10,15 @@ A verdict is accepted when `f(g()) is True`, with an answer of exactly the decla
 from etude.judge.isolation import LEVELS as ISOLATION_LEVELS
 from etude.judge.judge import Judge, usable_cores
 from etude.judge.limits import Limits
-from etude.judge.pairs import BrokenLine, Pair, judge_file, read_pairs
+from etude.judge.pairs import (
+    BrokenLine,
+    Pair,
+    judge_file,
+    judge_pairs,
+    read_lines,
+    read_pairs,
+    read_sources,
+)
 from etude.judge.record import JUDGE_VERSION, Conditions
 
 __all__ = [
@@ -22,6 +30,9 @@ __all__ = [
     "Limits",
     "Pair",
     "judge_file",
+    "judge_pairs",
+    "read_lines",
     "read_pairs",
+    "read_sources",
     "usable_cores",
 ]

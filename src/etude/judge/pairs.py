@@ -1,9 +1,15 @@
-"""Files of (puzzle, solution) pairs: JSON lines and Parquet."""
+"""(puzzle, solution) pairs in files: JSON lines, a JSON list, Parquet, two files of Python.
+
+Covered: regular files, named pipes and streams of JSON lines, P3's `puzzles.json`.
+Not covered: compressed files; Parquet from a pipe, since its table of contents stands at its end.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import stat
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +20,20 @@ from etude.types import Verdict
 
 _PUZZLE_KEYS = ("puzzle", "f", "sat")
 _SOLUTION_KEYS = ("solution", "g", "sol")
+_SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet")
 _AHEAD = 256
+_MOST_NAMED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One pair and the line, or the row, it comes from, counted from 1."""
+    """One pair and the line, row, or place in a list that it comes from, counted from 1."""
 
     line: int
     puzzle: str
     solution: str
+    name: str = ""
+    """Of a pair of P3: the puzzle's name and which of its solutions, `Study_1:0#1`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +45,44 @@ class BrokenLine:
 
 
 def read_pairs(path: str | Path) -> Iterator[Pair | BrokenLine]:
-    """The pairs of a `.jsonl` or `.parquet` file, in order, broken lines among them.
+    """The pairs of a `.jsonl`, `.json` or `.parquet` file, in order, broken lines among them.
 
-    Keys or columns: `puzzle` and `solution`, or `f` and `g`, or `sat` and `sol`. Blank lines are
-    left out. Raises `InputError` at once when the file can't be read at all.
+    Keys or columns: `puzzle` and `solution`, or `f` and `g`, or `sat` and `sol`. In a JSON list, an
+    object with `sol_bodies`, as P3's, gives a pair for each. Blank lines are left out. A pipe
+    without one of these suffixes is read as JSON lines.
+    Raises `InputError` at once when the file can't be read at all.
     """
     path = Path(path)
-    readers = {".jsonl": _json_lines, ".ndjson": _json_lines, ".parquet": _parquet_rows}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise InputError(f"pairs must be in a .jsonl or .parquet file, but got {path.name}")
-    if not path.is_file():
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        again = f" To judge a run again: `etude judge --again {path}`."
+        hint = again if (path / "recipe.toml").is_file() else ""
+        raise InputError(f"pairs must be in a file, but {path} is a folder.{hint}")
+    piped = path.exists() and not stat.S_ISREG(path.stat().st_mode)
+    if piped and suffix == ".parquet":
+        raise InputError(f"Parquet can't be read from a pipe, which {path} is: give a file")
+    if suffix not in _SUFFIXES and not piped:
+        raise InputError(
+            f"pairs must be in a .jsonl, .json or .parquet file, or on standard input as -, but "
+            f"got {path.name}"
+        )
+    if not path.exists():
         raise InputError(f"there is no file {path}: give one with pairs of puzzle and solution")
-    return reader(path)
+    if suffix == ".parquet":
+        return _parquet_rows(path)
+    return _json_list(path) if suffix == ".json" else _json_lines(path)
+
+
+def read_sources(puzzle: str | Path, solution: str | Path) -> Pair:
+    """The pair of two files of Python. Raises `InputError`."""
+    return Pair(1, _text(Path(puzzle)), _text(Path(solution)))
+
+
+def read_lines(lines: Iterable[bytes]) -> Iterator[Pair | BrokenLine]:
+    """The pairs of a stream of JSON lines."""
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            yield _from_line(number, line)
 
 
 def judge_file(path: str | Path, judge: Judge) -> Iterator[tuple[int, Verdict | BrokenLine]]:
@@ -55,22 +90,29 @@ def judge_file(path: str | Path, judge: Judge) -> Iterator[tuple[int, Verdict | 
 
     Neighbouring pairs of the same puzzle share its process. Raises `InputError` as `read_pairs`.
     """
-    return _judged(read_pairs(path), judge)
+    found = judge_pairs(read_pairs(path), judge)
+    return (
+        (item.line, item) if isinstance(item, BrokenLine) else (item[0].line, item[1])
+        for item in found
+    )
 
 
-def _judged(
-    pairs: Iterator[Pair | BrokenLine], judge: Judge
-) -> Iterator[tuple[int, Verdict | BrokenLine]]:
-    groups: list[list[Pair | BrokenLine]] = []
-    jobs = _jobs(pairs, groups)
-    for verdicts in judge.verify_all(jobs):
+def judge_pairs(
+    pairs: Iterable[Pair | BrokenLine], judge: Judge
+) -> Iterator[tuple[Pair, Verdict] | BrokenLine]:
+    """Each pair with its verdict, in order, broken lines among them.
+
+    `pairs` are read a little ahead of what has been taken.
+    """
+    groups: deque[list[Pair | BrokenLine]] = deque()
+    for verdicts in judge.verify_all(_jobs(iter(pairs), groups)):
         found = iter(verdicts)
-        for item in groups.pop(0):
-            yield item.line, item if isinstance(item, BrokenLine) else next(found)
+        for item in groups.popleft():
+            yield item if isinstance(item, BrokenLine) else (item, next(found))
 
 
 def _jobs(
-    pairs: Iterator[Pair | BrokenLine], groups: list[list[Pair | BrokenLine]]
+    pairs: Iterator[Pair | BrokenLine], groups: deque[list[Pair | BrokenLine]]
 ) -> Iterator[tuple[str, list[str]]]:
     """Runs of lines with one puzzle. The lines of each run are appended to `groups`."""
     group: list[Pair | BrokenLine] = []
@@ -93,11 +135,20 @@ def _job(group: list[Pair | BrokenLine]) -> tuple[str, list[str]]:
     return (pairs[0].puzzle if pairs else ""), [pair.solution for pair in pairs]
 
 
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except IsADirectoryError:
+        raise InputError(f"{path} must be a file of Python, but is a folder") from None
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} must be text in UTF-8, but is not: {error}") from None
+
+
 def _json_lines(path: Path) -> Iterator[Pair | BrokenLine]:
     with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield _from_line(number, line)
+        yield from read_lines(file)
 
 
 def _from_line(number: int, line: bytes) -> Pair | BrokenLine:
@@ -105,12 +156,39 @@ def _from_line(number: int, line: bytes) -> Pair | BrokenLine:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
         return BrokenLine(number, f"not JSON: {error}")
-    if not isinstance(row, dict):
-        return BrokenLine(number, f"must be an object but is a {type(row).__name__}")
     return _pair(number, row)
 
 
-def _pair(number: int, row: Mapping[str, Any]) -> Pair | BrokenLine:
+def _json_list(path: Path) -> Iterator[Pair | BrokenLine]:
+    try:
+        rows = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path} must be one JSON list of objects, but is not: {error}. "
+            "A file with one object a line is named .jsonl."
+        ) from None
+    if not isinstance(rows, list):
+        raise InputError(f"{path} must be a JSON list of objects, but is a {type(rows).__name__}")
+    return (pair for number, row in enumerate(rows, 1) for pair in _of_object(number, row))
+
+
+def _of_object(number: int, row: Any) -> Iterator[Pair | BrokenLine]:
+    """The pairs of one object of a list: one, or as many as P3 has solutions of a puzzle."""
+    if not (isinstance(row, dict) and "sol_bodies" in row):
+        yield _pair(number, row)
+        return
+    header, bodies = row.get("sol_header"), row["sol_bodies"]
+    texts = isinstance(bodies, list) and all(isinstance(body, str) for body in bodies)
+    if not (texts and isinstance(header, str) and isinstance(row.get("sat"), str)):
+        yield BrokenLine(number, "must have texts sat and sol_header, and a list sol_bodies")
+        return
+    for which, body in enumerate(bodies, 1):
+        yield Pair(number, row["sat"], f"{header}\n{body}", f"{row.get('name', number)}#{which}")
+
+
+def _pair(number: int, row: Any) -> Pair | BrokenLine:
+    if not isinstance(row, Mapping):
+        return BrokenLine(number, f"must be an object but is a {type(row).__name__}")
     found = []
     for keys in (_PUZZLE_KEYS, _SOLUTION_KEYS):
         text = next((row[key] for key in keys if row.get(key) is not None), None)
@@ -126,14 +204,28 @@ def _parquet_rows(path: Path) -> Iterator[Pair | BrokenLine]:
 
     try:
         file = pq.ParquetFile(path)
-        wanted = [n for n in file.schema_arrow.names if n in _PUZZLE_KEYS + _SOLUTION_KEYS]
-        number = 0
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} is not a Parquet file that can be read: {error}") from error
+    names = file.schema_arrow.names
+    for keys in (_PUZZLE_KEYS, _SOLUTION_KEYS):
+        if not set(keys) & set(names):
+            raise InputError(f"{path} must have a column {_or(keys)}, but has {_shown(names)}.")
+    return _rows(path, file, [name for name in names if name in _PUZZLE_KEYS + _SOLUTION_KEYS])
+
+
+def _rows(path: Path, file: Any, wanted: list[str]) -> Iterator[Pair | BrokenLine]:
+    import pyarrow as pa
+
+    number = 0
+    try:
         for batch in file.iter_batches(columns=wanted, batch_size=1024):
             for at in range(len(batch)):
                 number += 1
                 yield _from_row(number, batch.slice(at, 1))
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} is not a Parquet file that can be read: {error}") from error
+        raise InputError(
+            f"{path} is a Parquet file that can't be read after row {number:,}: {error}"
+        ) from error
 
 
 def _from_row(number: int, row: Any) -> Pair | BrokenLine:
@@ -141,3 +233,16 @@ def _from_row(number: int, row: Any) -> Pair | BrokenLine:
         return _pair(number, row.to_pylist()[0])
     except (ValueError, OverflowError) as error:  # bytes that are no text, a date out of range
         return BrokenLine(number, f"can't be read: {error}")
+
+
+def _or(words: Sequence[str]) -> str:
+    return f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _shown(names: Sequence[str]) -> str:
+    """The columns that a file has, as far as a sentence can name them."""
+    if not names:
+        return "none"
+    left = len(names) - _MOST_NAMED
+    more = f" and {left:,} more" if left > 0 else ""
+    return ", ".join(map(repr, names[:_MOST_NAMED])) + more
