@@ -16,7 +16,7 @@ PYTEST_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
-INPUTS := pyproject.toml constraints.txt
+INPUTS := pyproject.toml constraints.txt setup.py src/etude/judge/_native.c
 # Of the packages, only what a run imports is compiled to bytecode: a minute less.
 USED := etude.session, etude.training, etude.engines.transformers, etude.tiny.model
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \

@@ -23,7 +23,7 @@ from etude.judge import cage, child, codec, trial, wire
 from etude.judge.exchange import DETAIL_BYTES, Exchange
 from etude.judge.heap import fill_holes
 from etude.judge.limits import Limits
-from etude.judge.steps import Ended, Orphaned, Stepper
+from etude.judge.steps import Ended, Orphaned, Stepper, prepared
 from etude.types import Outcome
 
 _DIGEST = 32
@@ -31,7 +31,9 @@ _NEEDED = ("__main__", "resource")
 """`os.wait4` looks the second up each time."""
 
 
-def boot(arguments: Sequence[str], allowed: frozenset[str], filler: list[object]) -> None:
+def boot(
+    arguments: Sequence[str], allowed: frozenset[str], filler: list[object], native: Any
+) -> None:
     """Serve until the supervisor closes the channel; the process ends here.
 
     `arguments` are the channel's descriptor and the settings as JSON; `allowed` are the modules
@@ -40,11 +42,12 @@ def boot(arguments: Sequence[str], allowed: frozenset[str], filler: list[object]
     channel = int(arguments[0])
     sock = socket.socket(fileno=channel)
     try:
-        stepper = _lock_up(channel, json.loads(arguments[1]))
+        stepper = _lock_up(channel, json.loads(arguments[1]), native)
         _forget(allowed)
-        filler += _freeze()
+        filler += _freeze(stepper.native)
         layers = stepper.cage.layers | trial.guarantees(stepper)
-        sock.sendall(wire.pack(wire.HELLO, [json.dumps({"layers": layers}).encode()]))
+        greeting = {"layers": layers, "native": stepper.native is not None}
+        sock.sendall(wire.pack(wire.HELLO, [json.dumps(greeting).encode()]))
     except Exception as error:  # noqa: BLE001  told to the supervisor, who raises it
         hello = {"error": f"{type(error).__name__}: {error}"}
         sock.sendall(wire.pack(wire.HELLO, [json.dumps(hello).encode()]))
@@ -61,13 +64,16 @@ def _serve(sock: socket.socket, stepper: Stepper) -> None:
         os._exit(0)
 
 
-def _lock_up(channel: int, settings: dict[str, Any]) -> Stepper:
+def _lock_up(channel: int, settings: dict[str, Any], native: Any) -> Stepper:
     limits = Limits(**settings["limits"])
     _settle(channel)
-    return Stepper(cage.lock_up(settings["namespaces"], limits, channel), limits, channel)
+    if native is not None:
+        native.compact()
+    locked = cage.lock_up(settings["namespaces"], limits, channel)
+    return Stepper(locked, limits, channel, prepared(native, locked, channel))
 
 
-def _freeze() -> list[object]:
+def _freeze(native: Any) -> list[object]:
     """Forks are cheap when the heap is small and nobody writes to it.
 
     Returns what is to be kept: it fills holes.
@@ -78,6 +84,8 @@ def _freeze() -> list[object]:
     filler = fill_holes()
     gc.freeze()
     gc.disable()
+    if native is not None:
+        native.freeze()
     return filler
 
 
@@ -290,7 +298,7 @@ class Zygote:
         exchange = Exchange([*request.puzzle(), *answers], len(answers), 0)
         try:
             job = lambda: child.run_puzzle(exchange)  # noqa: E731
-            ended = self._stepper.run(job, exchange.count, len(answers))
+            ended = self._stepper.run(job, exchange, len(answers))
             outcomes = [_outcome_code(code) for code in exchange.results()]
         except OSError:
             return [child.CODE[Outcome.FAULT]]

@@ -62,6 +62,7 @@ class Program:
     """
 
     def __init__(self, code: bytes, number: int) -> None:
+        self.code = code
         self._struct = _SockFprog(len(code) // 8, code)
         self.call = (
             ctypes.c_long(number),

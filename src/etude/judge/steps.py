@@ -9,8 +9,10 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from etude.judge.cage import Cage
+from etude.judge.exchange import Exchange
 from etude.judge.limits import Limits
 from etude.types import Outcome
 
@@ -18,6 +20,10 @@ _HEARTBEAT = 0.5
 """Seconds between looks at whether the supervisor still lives."""
 _UNLOCKED = signal.SIGUSR1
 """How a child says that a lock did not close. Locked up, it can't send this to itself."""
+
+
+_CPU_LIMIT, _WALL_LIMIT, _ORPHANED = 1, 2, 3
+"""What the extension says of a step that it ended itself."""
 
 
 class Orphaned(Exception):
@@ -41,18 +47,22 @@ class Stepper:
     cage: Cage
     limits: Limits
     channel: int
+    native: Any = None
+    """The C extension, when it is in use: it forks, locks, watches and buries."""
 
     def run(
         self,
         job: Callable[[], None],
-        progress: Callable[[], int] | None = None,
+        exchange: Exchange | None = None,
         parts: int = 1,
     ) -> Ended:
         """Run `job` in a child and wait until it is dead.
 
-        With `progress`, a number that grows up to `parts`, each part has the limits to itself.
+        With `exchange`, whose count grows up to `parts`, each part has the limits to itself.
         Raises `Orphaned`, and `OSError` when no child can be forked.
         """
+        if self.native is not None:
+            return self._run_natively(job, exchange, parts)
         pid = os.fork()
         if pid == 0:
             self._begin(parts)
@@ -61,7 +71,7 @@ class Stepper:
             finally:
                 os._exit(1)
         try:
-            return self._watch(pid, progress)
+            return self._watch(pid, exchange, parts)
         except BaseException:
             os.kill(pid, signal.SIGKILL)
             raise
@@ -84,7 +94,27 @@ class Stepper:
         except BaseException:  # noqa: BLE001  whatever it was, nothing may run unlocked
             os.kill(os.getpid(), _UNLOCKED)
 
-    def _watch(self, pid: int, progress: Callable[[], int] | None) -> Ended:
+    def _run_natively(
+        self, job: Callable[[], None], exchange: Exchange | None, parts: int
+    ) -> Ended:
+        cpu_limit, wall_limit = self.limits.cpu_seconds, self.limits.wall_seconds
+        memory = None if exchange is None else exchange.memory
+        ended = self.native.step(cpu_limit, wall_limit, parts, memory)
+        if ended is None:
+            try:
+                job()
+            finally:
+                os._exit(1)
+        cause, status, cpu, peak = ended
+        if cause == _ORPHANED:
+            raise Orphaned
+        if cause == _CPU_LIMIT:
+            return Ended(Outcome.TIMEOUT, self._too_much_cpu(), cpu, peak * 1024)
+        if cause == _WALL_LIMIT:
+            return Ended(Outcome.TIMEOUT, self._too_long(), cpu, peak * 1024)
+        return self._ended(status, cpu, peak * 1024, exchange is not None)
+
+    def _watch(self, pid: int, exchange: Exchange | None, parts: int) -> Ended:
         seen, cpu_start = 0, 0.0
         wall_end = time.monotonic() + self.limits.wall_seconds
         # Wait first: what the zygote touches while the child lives has to be copied.
@@ -93,15 +123,18 @@ class Stepper:
             self._pause(min(wait + 0.001, _HEARTBEAT))
             done, status, usage = os.wait4(pid, os.WNOHANG)
             if done:
-                return self._ended(status, usage, progress is not None)
+                cpu = usage.ru_utime + usage.ru_stime
+                return self._ended(status, cpu, usage.ru_maxrss * 1024, exchange is not None)
             cpu, now = _cpu_seconds(pid), time.monotonic()
-            if progress is not None and (count := progress()) != seen:
-                seen, cpu_start, wall_end = count, cpu, now + self.limits.wall_seconds
+            # Only forward, and only so far: a hostile child writes what it likes there.
+            if exchange is not None and seen < exchange.count() <= parts:
+                seen, cpu_start = exchange.count(), cpu
+                wall_end = now + self.limits.wall_seconds
             cpu_left = self.limits.cpu_seconds - (cpu - cpu_start)
             if cpu_left <= 0:
-                return _kill(pid, f"more than {self.limits.cpu_seconds:g} s of CPU time")
+                return _kill(pid, self._too_much_cpu())
             if now >= wall_end:
-                return _kill(pid, f"more than {self.limits.wall_seconds:g} s of waiting")
+                return _kill(pid, self._too_long())
             wait = min(cpu_left, wall_end - now)
 
     def _pause(self, seconds: float) -> None:
@@ -114,13 +147,16 @@ class Stepper:
         if ended is None and _closed(self.channel):
             raise Orphaned
 
-    def _ended(self, status: int, usage: resource.struct_rusage, shared: bool) -> Ended:
-        cpu = usage.ru_utime + usage.ru_stime
-        peak = usage.ru_maxrss * 1024
+    def _too_much_cpu(self) -> str:
+        return f"more than {self.limits.cpu_seconds:g} s of CPU time"
+
+    def _too_long(self) -> str:
+        return f"more than {self.limits.wall_seconds:g} s of waiting"
+
+    def _ended(self, status: int, cpu: float, peak: int, shared: bool) -> Ended:
         code = os.waitstatus_to_exitcode(status)
         if cpu > self.limits.cpu_seconds and not shared:
-            detail = f"more than {self.limits.cpu_seconds:g} s of CPU time"
-            return Ended(Outcome.TIMEOUT, detail, cpu, peak)
+            return Ended(Outcome.TIMEOUT, self._too_much_cpu(), cpu, peak)
         if code == -_UNLOCKED:
             return Ended(Outcome.FAULT, "the child could not lock itself up", cpu, peak)
         if code >= 0:
@@ -143,6 +179,14 @@ class Stepper:
                 pass
         except ChildProcessError:
             return
+
+
+def prepared(native: Any, cage: Cage, channel: int) -> Any:
+    """The extension, told what a step needs; None when it is absent or can't lock a child up."""
+    if native is None or cage.child_filter is None:
+        return None
+    native.prepare(channel, cage.child_filter.code, cage.namespaces)
+    return native
 
 
 def _hold_without_filter() -> None:

@@ -97,6 +97,11 @@ class Zygote:
         self._sock.close()
 
 
+def _inner_loop() -> str:
+    """`native` to use the C extension where it was built, otherwise `python`."""
+    return os.environ.get("ETUDE_JUDGE_LOOP", "native")
+
+
 def _start(theirs: socket.socket, settings: str) -> subprocess.Popen[bytes]:
     if not sys.executable:
         raise InputError("the judge needs a Python program to start, but sys.executable is empty")
@@ -106,7 +111,7 @@ def _start(theirs: socket.socket, settings: str) -> subprocess.Popen[bytes]:
     if "LD_LIBRARY_PATH" in os.environ:  # some installations don't find libpython without it
         environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
     return subprocess.Popen(
-        [*command, str(theirs.fileno()), settings],
+        [*command, str(theirs.fileno()), settings, _inner_loop()],
         pass_fds=[theirs.fileno()],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -71,7 +71,17 @@ def load_allowed() -> frozenset[str]:
     for name in ALLOWED + _LATER:
         importlib.import_module(name)
     os.register_at_fork = register
-    return frozenset(sys.modules)
+    return frozenset(name for name in sys.modules if name.partition(".")[0] != "etude")
+
+
+def load_native() -> ModuleType | None:
+    """The C extension, gathering memory from now on; None where it was not built."""
+    try:
+        native = importlib.import_module("etude.judge._native")
+    except ModuleNotFoundError:
+        return None
+    native.gather()
+    return native
 
 
 def add_packages() -> None:
@@ -86,11 +96,12 @@ def add_packages() -> None:
 def main() -> None:
     """Become the zygote. Does not return."""
     gc.disable()
-    allowed = load_allowed()
     add_packages()
+    native = load_native() if sys.argv[3] == "native" else None
+    allowed = load_allowed()
     # Held until the process ends: etude's own objects, written to all the time, lie together.
     filler = importlib.import_module("etude.judge.heap").fill_holes()
-    importlib.import_module("etude.judge.inside").boot(sys.argv[1:], allowed, filler)
+    importlib.import_module("etude.judge.inside").boot(sys.argv[1:], allowed, filler, native)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,523 @@
+/* The zygote's hot path: memory that is cheap to fork, and the step itself.
+ *
+ * Optional. Without it `steps.py` does the same in Python, with the same verdicts and the same
+ * isolation, slower. Nothing here looks at what a candidate wrote: a child is forked, locked up,
+ * watched and buried.
+ *
+ * What a fork costs is page tables, and after it a fault and a copy for each page that the child
+ * writes to. Hence two things, both for speed alone:
+ *  - until the interpreter is frozen, its small objects lie in one region of huge pages, whose
+ *    page table is copied in one entry each instead of 512;
+ *  - a child's own small objects are packed into fresh pages ("slab"), instead of into the holes
+ *    between the zygote's, and an inherited object that dies there is left where it lies.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#ifndef __linux__
+#error "only Linux has what this needs"
+#endif
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <malloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+/* ------------------------------------------------------------------ the zygote's own memory */
+
+#define HUGE ((uintptr_t)2 << 20)
+#define ARENA_REGION ((size_t)64 << 20)
+
+static char *arena_start, *arena_next, *arena_end;
+static char *heap_start;
+
+/* The arenas that the interpreter had before ours: mappings of at least an arena's size. */
+#define ARENA_LEAST ((size_t)256 << 10)
+#define MOST_EARLY 32
+
+static struct { const char *start, *end; } early[MOST_EARLY];
+static int early_count;
+
+static int in_arenas(const void *block) {
+    const char *p = block;
+    if (p >= arena_start && p < arena_end)
+        return 1;
+    for (int i = 0; i < early_count; i++)
+        if (p >= early[i].start && p < early[i].end)
+            return 1;
+    return 0;
+}
+
+static int find_early(void) {
+    char line[512], rights[8], name[8];
+    FILE *maps = fopen("/proc/self/maps", "re");
+    if (!maps)
+        return -1;
+    while (fgets(line, sizeof line, maps)) {
+        unsigned long start, end, inode;
+        int fields = sscanf(line, "%lx-%lx %7s %*s %*s %lu %7s", &start, &end, rights, &inode, name);
+        if (fields != 4 || strncmp(rights, "rw-p", 4) || end - start < ARENA_LEAST)
+            continue; /* has a name, or is no private memory */
+        if (early_count == MOST_EARLY) {
+            fclose(maps);
+            errno = ENOBUFS;
+            return -1;
+        }
+        early[early_count].start = (const char *)start;
+        early[early_count++].end = (const char *)end;
+    }
+    fclose(maps);
+    return 0;
+}
+
+static void *arena_alloc(void *context, size_t size) {
+    (void)context;
+    if ((size_t)(arena_end - arena_next) >= size) {
+        void *arena = arena_next;
+        arena_next += size;
+        return arena;
+    }
+    void *arena = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return arena == MAP_FAILED ? NULL : arena;
+}
+
+static void arena_free(void *context, void *arena, size_t size) {
+    (void)context;
+    if (in_arenas(arena))
+        madvise(arena, size, MADV_DONTNEED);
+    else
+        munmap(arena, size);
+}
+
+static char *next_huge(char *p) { return (char *)(((uintptr_t)p + HUGE - 1) & ~(HUGE - 1)); }
+
+static int prepare_slab(void);
+
+static PyObject *native_gather(PyObject *self, PyObject *none) {
+    (void)self, (void)none;
+    if (find_early() < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    char *region = mmap(NULL, ARENA_REGION + HUGE, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (region == MAP_FAILED)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    arena_start = arena_next = next_huge(region);
+    arena_end = arena_start + ARENA_REGION;
+    PyObjectArenaAllocator arenas = {NULL, arena_alloc, arena_free};
+    PyObject_SetArenaAllocator(&arenas);
+    /* The other half of the memory is malloc's: one heap, from the next huge page on. */
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TOP_PAD, (int)HUGE);
+    char *top = sbrk(0);
+    heap_start = next_huge(top);
+    if (sbrk(heap_start - top) == (void *)-1)
+        heap_start = NULL;
+    if (prepare_slab() < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    Py_RETURN_NONE;
+}
+
+/* Pages that stay untouched stay so: a child that grows into them gets small ones. */
+static void collapse(char *start, char *end) {
+    char *last = next_huge(end);
+    madvise(start, (size_t)(last - start), MADV_COLLAPSE);
+}
+
+static PyObject *native_freeze(PyObject *self, PyObject *none) {
+    (void)self, (void)none;
+    mallopt(M_MMAP_THRESHOLD, 128 << 10);
+    mallopt(M_TOP_PAD, 128 << 10);
+    if (arena_start)
+        collapse(arena_start, arena_next);
+    if (heap_start) {
+        char *top = sbrk(0);
+        /* a heap that ends within a huge page can't have it */
+        madvise(heap_start, (size_t)(top - heap_start) & ~(HUGE - 1), MADV_COLLAPSE);
+    }
+    Py_RETURN_NONE;
+}
+
+/* A fork copies every mapping, for about a microsecond each and three where it was written to.
+ * A library has five; two are enough. What is lost, constants that could be executed and tables
+ * of addresses that could be written to, would protect this process from its own code: a
+ * candidate that gets that far has to be held by the locks around the process. */
+typedef struct {
+    char *start, *end;
+    unsigned long offset, inode;
+    int protection;
+} Mapping;
+
+#define MOST_MAPPINGS 1024
+
+static int read_mappings(Mapping *found) {
+    char line[512], rights[8];
+    FILE *maps = fopen("/proc/self/maps", "re");
+    int count = 0;
+    while (maps && count < MOST_MAPPINGS && fgets(line, sizeof line, maps)) {
+        unsigned long start, end;
+        Mapping *m = &found[count];
+        if (sscanf(line, "%lx-%lx %7s %lx %*s %lu", &start, &end, rights, &m->offset, &m->inode) != 5)
+            continue;
+        m->start = (char *)start;
+        m->end = (char *)end;
+        m->protection = (rights[0] == 'r' ? PROT_READ : 0) | (rights[1] == 'w' ? PROT_WRITE : 0)
+                        | (rights[2] == 'x' ? PROT_EXEC : 0);
+        count += m->inode != 0 && rights[3] == 'p';
+    }
+    if (maps)
+        fclose(maps);
+    return count;
+}
+
+static int follows(const Mapping *a, const Mapping *b) {
+    return a->inode == b->inode && a->end == b->start
+           && a->offset + (unsigned long)(a->end - a->start) == b->offset;
+}
+
+/* The interpreter's own code, in huge pages: a child would look up each of its small ones. */
+static void move_to_huge_pages(char *start, char *end) {
+    size_t size = (size_t)(end - start);
+    char *from = next_huge(start);
+    if (from + HUGE > end)
+        return;
+    /* a copy at the same distance from a huge page's start, put in the place of the original */
+    char *room = mmap(NULL, size + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (room == MAP_FAILED)
+        return;
+    char *copy = next_huge(room) + ((uintptr_t)start & (HUGE - 1));
+    if (copy + size > room + size + HUGE)
+        copy -= HUGE;
+    memcpy(copy, start, size);
+    if (!mprotect(copy, size, PROT_READ | PROT_EXEC))
+        mremap(copy, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, start);
+    char *last = (char *)((uintptr_t)end & ~(HUGE - 1));
+    madvise(from, (size_t)(last - from), MADV_COLLAPSE);
+}
+
+static PyObject *native_compact(PyObject *self, PyObject *none) {
+    (void)self, (void)none;
+    static Mapping all[MOST_MAPPINGS];
+    int count = read_mappings(all);
+    for (int i = 0; i + 1 < count; i++) {
+        Mapping *a = &all[i], *b = &all[i + 1];
+        if (a->protection == PROT_READ && b->protection == (PROT_READ | PROT_WRITE) && follows(a, b))
+            mprotect(a->start, (size_t)(a->end - a->start), b->protection);
+        if (b->protection != (PROT_READ | PROT_EXEC))
+            continue;
+        char *start = b->start, *end = b->end;
+        if (a->protection == PROT_READ && follows(a, b))
+            start = a->start;
+        if (i + 2 < count && all[i + 2].protection == PROT_READ && follows(b, &all[i + 2]))
+            end = all[i + 2].end;
+        if ((size_t)(end - start) >= HUGE && next_huge(start) + HUGE <= end)
+            move_to_huge_pages(start, end);
+        else
+            mprotect(start, (size_t)(end - start), PROT_READ | PROT_EXEC);
+    }
+    Py_RETURN_NONE;
+}
+
+/* ---------------------------------------------------------------- a child's small objects */
+
+#define PAGE 4096
+#define SMALL 512
+#define GRAIN 16
+#define FIRST_PAGES 256
+#define MOST_PAGES (1 << 18)
+#define GROWTH_PAGES 256
+
+static char *slab_start, *slab_next, *slab_end;
+static uint8_t *slab_class; /* of each page, in grains */
+static void *slab_free_list[SMALL / GRAIN + 1];
+static char *slab_open[SMALL / GRAIN + 1]; /* where the next block of a class is cut from */
+static PyMemAllocatorEx inherited;
+
+static int in_slab(const void *p) {
+    return (const char *)p >= slab_start && (const char *)p < slab_next;
+}
+
+static unsigned class_of(const void *p) {
+    return slab_class[((const char *)p - slab_start) / PAGE];
+}
+
+static char *slab_page(unsigned class) {
+    if (slab_next == slab_end) {
+        if (slab_next == slab_start + (size_t)MOST_PAGES * PAGE)
+            return NULL;
+        void *more = mmap(slab_end, GROWTH_PAGES * PAGE, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        if (more != slab_end) {
+            if (more != MAP_FAILED)
+                munmap(more, GROWTH_PAGES * PAGE);
+            return NULL;
+        }
+        slab_end += GROWTH_PAGES * PAGE;
+    }
+    char *page = slab_next;
+    slab_next += PAGE;
+    slab_class[(page - slab_start) / PAGE] = (uint8_t)class;
+    return page;
+}
+
+static void *slab_alloc(size_t size) {
+    unsigned class = size ? (unsigned)((size + GRAIN - 1) / GRAIN) : 1;
+    void *block = slab_free_list[class];
+    if (block) {
+        slab_free_list[class] = *(void **)block;
+        return block;
+    }
+    char *at = slab_open[class];
+    if (!at && !(at = slab_page(class)))
+        return NULL;
+    char *next = at + class * GRAIN;
+    /* The page's end, if no further block fits in. */
+    slab_open[class] = ((uintptr_t)next & (PAGE - 1)) + class * GRAIN <= PAGE
+                               && ((uintptr_t)next & (PAGE - 1)) != 0 ? next : NULL;
+    return at;
+}
+
+static void *child_malloc(void *context, size_t size) {
+    (void)context;
+    if (size <= SMALL)
+        return slab_alloc(size);
+    return size > PY_SSIZE_T_MAX ? NULL : malloc(size);
+}
+
+static void *child_calloc(void *context, size_t count, size_t each) {
+    (void)context;
+    if (each && count > (size_t)PY_SSIZE_T_MAX / each)
+        return NULL;
+    if (count * each > SMALL)
+        return calloc(count, each);
+    void *block = slab_alloc(count * each);
+    return block ? memset(block, 0, count * each) : NULL;
+}
+
+static void child_free(void *context, void *block) {
+    (void)context;
+    if (!block || in_arenas(block))
+        return;
+    if (!in_slab(block)) {
+        free(block);
+        return;
+    }
+    unsigned class = class_of(block);
+    *(void **)block = slab_free_list[class];
+    slab_free_list[class] = block;
+}
+
+static void *child_realloc(void *context, void *block, size_t size) {
+    if (!block)
+        return child_malloc(context, size);
+    if (size > PY_SSIZE_T_MAX)
+        return NULL;
+    if (in_arenas(block))
+        return inherited.realloc(inherited.ctx, block, size);
+    if (!in_slab(block))
+        return realloc(block, size);
+    size_t room = class_of(block) * GRAIN;
+    if (size <= room && 4 * size > 3 * room)
+        return block;
+    void *copy = child_malloc(context, size);
+    if (!copy)
+        return size <= room ? block : NULL;
+    memcpy(copy, block, size < room ? size : room);
+    child_free(context, block);
+    return copy;
+}
+
+static int prepare_slab(void) {
+    size_t table = MOST_PAGES;
+    slab_class = mmap(NULL, table, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    /* A place with room to grow: found by asking for all of it, and giving it back. */
+    size_t all = (size_t)MOST_PAGES * PAGE;
+    char *room = mmap(NULL, all, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (slab_class == MAP_FAILED || room == MAP_FAILED)
+        return -1;
+    munmap(room, all);
+    slab_start = mmap(room, FIRST_PAGES * PAGE, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (slab_start != room)
+        return -1;
+    slab_next = slab_start;
+    slab_end = slab_start + FIRST_PAGES * PAGE;
+    return 0;
+}
+
+static void use_slab(void) {
+    if (!slab_start || !arena_start)
+        return;
+    PyMemAllocatorEx own = {NULL, child_malloc, child_calloc, child_realloc, child_free};
+    PyMem_GetAllocator(PYMEM_DOMAIN_OBJ, &inherited);
+    PyMem_SetAllocator(PYMEM_DOMAIN_OBJ, &own);
+    PyMem_SetAllocator(PYMEM_DOMAIN_MEM, &own);
+}
+
+/* ------------------------------------------------------------------------------ one step */
+
+static int channel;
+static int in_namespaces;
+static struct sock_fprog child_filter;
+
+static PyObject *native_prepare(PyObject *self, PyObject *args) {
+    (void)self;
+    Py_buffer filter;
+    if (!PyArg_ParseTuple(args, "iy*p", &channel, &filter, &in_namespaces))
+        return NULL;
+    child_filter.len = (unsigned short)(filter.len / 8);
+    child_filter.filter = malloc((size_t)filter.len);
+    if (child_filter.filter)
+        memcpy(child_filter.filter, filter.buf, (size_t)filter.len);
+    PyBuffer_Release(&filter);
+    if (!child_filter.filter)
+        return PyErr_NoMemory();
+    Py_RETURN_NONE;
+}
+
+static double seconds_of(clockid_t clock) {
+    struct timespec now;
+    return clock_gettime(clock, &now) ? 0.0 : (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* In the child: the last locks. A lock that does not close ends the child. */
+static void lock_child(double cpu_seconds) {
+    struct rlimit cpu;
+    cpu.rlim_cur = cpu.rlim_max = (rlim_t)cpu_seconds + 2;
+    int open = close(channel) | setrlimit(RLIMIT_CPU, &cpu);
+    if (!in_namespaces)
+        open |= prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    open |= (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &child_filter);
+    if (open)
+        kill(getpid(), SIGUSR1);
+    use_slab();
+}
+
+static int supervisor_is_gone(void) {
+    struct pollfd end = {channel, POLLRDHUP | POLLHUP, 0};
+    return poll(&end, 1, 0) > 0 && (end.revents & (POLLRDHUP | POLLHUP));
+}
+
+enum cause { LEFT, CPU_LIMIT, WALL_LIMIT, ORPHANED };
+
+#define HEARTBEAT 0.5
+
+/* Until the child is dead. `progress`, where given, counts answers: each has the limits to
+ * itself. Waits first: what the zygote touches while the child lives has to be copied. */
+static enum cause watch(pid_t pid, const uint32_t *progress, uint32_t parts, double cpu_limit,
+                        double wall_limit, int *status, struct rusage *usage) {
+    sigset_t children;
+    sigemptyset(&children);
+    sigaddset(&children, SIGCHLD);
+    clockid_t clock = (clockid_t)((~(unsigned)pid << 3) | 2);
+    uint32_t seen = 0;
+    double cpu_start = 0, wall_end = seconds_of(CLOCK_MONOTONIC) + wall_limit;
+    double wait = cpu_limit < wall_limit ? cpu_limit : wall_limit;
+    for (;;) {
+        double pause = wait + 0.001 < HEARTBEAT ? wait + 0.001 : HEARTBEAT;
+        struct timespec most = {(time_t)pause, (long)((pause - (double)(time_t)pause) * 1e9)};
+        int ended = sigtimedwait(&children, NULL, &most);
+        if (wait4(pid, status, WNOHANG, usage) == pid)
+            return LEFT;
+        enum cause cause = LEFT;
+        if (ended < 0 && supervisor_is_gone())
+            cause = ORPHANED;
+        double cpu = seconds_of(clock), now = seconds_of(CLOCK_MONOTONIC);
+        /* Only forward, and only so far: a hostile child writes what it likes there. */
+        uint32_t count = progress ? *(volatile const uint32_t *)progress : 0;
+        if (seen < count && count <= parts) {
+            seen = count;
+            cpu_start = cpu;
+            wall_end = now + wall_limit;
+        }
+        double cpu_left = cpu_limit - (cpu - cpu_start);
+        if (cpu_left <= 0)
+            cause = CPU_LIMIT;
+        else if (now >= wall_end)
+            cause = WALL_LIMIT;
+        if (cause != LEFT) {
+            kill(pid, SIGKILL);
+            while (wait4(pid, status, 0, usage) < 0 && errno == EINTR)
+                ;
+            return cause;
+        }
+        wait = cpu_left < wall_end - now ? cpu_left : wall_end - now;
+    }
+}
+
+/* Nothing that the step started outlives it. */
+static void bury_strays(void) {
+    if (in_namespaces && kill(-1, SIGKILL) == 0)
+        while (waitpid(-1, NULL, 0) >= 0 || errno == EINTR)
+            ;
+}
+
+static PyObject *native_step(PyObject *self, PyObject *args) {
+    (void)self;
+    double cpu_limit, wall_limit;
+    int parts;
+    PyObject *shared;
+    if (!PyArg_ParseTuple(args, "ddiO", &cpu_limit, &wall_limit, &parts, &shared))
+        return NULL;
+    Py_buffer state = {0};
+    if (shared != Py_None && PyObject_GetBuffer(shared, &state, PyBUF_SIMPLE) < 0)
+        return NULL;
+    const uint32_t *progress = state.len >= 4 ? state.buf : NULL;
+    int status = 0;
+    struct rusage usage = {0};
+    /* Not os.fork: there are no threads to reinitialise, and nothing is registered. */
+    pid_t pid = fork();
+    if (pid == 0) {
+        lock_child(cpu_limit * parts);
+        Py_RETURN_NONE;
+    }
+    int failed = errno;
+    enum cause cause = LEFT;
+    if (pid > 0) {
+        cause = watch(pid, progress, (uint32_t)parts, cpu_limit, wall_limit, &status, &usage);
+        bury_strays();
+    }
+    PyBuffer_Release(&state);
+    if (pid < 0) {
+        errno = failed;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    double cpu = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
+                 + 1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+    return Py_BuildValue("iidl", (int)cause, status, cpu, usage.ru_maxrss);
+}
+
+static PyMethodDef methods[] = {
+    {"gather", native_gather, METH_NOARGS,
+     "Before anything is imported: keep what is made from now on together."},
+    {"compact", native_compact, METH_NOARGS,
+     "After everything is imported: fewer mappings, and the interpreter in huge pages."},
+    {"freeze", native_freeze, METH_NOARGS, "Put what was gathered into huge pages."},
+    {"prepare", native_prepare, METH_VARARGS,
+     "The channel, the children's seccomp filter, whether this is the first of its namespace."},
+    {"step", native_step, METH_VARARGS,
+     "Fork a child, for which this returns None, and bury it: cause, status, CPU s, peak KiB."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "_native", "The zygote's hot path.", -1, methods, NULL, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit__native(void) { return PyModule_Create(&module); }
