@@ -12,9 +12,8 @@ from etude.judge.record import described
 def test_a_judge_says_what_its_verdicts_rest_on() -> None:
     limits = Limits(cpu_seconds=0.25, memory_bytes=(100 << 20) + 1)
     with Judge(workers=1, limits=limits, isolation="process") as judge:
-        found = judge.conditions
+        found, level = judge.conditions, judge.isolation
     assert found.version == JUDGE_VERSION
-        level = judge.isolation
     assert found.isolation == level
     assert found.limits == limits
     assert found.python == platform.python_version()
