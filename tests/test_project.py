@@ -41,7 +41,7 @@ ROWS = (
     {"readings"},
     {"console"},
     {"report", "show", "browse", "export"},
-    {"session", "judging"},
+    {"session", "judging", "check"},
     {"again"},
     {"cli"},
     {"__main__"},

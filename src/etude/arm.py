@@ -6,11 +6,13 @@ folder of its own. Covered: folders, seeds, the engine and judge in use, telling
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -106,6 +108,8 @@ class Arm:
         if self._judge is None:
             section = self.recipe.judge
             self._judge = Judge(section.workers, limits_of(section), section.isolation)
+            if self._judge.isolation != "full":
+                _say_weaker(self._judge.isolation)
         return self._judge
 
     def conditions(self) -> dict[str, str]:
@@ -144,6 +148,12 @@ def kept_puzzles(folder: Path) -> list[Puzzle]:
         for row in store.read_stage(folder / "vet")
         if row["fate"] == "kept"
     ]
+
+
+@cache
+def _say_weaker(level: str) -> None:
+    """Once, however many arms there are."""
+    print(f"isolation: {level}; `etude check` says why", file=sys.stderr)
 
 
 def limits_of(section: JudgeSection) -> Limits:

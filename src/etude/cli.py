@@ -151,11 +151,11 @@ def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> Non
 
 
 @app.command()
-def check() -> None:
-    """What this machine can do: the layers of the judge's sandbox."""
-    from etude import judging
+def check(json: Json = False) -> None:
+    """What this machine can do: the layers of the judge's sandbox, and what they guarantee."""
+    from etude.check import show_layers
 
-    judging.show_layers()
+    show_layers(json_lines=json)
 
 
 def _version(wanted: bool) -> None:

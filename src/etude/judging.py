@@ -1,4 +1,4 @@
-"""The verbs `judge` and `check`: verdicts for pairs, and what the sandbox can do here.
+"""The verb `judge`: verdicts for pairs.
 
 Covered: files, standard input, two files of Python; verdicts as JSON lines; what goes wrong while
 they are written. Judging a run again: `again`.
@@ -254,11 +254,3 @@ def verdict_record(pair: Pair, verdict: Verdict, conditions: str) -> dict[str, A
         "peak_bytes": verdict.peak_bytes,
         "judge": conditions,
     }
-
-
-def show_layers() -> None:
-    """Print each layer of isolation and whether it holds here, tried by real attacks."""
-    with Judge(1) as judge:
-        print(f"isolation: {judge.isolation}")
-        for layer, state in judge.layers.items():
-            print(f"  {layer:<12} {state}")

@@ -37,7 +37,7 @@ GUARANTEES: Final = {
     "no inheritance": ("seccomp", "namespaces"),
     "bounded memory": ("rlimits", "seccomp"),
     "bounded output": ("rlimits", "seccomp"),
-    "bounded time": ("a parent that kills",),
+    "bounded time": ("the zygote, which kills",),
     "no afterlife": ("seccomp", "namespaces", "rlimits"),
 }
 """What a candidate can't do, tried at every start, and the layers that see to it."""

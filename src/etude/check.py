@@ -1,0 +1,45 @@
+"""The verb `check`: what the judge's sandbox can do on this machine, tried by real attacks."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from etude.judge import Judge
+from etude.judge.isolation import GUARANTEES, LAYERS, State
+
+WIDEST = 100
+
+
+def show_layers(*, json_lines: bool = False) -> None:
+    """Print each layer and each guarantee: whether it holds here, tried by real attacks."""
+    with Judge(1) as judge:
+        found, layers, guarantees = judge.isolation, judge.layers, judge.guarantees
+    if json_lines:
+        parts = {"layers": _listed(layers), "guarantees": _listed(guarantees)}
+        print(json.dumps({"isolation": found, **parts}))
+        return
+    print(f"isolation: {found}")
+    print("layers")
+    for name, state in layers.items():
+        print("\n".join(_row(name, state, LAYERS[name])))
+    print("guarantees, tried by attacks")
+    for name, state in guarantees.items():
+        print("\n".join(_row(name, state, f"kept by {', '.join(GUARANTEES[name])}")))
+
+
+def _listed(states: Mapping[str, State]) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "on": state.on, "reason": state.reason, "mend": state.mend}
+        for name, state in states.items()
+    ]
+
+
+def _row(name: str, state: State, means: str) -> list[str]:
+    """A line that fits, and more of them for a reason and a mend that do not."""
+    head = f"  {name:<18}  {'on' if state.on else 'off':<3}  "
+    texts = [means] if state.on else [state.reason, f"mend: {state.mend}"]
+    lines = [line for text in texts for line in textwrap.wrap(text, WIDEST - len(head))]
+    return [head + lines[0], *(" " * len(head) + line for line in lines[1:])]
