@@ -176,7 +176,8 @@ def _options(
 
 
 def main() -> None:
-    """Exit codes: 0; 1 for a fault of ours; 2 for bad input; 130 for Ctrl-C."""
+    """Exit codes: 0; 1 for a fault of ours, or verdicts that flipped; 2 for bad input; 130 for
+    Ctrl-C; 141 when nobody reads the verdicts any more."""
     try:
         app()
     except UserError as error:
