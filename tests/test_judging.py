@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -155,20 +156,21 @@ def test_a_disk_that_fills_up_keeps_whole_lines(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_faults_are_counted_and_loud(tmp_path: Path) -> None:
-    """The interpreter goes away under the judge, and with it the means to replace a sandbox."""
-    python = tmp_path / "python"
+def judged_without_an_interpreter(folder: Path, more: str) -> tuple[int, list[str], str]:
+    """Exit code, outcomes and errors when the interpreter goes away under the judge, after the
+    first pair, and with it the means to replace a sandbox."""
+    python = folder / "python"
     python.symlink_to(sys.executable)
     path = os.pathsep.join(path for path in sys.path if path)
     slow = {"puzzle": F + " ", "solution": "import time\ndef g(a=7):\n time.sleep(2)\n return 2"}
-    (tmp_path / "pairs.jsonl").write_text(LINE + json.dumps(slow) + "\n" + "{\n")
+    (folder / "pairs.jsonl").write_text(LINE + json.dumps(slow) + "\n" + more)
     command = [python, *ETUDE[1:], "pairs.jsonl", "--json"]
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        cwd=tmp_path,
+        cwd=folder,
         env=os.environ | {"PYTHONPATH": path},
     ) as process:
         assert process.stdout is not None
@@ -177,8 +179,54 @@ def test_faults_are_counted_and_loud(tmp_path: Path) -> None:
         for pid in descendants(process.pid):
             os.kill(pid, 9)
         printed, said = process.communicate(timeout=60)
-    assert process.returncode == 1, said
-    assert json.loads(printed)["outcome"] == "fault"
+    outcomes = [json.loads(line)["outcome"] for line in printed.splitlines()]
+    return process.returncode, outcomes, said
+
+
+def test_faults_are_counted_and_loud(tmp_path: Path) -> None:
+    code, outcomes, said = judged_without_an_interpreter(tmp_path, "{\n")
+    assert (code, outcomes) == (1, ["fault"])
     assert "1 line holds no pair" in said
     assert "a fault of etude itself, not of the model: the sandbox failed, so that 1 of 2 " in said
     assert "Traceback" not in said
+
+
+def test_a_sandbox_that_fails_again_and_again_is_given_up(tmp_path: Path) -> None:
+    more = "".join(
+        json.dumps({"puzzle": f"{F} # {number}", "solution": G}) + "\n" for number in range(25)
+    )
+    code, outcomes, said = judged_without_an_interpreter(tmp_path, more)
+    assert (code, outcomes) == (1, ["fault"] * 20)
+    assert "the sandbox failed on 20 pairs in a row" in said
+    assert "Verdicts: 21 pairs: 1 accepted  20 fault." in said
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("etude - 0> w", r"standard input can't be read \(Bad file descriptor\)\."),
+        ("etude - <&-", r"standard input must hold pairs, but is closed\."),
+        ("etude " + "x" * 300 + ".jsonl", r"can't be read \(File name too long\)"),
+        ("etude " + "x" * 300 + ".py f.py", r"can't be read \(File name too long\)"),
+        ("etude --again " + "x" * 300, r"must be a run folder with a recipe\.toml"),
+        ("etude f.py/pairs.jsonl", r"there is no file f\.py/pairs\.jsonl"),
+        ("etude pairs.jsonl --out " + "x" * 300, r"can't be written \(File name too long\)"),
+        ("etude pairs.jsonl --out v.parquet", r"--out is JSON lines, so a \.jsonl file, but got"),
+    ],
+)
+def test_what_cannot_be_read_or_written_is_one_sentence(
+    command: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "pairs.jsonl").write_text(LINE)
+    (tmp_path / "f.py").write_text(F)
+    done = shell(command, tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.search(said, done.stderr), done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_terminal_of_few_letters_gets_escapes(tmp_path: Path) -> None:
+    (tmp_path / "f.py").write_text("def f(s: str): return True")
+    (tmp_path / "g.py").write_text("def g(): return chr(233)")
+    done = shell("PYTHONIOENCODING=ascii etude f.py g.py", tmp_path)
+    assert (done.returncode, done.stdout) == (0, "accepted, answer '\\xe9'\n")

@@ -25,7 +25,7 @@ from etude.arm import kept_puzzles, limits_of, load_problems
 from etude.errors import Fault, InputError
 from etude.judge import Conditions, Limits
 from etude.judge.record import METADATA_KEY, described
-from etude.judging import open_judge, say
+from etude.judging import MOST_FAULTS, open_judge, say
 from etude.readings.words import harmless
 from etude.types import Outcome, Puzzle, Verdict
 
@@ -105,14 +105,15 @@ def judge_again(
         limits = replace(limits, cpu_seconds=cpu_seconds)
     summary = Summary()
     with (
-        open_judge(workers, limits, isolation or section.isolation) as judge,
         _interrupted(summary),
+        open_judge(workers, limits, isolation or section.isolation) as judge,
     ):
         summary.now = judge.conditions
         groups: deque[list[Stored]] = deque()
         for verdicts in judge.verify_all(_jobs(run, segments, groups, summary)):
             for stored, now in zip(groups.popleft(), verdicts, strict=True):
                 flip = summary.compare(stored, now, limits)
+                summary.stop_if_hopeless()
                 if flip is not None:
                     say(_record("flip", flip.as_dict()) if json_lines else str(flip))
     say(_record("again", summary.as_dict()) if json_lines else "\n".join(summary.lines()))
@@ -223,6 +224,7 @@ class Summary:
     answers: int = 0
     """Same outcome with another answer: the candidate, or how answers are written, is another."""
     faults: int = 0
+    faults_in_a_row: int = 0
     fault: str = ""
     segments: Counter[str] = field(default_factory=Counter)
     """By the conditions they were judged under, as JSON."""
@@ -234,14 +236,24 @@ class Summary:
         then = stored.verdict
         if now.outcome is Outcome.FAULT:
             self.faults += 1
+            self.faults_in_a_row += 1
             self.fault = now.detail
             return None
+        self.faults_in_a_row = 0
         if now.outcome is then.outcome:
             self.answers += _as_stored(now.answer) != then.answer
             return None
         flip = Flip(stored, now, near_limit(then, now, limits))
         (self.near if flip.near_limit else self.flips)[flip.kind] += 1
         return flip
+
+    def stop_if_hopeless(self) -> None:
+        """Raise `Fault` when sandboxes have failed on too many candidates in a row."""
+        if self.faults_in_a_row >= MOST_FAULTS:
+            raise Fault(
+                f"the sandbox failed on {MOST_FAULTS} candidates in a row (lastly: "
+                f"{harmless(self.fault, lines=1)}), after {self.candidates:,} in all."
+            )
 
     def as_dict(self) -> dict[str, Any]:
         return {

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from os.path import exists, isdir, isfile, samefile  # those of Path fail on odd names
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ from etude.types import Outcome, Verdict
 
 MOST_NAMED = 20
 """Broken lines that are named each; the others are counted."""
+MOST_FAULTS = 20
+"""Pairs in a row on which the sandbox may fail before there is no point in going on."""
 STDIN = "-"
 READER_GONE = 141
 """The exit code when nobody reads standard output any more, as shells know it from SIGPIPE."""
@@ -75,6 +78,7 @@ def judge_files(
                     say(text)
             elif len(files) == 2:
                 say(_one(verdict))
+            tally.stop_if_hopeless()
     if not json_lines and len(files) != 2:
         say(str(tally))
     tally.complain()
@@ -99,12 +103,25 @@ def _pairs_of(files: Sequence[str]) -> Iterator[Pair | BrokenLine]:
             )
         return iter([read_sources(*sources)])
     (file,) = files
-    pairs = read_lines(sys.stdin.buffer) if file == STDIN else read_pairs(file)
+    name = "standard input" if file == STDIN else file
+    pairs = _readable(name, _from_stdin() if file == STDIN else read_pairs(file))
     first = next(pairs, None)
     if first is None:
-        name = "standard input" if file == STDIN else file
         raise InputError(f"{name} must hold at least one pair, but holds none.")
     return itertools.chain([first], pairs)
+
+
+def _from_stdin() -> Iterator[Pair | BrokenLine]:
+    if sys.stdin is None:
+        raise InputError("standard input must hold pairs, but is closed.")
+    return read_lines(sys.stdin.buffer)
+
+
+def _readable(name: str, pairs: Iterator[Pair | BrokenLine]) -> Iterator[Pair | BrokenLine]:
+    try:
+        yield from pairs
+    except OSError as error:
+        raise InputError(f"{name} can't be read ({error.strerror}).") from error
 
 
 @dataclass
@@ -116,11 +133,24 @@ class Tally:
     broken: int = 0
     fault: str = ""
     """What the last fault was."""
+    faults_in_a_row: int = 0
 
     def add(self, verdict: Verdict) -> None:
+        """Count a verdict."""
         self.outcomes[verdict.outcome] += 1
         if verdict.outcome is Outcome.FAULT:
             self.fault = verdict.detail
+            self.faults_in_a_row += 1
+        else:
+            self.faults_in_a_row = 0
+
+    def stop_if_hopeless(self) -> None:
+        """Raise `Fault` when sandboxes have failed on too many pairs in a row."""
+        if self.faults_in_a_row >= MOST_FAULTS:
+            raise Fault(
+                f"the sandbox failed on {MOST_FAULTS} pairs in a row (lastly: "
+                f"{printable(self.fault)}), so the others were not tried. Verdicts: {self}."
+            )
 
     def broken_line(self, line: BrokenLine) -> None:
         self.broken += 1
@@ -161,7 +191,10 @@ class Sink:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = path.open("wb", buffering=0)
+        try:
+            self._file = path.open("wb", buffering=0)
+        except OSError as error:
+            raise InputError(f"--out {path} can't be written ({error.strerror}).") from error
         self._lines = 0
         self._bytes = 0
 
@@ -196,7 +229,8 @@ def say(text: str) -> None:
     Ends the program, as shells expect it, when nobody reads any more.
     """
     try:
-        print(text, flush=True)
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
     except BrokenPipeError:
         _forget_output()
         sys.exit(READER_GONE)
@@ -228,10 +262,12 @@ def _interrupted(tally: Tally, out: Path | None) -> Iterator[None]:
 
 def _check_out(files: Iterable[str], out: Path) -> None:
     """Raises `InputError` where verdicts can't be written, or would replace the pairs."""
-    if out.is_file() and any(Path(file).exists() and out.samefile(file) for file in files):
+    if out.suffix.lower() in (".parquet", ".json", ".csv"):
+        raise InputError(f"--out is JSON lines, so a .jsonl file, but got {out.name}.")
+    if isfile(out) and any(exists(file) and samefile(out, file) for file in files):
         raise InputError(f"--out must be another file than the pairs, but both are {out}.")
-    if out.is_dir() or not out.parent.is_dir():
-        found = "a folder" if out.is_dir() else f"in {out.parent}, which is no folder"
+    if isdir(out) or not isdir(out.parent):
+        found = "a folder" if isdir(out) else f"in {out.parent}, which is no folder"
         raise InputError(f"--out must be a file in a folder that exists, but {out} is {found}.")
 
 

@@ -85,7 +85,7 @@ class Run:
 def read_recipe(folder: Path) -> config.Recipe:
     """The recipe of a run. Raises `InputError` when the folder is no run."""
     path = folder / "recipe.toml"
-    if not path.is_file():
+    if not os.path.isfile(path):  # which, unlike that of Path, takes any name
         raise InputError(
             f"{folder} must be a run folder with a recipe.toml, but has none. "
             "Give the folder that `etude run` printed."

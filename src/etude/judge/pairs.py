@@ -53,12 +53,12 @@ def read_pairs(path: str | Path) -> Iterator[Pair | BrokenLine]:
     Raises `InputError` at once when the file can't be read at all.
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    if path.is_dir():
+    suffix, mode = path.suffix.lower(), _mode(path)
+    if stat.S_ISDIR(mode):
         again = f" To judge a run again: `etude judge --again {path}`."
         hint = again if (path / "recipe.toml").is_file() else ""
         raise InputError(f"pairs must be in a file, but {path} is a folder.{hint}")
-    piped = path.exists() and not stat.S_ISREG(path.stat().st_mode)
+    piped = bool(mode) and not stat.S_ISREG(mode)
     if piped and suffix == ".parquet":
         raise InputError(f"Parquet can't be read from a pipe, which {path} is: give a file")
     if suffix not in _SUFFIXES and not piped:
@@ -66,7 +66,7 @@ def read_pairs(path: str | Path) -> Iterator[Pair | BrokenLine]:
             f"pairs must be in a .jsonl, .json or .parquet file, or on standard input as -, but "
             f"got {path.name}"
         )
-    if not path.exists():
+    if not mode:
         raise InputError(f"there is no file {path}: give one with pairs of puzzle and solution")
     if suffix == ".parquet":
         return _parquet_rows(path)
@@ -135,6 +135,16 @@ def _job(group: list[Pair | BrokenLine]) -> tuple[str, list[str]]:
     return (pairs[0].puzzle if pairs else ""), [pair.solution for pair in pairs]
 
 
+def _mode(path: Path) -> int:
+    """What kind of file there is; 0 for none. Raises `InputError` when it can't be looked at."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except OSError as error:
+        raise InputError(f"{path} can't be read ({error.strerror}): give a file of pairs") from None
+
+
 def _text(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
@@ -142,6 +152,8 @@ def _text(path: Path) -> str:
         raise InputError(f"{path} must be a file of Python, but is a folder") from None
     except FileNotFoundError:
         raise InputError(f"there is no file {path}") from None
+    except OSError as error:
+        raise InputError(f"{path} can't be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path} must be text in UTF-8, but is not: {error}") from None
 
