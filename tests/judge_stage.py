@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -56,7 +57,7 @@ def staged(folder: Path) -> Iterator[Stage]:
     port = listeners[0].getsockname()[1]
     listeners[1].bind(("127.0.0.1", port))
     abstract = socket.socket(socket.AF_UNIX)
-    abstract.bind("\0etude_canary")
+    _bind_when_free(abstract, "\0etude_canary")
     stage = Stage(folder, port)
     stage.damage()
     os.environ[ENVIRONMENT] = "leaked"
@@ -70,6 +71,18 @@ def staged(folder: Path) -> Iterator[Stage]:
             listener.close()
         for thread in threads:
             thread.join(5)
+
+
+def _bind_when_free(sock: socket.socket, address: str) -> None:
+    """The attacks know this address by name, so only one stage can be set at a time."""
+    deadline = time.monotonic() + 300
+    while True:
+        try:
+            return sock.bind(address)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 _KINDS = (socket.SOCK_STREAM, socket.SOCK_DGRAM)
