@@ -18,9 +18,9 @@ from etude.judge import codec
 from etude.judge.exchange import Exchange
 from etude.judge.shape import Shape, UnknownType, fits, shape_from_text
 from etude.judge.source import PUZZLE_NAMES, SOLUTION_NAMES, NotAFunction, read_puzzle
+from etude.judge.wire import ORDER
 from etude.types import Outcome
 
-ORDER = tuple(Outcome)
 CODE = {outcome: number for number, outcome in enumerate(ORDER)}
 RECURSION_LIMIT = 3000
 _BUILTINS = ModuleType("builtins")

@@ -4,7 +4,8 @@ A `Task` is one request. A worker sends requests a little ahead of the answers, 
 never waits. When a zygote dies, the candidate it was working on is the suspect: it is tried once
 more, alone, in a new zygote; if that one dies as well, the candidate crashed it. When a zygote
 reports that the sandbox failed, or none can be started, it is tried again a few times, and then
-the outcome is `fault`.
+the outcome is `fault`. A candidate that comes near its CPU limit is judged again while no other
+worker is busy, and the second verdict counts.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from etude.errors import Fault
 from etude.judge import wire
 from etude.judge.limits import Limits
+from etude.judge.quiet import Quiet
 from etude.judge.worker import Gone, Zygote
 from etude.types import Outcome, Verdict
 
@@ -26,7 +28,6 @@ _AHEAD_BYTES = 64 << 10
 """The sockets hold this much, so neither side waits for the other to read."""
 _SLACK_SECONDS = 30.0
 _TRIES = 3
-ORDER = tuple(Outcome)
 
 Tasks = queue.SimpleQueue["Task | None"]
 
@@ -45,6 +46,10 @@ class Task:
     """Zygotes that died on the first item that has no verdict."""
     faults: int = 0
     """Times that the sandbox failed on it."""
+    near: set[int] = field(default_factory=set)
+    """Positions of verdicts that came near the CPU limit, to be judged again."""
+    likes: dict[int, int] = field(default_factory=dict)
+    """Positions of answers that came before, and where: the outcome of `f` is that one's."""
     cancelled: bool = False
     done: threading.Event = field(default_factory=threading.Event)
 
@@ -92,13 +97,21 @@ class Worker(threading.Thread):
     """One zygote and the thread that feeds it."""
 
     def __init__(
-        self, tasks: Tasks, zygote: Zygote, replacement: Callable[[], Zygote], limits: Limits
+        self,
+        tasks: Tasks,
+        zygote: Zygote,
+        replacement: Callable[[], Zygote],
+        limits: Limits,
+        quiet: Quiet,
     ) -> None:
         super().__init__(name="etude-judge", daemon=True)
         self._tasks = tasks
         self._zygote: Zygote | None = zygote
         self._replacement = replacement
         self._limits = limits
+        self._quiet = quiet
+        self._busy = False
+        self._doubtful: deque[Task] = deque()
         self._waiting: deque[Task] = deque()
         self._sent: deque[_Sent] = deque()
         self._closing = False
@@ -109,8 +122,14 @@ class Worker(threading.Thread):
             while self._fill():
                 if self._sent:
                     self._collect()
+                else:
+                    self._rest()
+                    self._settle_doubts()
         finally:
+            self._rest()
             self._bury()
+            for task in self._doubtful:
+                task.done.set()
 
     def stop(self) -> None:
         """From another thread: give up what is in hand and end soon."""
@@ -121,7 +140,7 @@ class Worker(threading.Thread):
 
     def _fill(self) -> bool:
         """Send tasks ahead. False when there will be no more."""
-        while len(self._sent) < _AHEAD_TASKS:
+        while len(self._sent) < _AHEAD_TASKS and not self._should_rest():
             task = self._next()
             if task is None:
                 break
@@ -129,7 +148,51 @@ class Worker(threading.Thread):
                 self._waiting.appendleft(task)
                 break
             self._send(task)
-        return bool(self._sent) or not self._closing
+        return bool(self._sent) or not self._closing or bool(self._doubtful)
+
+    def _should_rest(self) -> bool:
+        """Whether to send nothing more until all that was sent has come back."""
+        return bool(self._doubtful) or (self._busy and self._quiet.wanted)
+
+    def _rest(self) -> None:
+        if self._busy:
+            self._busy = False
+            self._quiet.leave()
+
+    def _settle_doubts(self) -> None:
+        """Judge again, alone, what came near its limit."""
+        if not self._doubtful:
+            return
+        with self._quiet.alone():
+            while self._doubtful:
+                task = self._doubtful[0]
+                for position in sorted(task.near):
+                    self._judge_alone(task, position)
+                task.near.clear()
+                self._doubtful.popleft()
+                task.done.set()
+
+    def _judge_alone(self, task: Task, position: int) -> None:
+        """Replace one verdict. It stands when no sandbox lives long enough for another."""
+        frame = wire.pack(wire.ALONE, [*task.head, task.items[position]])
+        for _ in range(_TRIES):
+            if self._closing or task.cancelled:
+                return
+            try:
+                zygote = self._running()
+                zygote.send(frame, self._patience(1))
+                verdict, _, _ = _verdict(zygote.receive(wire.VERDICT, self._patience(1)), [])
+            except (Fault, Gone, _Failed):
+                self._bury()
+                continue
+            task.verdicts[position] = verdict
+            for later, earlier in task.likes.items():
+                if earlier == position and later not in task.near:
+                    same = (verdict.outcome, verdict.detail)
+                    task.verdicts[later] = replace(
+                        task.verdicts[later], outcome=same[0], detail=same[1]
+                    )
+            return
 
     def _ahead(self) -> int:
         """Bytes that may still wait in the socket; a suspect is never joined by others."""
@@ -140,6 +203,8 @@ class Worker(threading.Thread):
             return self._waiting.popleft()
         if self._closing:
             return None
+        if not self._sent:  # it may have to wait for long
+            self._rest()
         try:
             task = self._tasks.get(block=not self._sent)
         except queue.Empty:
@@ -153,6 +218,9 @@ class Worker(threading.Thread):
         if task.cancelled or self._closing:
             task.done.set()
             return
+        if not self._busy:
+            self._quiet.enter()
+            self._busy = True
         owed = task.owed()
         frame = wire.pack(task.kind, [*task.head, *owed])
         try:
@@ -196,15 +264,21 @@ class Worker(threading.Thread):
         assert self._zygote is not None
         if sent.task.kind == wire.VERIFY:
             parts = self._zygote.receive(wire.VERDICT, self._patience(1))
-            sent.task.settle(_verdict(parts, sent))
+            task = sent.task
+            verdict, like, near = _verdict(parts, task.verdicts[sent.start :])
+            if like >= 0:
+                task.likes[len(task.verdicts)] = sent.start + like
+            if near:
+                task.near.add(len(task.verdicts))
+            task.settle(verdict)
         else:
             (codes,) = self._zygote.receive(wire.OUTCOMES, self._patience(sent.count))
-            if len(codes) != sent.count or max(codes) >= len(ORDER):
+            if len(codes) != sent.count or max(codes) >= len(wire.ORDER):
                 raise Gone("an answer that makes no sense")
-            if ORDER.index(Outcome.FAULT) in codes:
+            if wire.ORDER.index(Outcome.FAULT) in codes:
                 raise _Failed("a sandbox process could not fork")
             for code in codes:
-                sent.task.settle(Verdict(ORDER[code]))
+                sent.task.settle(Verdict(wire.ORDER[code]))
 
     def _recall(self) -> None:
         """Bury the zygote; what it held is to be sent again, the oldest first to be dealt with."""
@@ -228,7 +302,9 @@ class Worker(threading.Thread):
         self._finish(task)
 
     def _finish(self, task: Task) -> None:
-        if self._closing or len(task.verdicts) >= len(task.items):
+        if not self._closing and task.near and len(task.verdicts) >= len(task.items):
+            self._doubtful.append(task)
+        elif self._closing or len(task.verdicts) >= len(task.items):
             task.done.set()
         else:
             self._waiting.appendleft(task)
@@ -239,19 +315,20 @@ class Worker(threading.Thread):
             zygote.end()
 
 
-def _verdict(parts: list[bytes], sent: _Sent) -> Verdict:
-    """One candidate's verdict from the parts of its frame. Raises `Gone` for nonsense."""
+def _verdict(parts: list[bytes], before: Sequence[Verdict]) -> tuple[Verdict, int, bool]:
+    """One candidate's verdict, which of those before it has its answer or -1, and whether it came
+    near its CPU limit. Raises `Gone` for nonsense, and `_Failed`.
+    """
     if len(parts) != 3 or len(parts[0]) != wire.REPORT.size:
         raise Gone("an answer that makes no sense")
-    code, like, micros, peak = wire.REPORT.unpack(parts[0])
+    code, like, micros, peak, near = wire.REPORT.unpack(parts[0])
     answer = parts[1].decode("utf-8", "surrogatepass") or None
     detail = parts[2].decode("utf-8", "replace")
-    if code >= len(ORDER) or like >= len(sent.task.verdicts) - sent.start:
+    if code >= len(wire.ORDER) or like >= len(before):
         raise Gone("an answer that makes no sense")
-    outcome = ORDER[code]
+    outcome = wire.ORDER[code]
     if outcome is Outcome.FAULT:
         raise _Failed(detail)
     if like >= 0:
-        earlier = sent.task.verdicts[sent.start + like]
-        outcome, detail = earlier.outcome, earlier.detail
-    return Verdict(outcome, answer, detail, micros / 1e6, peak)
+        outcome, detail = before[like].outcome, before[like].detail
+    return Verdict(outcome, answer, detail, micros / 1e6, peak), like, bool(near)

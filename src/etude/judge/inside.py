@@ -14,8 +14,8 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -23,6 +23,7 @@ from etude.judge import cage, child, codec, trial, wire
 from etude.judge.exchange import DETAIL_BYTES, Exchange
 from etude.judge.heap import fill_holes
 from etude.judge.limits import Limits
+from etude.judge.pace import measured_pace, work
 from etude.judge.steps import Ended, Orphaned, Stepper, prepared
 from etude.types import Outcome
 
@@ -41,22 +42,23 @@ def boot(
     """
     channel = int(arguments[0])
     sock = socket.socket(fileno=channel)
+    settings = json.loads(arguments[1])
     try:
-        stepper = _lock_up(channel, json.loads(arguments[1]), native)
+        stepper = _lock_up(channel, settings, native)
         _forget(allowed)
         filler += _freeze(stepper.native)
         layers = stepper.cage.layers | trial.guarantees(stepper)
-        greeting = {"layers": layers, "native": stepper.native is not None}
+        pace = settings["pace"] or measured_pace(stepper)
+        greeting = {"layers": layers, "native": stepper.native is not None, "pace": pace}
         sock.sendall(wire.pack(wire.HELLO, [json.dumps(greeting).encode()]))
     except Exception as error:  # noqa: BLE001  told to the supervisor, who raises it
         hello = {"error": f"{type(error).__name__}: {error}"}
         sock.sendall(wire.pack(wire.HELLO, [json.dumps(hello).encode()]))
         os._exit(1)
-    _serve(sock, stepper)
+    _serve(Zygote(sock, stepper, pace))
 
 
-def _serve(sock: socket.socket, stepper: Stepper) -> None:
-    zygote = Zygote(sock, stepper)
+def _serve(zygote: Zygote) -> None:
     try:
         while True:
             zygote.serve()
@@ -124,6 +126,7 @@ _WARM_TURNS = 20
 def _warm() -> None:
     """Let the interpreter do once what every child would otherwise do anew."""
     main = sys.modules["__main__"]
+    work()
     for _ in range(_WARM_TURNS):
         exchange = Exchange([b"", b"", _WARM_PUZZLE, _WARM_SOLUTION], 2, 1000)
         _, _, puzzle, solution = exchange.parts()
@@ -148,6 +151,8 @@ class Report:
     answer: str = ""
     like: int = -1
     """An earlier candidate of the request with the same answer: its outcome holds."""
+    near: bool = False
+    """A step came near its CPU limit."""
 
     def frame(self) -> bytes:
         numbers = wire.REPORT.pack(
@@ -155,6 +160,7 @@ class Report:
             self.like,
             int(self.cpu_seconds * 1e6),
             self.peak_bytes,
+            self.near,
         )
         text = self.answer.encode("utf-8", "surrogatepass")
         return wire.pack(wire.VERDICT, [numbers, text, self.detail[:DETAIL_BYTES]])
@@ -215,17 +221,23 @@ class Request:
 class Zygote:
     """Answers requests, one after the other."""
 
-    def __init__(self, sock: socket.socket, stepper: Stepper) -> None:
+    def __init__(self, sock: socket.socket, stepper: Stepper, pace: float) -> None:
+        """`pace` is what `measured_pace` gave when the judge was started."""
         self._sock = sock
         self._stepper = stepper
+        self._pace = pace
+        self._scale = 1.0
         self._limits = stepper.limits
 
     def serve(self) -> None:
         """One request. Raises `Orphaned` and `wire.BadFrame` when the supervisor is gone."""
         request = Request(self._sock)
-        if request.kind == wire.VERIFY:
+        if request.kind in (wire.VERIFY, wire.ALONE):
+            if request.kind == wire.ALONE:
+                self._scale = max(1.0, measured_pace(self._stepper) / self._pace)
             for number in range(request.items):
                 self._sock.sendall(self._verify(request, number).frame())
+            self._scale = 1.0
         elif request.kind == wire.SATISFY:
             self._sock.sendall(wire.pack(wire.OUTCOMES, [self._satisfy(request)]))
         else:
@@ -241,12 +253,15 @@ class Zygote:
         except OSError as error:
             return Report(Outcome.FAULT, str(error).encode())
 
+    def _run(self, job: Callable[[], None]) -> Ended:
+        return self._stepper.run(job, scale=self._scale)
+
     def _solution(self, source: memoryview) -> tuple[Report, bytes]:
         """`g()` in a child: accepted means that it gave an answer, encoded in the bytes."""
         limit = self._limits.answer_bytes
         exchange = Exchange([source], 1, limit)
         try:
-            ended = self._stepper.run(lambda: child.run_solution(exchange, limit))
+            ended = self._run(lambda: child.run_solution(exchange, limit))
             return _report(exchange, ended, "g"), exchange.payload()
         finally:
             exchange.close()
@@ -257,7 +272,7 @@ class Zygote:
             return found
         exchange = Exchange(request.puzzle(), 1, 0)
         try:
-            ended = self._stepper.run(lambda: child.run_puzzle(exchange))
+            ended = self._run(lambda: child.run_puzzle(exchange))
             if ended.cause is None and exchange.results():
                 return _report(exchange, ended, "f")
         finally:
@@ -273,18 +288,18 @@ class Zygote:
             return Report(Outcome.CRASHED, detail, found.cpu_seconds, found.peak_bytes)
         like = request.met(data, number)
         if like >= 0:
-            cpu, peak = found.cpu_seconds, found.peak_bytes
-            return Report(Outcome.ACCEPTED, b"", cpu, peak, answer, like)
+            return replace(found, answer=answer, like=like)
         exchange = Exchange([*request.puzzle(), data], 1, 0)
         try:
-            ended = self._stepper.run(lambda: child.run_puzzle(exchange))
+            ended = self._run(lambda: child.run_puzzle(exchange))
             judged = _report(exchange, ended, "f")
         finally:
             exchange.close()
         request.puzzle_reads = judged.outcome is not Outcome.UNPARSED
         cpu = found.cpu_seconds + judged.cpu_seconds
         peak = max(found.peak_bytes, judged.peak_bytes)
-        return Report(judged.outcome, judged.detail, cpu, peak, answer)
+        near = found.near or judged.near
+        return Report(judged.outcome, judged.detail, cpu, peak, answer, near=near)
 
     def _satisfy(self, request: Request) -> bytes:
         """A byte an answer. A child that dies takes one answer with it; the next goes on."""
@@ -316,15 +331,17 @@ class Zygote:
 
 
 def _outcome_code(code: int) -> int:
-    return code if code < len(child.ORDER) else child.CODE[Outcome.CRASHED]
+    return code if code < len(wire.ORDER) else child.CODE[Outcome.CRASHED]
 
 
 def _report(exchange: Exchange, ended: Ended, step: str) -> Report:
     """What a step came to: the zygote's own eyes first, then what the child said."""
     cpu, peak = ended.cpu_seconds, ended.peak_bytes
     if ended.cause is not None:
-        return Report(ended.cause, f"{step}: {ended.detail}".encode(), cpu, peak)
+        detail = f"{step}: {ended.detail}".encode()
+        return Report(ended.cause, detail, cpu, peak, near=ended.near)
     results = exchange.results()
-    if not results or results[0] >= len(child.ORDER):
+    if not results or results[0] >= len(wire.ORDER):
         return Report(Outcome.CRASHED, f"{step} left without an answer".encode(), cpu, peak)
-    return Report(child.ORDER[results[0]], exchange.detail(), cpu, peak)
+    outcome = wire.ORDER[results[0]]
+    return Report(outcome, exchange.detail(), cpu, peak, near=ended.near)

@@ -13,6 +13,7 @@ from etude.judge import isolation as levels
 from etude.judge.crew import Task, Tasks, Worker
 from etude.judge.jobs import MOST_ITEMS, AnyPuzzle, AnySolution, Job, Question, Verification
 from etude.judge.limits import Limits
+from etude.judge.quiet import Quiet
 from etude.judge.record import Conditions
 from etude.judge.worker import Zygote
 from etude.types import Outcome, Verdict
@@ -144,8 +145,11 @@ class Judge:
             for zygote in zygotes:
                 zygote.end()
             raise
+        self.pace = min(zygote.pace for zygote in zygotes)
+        self.native = all(zygote.native for zygote in zygotes)
+        quiet = Quiet()
         self._workers = [
-            Worker(self._tasks, zygote, lambda: self._replacement(states[0]), self.limits)
+            Worker(self._tasks, zygote, lambda: self._replacement(states[0]), self.limits, quiet)
             for zygote in zygotes
         ]
         for worker in self._workers:
@@ -153,7 +157,7 @@ class Judge:
         return states
 
     def _replacement(self, expected: Mapping[str, str]) -> Zygote:
-        zygote = Zygote(self.limits, namespaces=self._namespaces)
+        zygote = Zygote(self.limits, namespaces=self._namespaces, pace=self.pace)
         found = zygote.layers()
         if found != expected:  # never weaker in the middle of a run than at its start
             zygote.end()

@@ -8,7 +8,7 @@ import select
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from etude.judge.cage import Cage
@@ -22,6 +22,8 @@ _UNLOCKED = signal.SIGUSR1
 """How a child says that a lock did not close. Locked up, it can't send this to itself."""
 
 
+MARGIN = 0.2
+"""Closer to the CPU limit than this part of it, on either side, and a step is run again alone."""
 _CPU_LIMIT, _WALL_LIMIT, _ORPHANED = 1, 2, 3
 """What the extension says of a step that it ended itself."""
 
@@ -38,6 +40,8 @@ class Ended:
     detail: str
     cpu_seconds: float
     peak_bytes: int
+    near: bool = False
+    """So close to the CPU limit that a busy machine may have decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,34 +59,49 @@ class Stepper:
         job: Callable[[], None],
         exchange: Exchange | None = None,
         parts: int = 1,
+        scale: float = 1.0,
     ) -> Ended:
         """Run `job` in a child and wait until it is dead.
 
-        With `exchange`, whose count grows up to `parts`, each part has the limits to itself.
+        With `exchange`, whose count grows up to `parts`, each part has the limits to itself. The
+        CPU limit is `scale` times as long as usual; a child is let go on for a little longer, to
+        see whether it was near.
         Raises `Orphaned`, and `OSError` when no child can be forked.
         """
+        limit = self.limits.cpu_seconds * scale
+        patience = limit * (1 + MARGIN)
         if self.native is not None:
-            return self._run_natively(job, exchange, parts)
+            ended = self._run_natively(job, patience, exchange, parts)
+        else:
+            ended = self._run_here(job, patience, exchange, parts)
+        near = exchange is None and (1 - MARGIN) * limit < ended.cpu_seconds < patience
+        if ended.cause is None and exchange is None and ended.cpu_seconds > limit:
+            ended = replace(ended, cause=Outcome.TIMEOUT, detail=self._too_much_cpu())
+        return replace(ended, near=near) if near else ended
+
+    def _run_here(
+        self, job: Callable[[], None], patience: float, exchange: Exchange | None, parts: int
+    ) -> Ended:
         pid = os.fork()
         if pid == 0:
-            self._begin(parts)
+            self._begin(patience * parts)
             try:
                 job()
             finally:
                 os._exit(1)
         try:
-            return self._watch(pid, exchange, parts)
+            return self._watch(pid, patience, exchange, parts)
         except BaseException:
             os.kill(pid, signal.SIGKILL)
             raise
         finally:
             self._bury_strays(pid)
 
-    def _begin(self, parts: int) -> None:
+    def _begin(self, cpu_seconds: float) -> None:
         """In the child: the last locks. A lock that does not close ends the child."""
         try:
             os.close(self.channel)
-            seconds = int(self.limits.cpu_seconds * parts) + 2
+            seconds = int(cpu_seconds) + 2
             resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
             kernel = self.cage.kernel
             if kernel is not None and not self.cage.namespaces:
@@ -95,11 +114,10 @@ class Stepper:
             os.kill(os.getpid(), _UNLOCKED)
 
     def _run_natively(
-        self, job: Callable[[], None], exchange: Exchange | None, parts: int
+        self, job: Callable[[], None], patience: float, exchange: Exchange | None, parts: int
     ) -> Ended:
-        cpu_limit, wall_limit = self.limits.cpu_seconds, self.limits.wall_seconds
         memory = None if exchange is None else exchange.memory
-        ended = self.native.step(cpu_limit, wall_limit, parts, memory)
+        ended = self.native.step(patience, self.limits.wall_seconds, parts, memory)
         if ended is None:
             try:
                 job()
@@ -112,25 +130,25 @@ class Stepper:
             return Ended(Outcome.TIMEOUT, self._too_much_cpu(), cpu, peak * 1024)
         if cause == _WALL_LIMIT:
             return Ended(Outcome.TIMEOUT, self._too_long(), cpu, peak * 1024)
-        return self._ended(status, cpu, peak * 1024, exchange is not None)
+        return _ended(status, cpu, peak * 1024)
 
-    def _watch(self, pid: int, exchange: Exchange | None, parts: int) -> Ended:
+    def _watch(self, pid: int, patience: float, exchange: Exchange | None, parts: int) -> Ended:
         seen, cpu_start = 0, 0.0
         wall_end = time.monotonic() + self.limits.wall_seconds
         # Wait first: what the zygote touches while the child lives has to be copied.
-        wait = min(self.limits.cpu_seconds, self.limits.wall_seconds)
+        wait = min(patience, self.limits.wall_seconds)
         while True:
             self._pause(min(wait + 0.001, _HEARTBEAT))
             done, status, usage = os.wait4(pid, os.WNOHANG)
             if done:
                 cpu = usage.ru_utime + usage.ru_stime
-                return self._ended(status, cpu, usage.ru_maxrss * 1024, exchange is not None)
+                return _ended(status, cpu, usage.ru_maxrss * 1024)
             cpu, now = _cpu_seconds(pid), time.monotonic()
             # Only forward, and only so far: a hostile child writes what it likes there.
             if exchange is not None and seen < exchange.count() <= parts:
                 seen, cpu_start = exchange.count(), cpu
                 wall_end = now + self.limits.wall_seconds
-            cpu_left = self.limits.cpu_seconds - (cpu - cpu_start)
+            cpu_left = patience - (cpu - cpu_start)
             if cpu_left <= 0:
                 return _kill(pid, self._too_much_cpu())
             if now >= wall_end:
@@ -152,16 +170,6 @@ class Stepper:
 
     def _too_long(self) -> str:
         return f"more than {self.limits.wall_seconds:g} s of waiting"
-
-    def _ended(self, status: int, cpu: float, peak: int, shared: bool) -> Ended:
-        code = os.waitstatus_to_exitcode(status)
-        if cpu > self.limits.cpu_seconds and not shared:
-            return Ended(Outcome.TIMEOUT, self._too_much_cpu(), cpu, peak)
-        if code == -_UNLOCKED:
-            return Ended(Outcome.FAULT, "the child could not lock itself up", cpu, peak)
-        if code >= 0:
-            return Ended(None, "", cpu, peak)
-        return Ended(_outcome_of_signal(-code), _signal_name(-code), cpu, peak)
 
     def _bury_strays(self, pid: int) -> None:
         """Nothing that the step started outlives it."""
@@ -193,6 +201,15 @@ def _hold_without_filter() -> None:
     """Where there is no seccomp: no new processes (except for root), and one group to kill."""
     os.setpgid(0, 0)
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
+
+
+def _ended(status: int, cpu: float, peak: int) -> Ended:
+    code = os.waitstatus_to_exitcode(status)
+    if code == -_UNLOCKED:
+        return Ended(Outcome.FAULT, "the child could not lock itself up", cpu, peak)
+    if code >= 0:
+        return Ended(None, "", cpu, peak)
+    return Ended(_outcome_of_signal(-code), _signal_name(-code), cpu, peak)
 
 
 def _cpu_seconds(pid: int) -> float:

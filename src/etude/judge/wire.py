@@ -11,6 +11,11 @@ import socket
 import struct
 from collections.abc import Sequence
 
+from etude.types import Outcome
+
+ORDER = (Outcome.CRASHED, *(outcome for outcome in Outcome if outcome is not Outcome.CRASHED))
+"""An outcome travels as its position here. Memory that nobody wrote to says `crashed`."""
+
 MAGIC = b"etu1"
 HEAD = struct.Struct("<4scI")
 MAX_PARTS = 100_000
@@ -19,6 +24,8 @@ MAX_FRAME = 64 << 20
 
 VERIFY = b"V"
 """Name, answer type, puzzle, then solutions: one `VERDICT` comes back for each."""
+ALONE = b"A"
+"""As `VERIFY`, while nothing else of this judge runs: the CPU limit follows the machine's pace."""
 SATISFY = b"S"
 """Name, answer type, puzzle, then encoded answers: one `OUTCOMES` comes back."""
 HELLO = b"H"
@@ -26,11 +33,11 @@ HELLO = b"H"
 VERDICT = b"R"
 """Numbers (`REPORT`), the answer's text, the detail."""
 OUTCOMES = b"O"
-"""One part with a byte an answer: the position of its outcome in `OUTCOME_ORDER`."""
+"""One part with a byte an answer: the position of its outcome in `ORDER`."""
 
-REPORT = struct.Struct("<BiQQ")
+REPORT = struct.Struct("<BiQQB")
 """Outcome, an earlier candidate of the same frame with the same answer or -1, CPU in
-microseconds, peak bytes."""
+microseconds, peak bytes, 1 when a step came near its CPU limit."""
 
 
 class BadFrame(Exception):

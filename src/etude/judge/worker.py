@@ -29,12 +29,17 @@ class Gone(Exception):
 class Zygote:
     """A running zygote. Not thread-safe: one thread talks to it."""
 
-    def __init__(self, limits: Limits, *, namespaces: bool) -> None:
-        """Start it, without waiting until it is ready. Raises `Fault`."""
+    def __init__(self, limits: Limits, *, namespaces: bool, pace: float = 0.0) -> None:
+        """Start it, without waiting until it is ready. Raises `Fault`.
+
+        `pace` is what an earlier one found the machine's to be; 0 to have it measured.
+        """
+        self.pace = pace
+        self.native = False
         self._sock, theirs = socket.socketpair()
         for sock in (self._sock, theirs):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
-        settings = json.dumps({"limits": asdict(limits), "namespaces": namespaces})
+        settings = json.dumps({"limits": asdict(limits), "namespaces": namespaces, "pace": pace})
         try:
             self._process = _start(theirs, settings)
         except OSError as error:
@@ -59,6 +64,7 @@ class Zygote:
         if layers is None:
             self.end()
             raise Fault(f"a sandbox process did not start: {hello.get('error', 'no greeting')}")
+        self.pace, self.native = hello["pace"], hello["native"]
         return layers
 
     def send(self, frame: bytes, seconds: float) -> None:
