@@ -11,15 +11,17 @@ from etude.judge import Judge
 from etude.judge.isolation import GUARANTEES, LAYERS, State
 
 WIDEST = 100
+_BUILD = "install a C compiler and Python's headers (Debian: gcc python3-dev), then etude again"
 
 
 def show_layers(*, json_lines: bool = False) -> None:
     """Print each layer and each guarantee: whether it holds here, tried by real attacks."""
     with Judge(1) as judge:
         found, layers, guarantees = judge.isolation, judge.layers, judge.guarantees
+        native, pace = judge.native, judge.pace
     if json_lines:
         parts = {"layers": _listed(layers), "guarantees": _listed(guarantees)}
-        print(json.dumps({"isolation": found, **parts}))
+        print(json.dumps({"isolation": found, **parts, "native": native, "pace": pace}))
         return
     print(f"isolation: {found}")
     print("layers")
@@ -28,6 +30,12 @@ def show_layers(*, json_lines: bool = False) -> None:
     print("guarantees, tried by attacks")
     for name, state in guarantees.items():
         print("\n".join(_row(name, state, f"kept by {', '.join(GUARANTEES[name])}")))
+    print("speed")
+    step = State(
+        "" if native else "in Python, slower by a third: the C extension was not built", _BUILD
+    )
+    print("\n".join(_row("step in C", step, "children are forked and watched by the extension")))
+    print(f"  {'pace':<18}  {1000 * pace:.1f} ms of CPU time for a fixed piece of work")
 
 
 def _listed(states: Mapping[str, State]) -> list[dict[str, Any]]:
