@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from etude.judge import Judge
+from etude.judge import Judge, Limits
 from etude.types import Outcome
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "p3" / "puzzles.json"
@@ -27,7 +27,8 @@ def test_reference_solutions_are_accepted() -> None:
         pytest.skip(f"{SHARED} is absent")
     puzzles = [puzzle for puzzle in json.loads(SHARED.read_text()) if puzzle["sol_bodies"]]
     jobs = [(p["sat"], [p["sol_header"] + "\n" + p["sol_bodies"][0]]) for p in puzzles]
-    with Judge(workers=1) as judge:
+    # Twice the usual limit: Nash:4 and Kirkman:0 take most of a second, Mastermind almost four.
+    with Judge(workers=1, limits=Limits(cpu_seconds=2)) as judge:
         verdicts = [verdict for (verdict,) in judge.verify_all(jobs)]
     assert len(verdicts) > 1600
     odd = {
