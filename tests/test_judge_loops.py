@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from etude.errors import InputError
 from etude.judge import Judge, Limits
 from etude.types import Outcome
 
@@ -60,6 +61,12 @@ def judge(request: pytest.FixtureRequest) -> Iterator[Judge]:
         with Judge(workers=1, limits=LIMITS) as judge:
             assert judge.native == (request.param == "native")
             yield judge
+
+
+def test_a_loop_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ETUDE_JUDGE_LOOP", "rust")
+    with pytest.raises(InputError, match="must be native or python, but is 'rust'"):
+        Judge(workers=1)
 
 
 EXPECTED = {

@@ -30,18 +30,19 @@ class Zygote:
     """A running zygote. Not thread-safe: one thread talks to it."""
 
     def __init__(self, limits: Limits, *, namespaces: bool, pace: float = 0.0) -> None:
-        """Start it, without waiting until it is ready. Raises `Fault`.
+        """Start it, without waiting until it is ready. Raises `Fault` and `InputError`.
 
         `pace` is what an earlier one found the machine's to be; 0 to have it measured.
         """
         self.pace = pace
         self.native = False
+        loop = _inner_loop()
         self._sock, theirs = socket.socketpair()
         for sock in (self._sock, theirs):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
         settings = json.dumps({"limits": asdict(limits), "namespaces": namespaces, "pace": pace})
         try:
-            self._process = _start(theirs, settings)
+            self._process = _start(theirs, settings, loop)
         except OSError as error:
             self._sock.close()
             raise Fault(f"could not start a sandbox process: {error}") from error
@@ -105,10 +106,13 @@ class Zygote:
 
 def _inner_loop() -> str:
     """`native` to use the C extension where it was built, otherwise `python`."""
-    return os.environ.get("ETUDE_JUDGE_LOOP", "native")
+    loop = os.environ.get("ETUDE_JUDGE_LOOP", "native")
+    if loop not in ("native", "python"):
+        raise InputError(f"ETUDE_JUDGE_LOOP must be native or python, but is {loop!r}")
+    return loop
 
 
-def _start(theirs: socket.socket, settings: str) -> subprocess.Popen[bytes]:
+def _start(theirs: socket.socket, settings: str, loop: str) -> subprocess.Popen[bytes]:
     if not sys.executable:
         raise InputError("the judge needs a Python program to start, but sys.executable is empty")
     # No -I: it would ignore PYTHONHASHSEED. The environment is ours alone, so nothing else is read.
@@ -117,7 +121,7 @@ def _start(theirs: socket.socket, settings: str) -> subprocess.Popen[bytes]:
     if "LD_LIBRARY_PATH" in os.environ:  # some installations don't find libpython without it
         environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
     return subprocess.Popen(
-        [*command, str(theirs.fileno()), settings, _inner_loop()],
+        [*command, str(theirs.fileno()), settings, loop],
         pass_fds=[theirs.fileno()],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
