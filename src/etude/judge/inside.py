@@ -98,6 +98,9 @@ def _settle(channel: int) -> None:
     os.closerange(3, channel)
     os.closerange(channel + 1, 4096)
     os.environ.clear()
+    # They name places of this machine, and differ from one start to the next.
+    sys.argv.clear()
+    sys.orig_argv.clear()
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     if hasattr(sys, "set_int_max_str_digits"):
         sys.set_int_max_str_digits(0)
@@ -331,7 +334,9 @@ class Zygote:
 
 
 def _outcome_code(code: int) -> int:
-    return code if code < len(wire.ORDER) else child.CODE[Outcome.CRASHED]
+    """What a child said, as far as it may say that: a fault is found by the zygote's own eyes."""
+    said = code < len(wire.ORDER) and wire.ORDER[code] is not Outcome.FAULT
+    return code if said else child.CODE[Outcome.CRASHED]
 
 
 def _report(exchange: Exchange, ended: Ended, step: str) -> Report:
@@ -343,5 +348,5 @@ def _report(exchange: Exchange, ended: Ended, step: str) -> Report:
     results = exchange.results()
     if not results or results[0] >= len(wire.ORDER):
         return Report(Outcome.CRASHED, f"{step} left without an answer".encode(), cpu, peak)
-    outcome = wire.ORDER[results[0]]
+    outcome = wire.ORDER[_outcome_code(results[0])]
     return Report(outcome, exchange.detail(), cpu, peak, near=ended.near)
