@@ -1,0 +1,95 @@
+"""What a model wrote -> the source of a solution. Text in, text out: nothing is executed.
+
+Covered: plain text and lists of chat messages; Markdown's fenced blocks; text that goes on where
+the prompt left off. Not covered: whether it is Python, which is for the judge to say.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+
+from etude.errors import InputError
+from etude.prompts import function_end
+
+_WANTED = (
+    re.compile(r"^[ \t]*def[ \t]+(?:g|sol)\b", re.MULTILINE),
+    re.compile(r"^[ \t]*def\b", re.MULTILINE),
+    re.compile(r""),
+)
+_FEWEST_MARKS = 3
+
+
+def solution_source(reply: object, prefix: str = "") -> str:
+    """The solution in a reply: text, or chat messages, of which the last that is text counts.
+
+    With `prefix`, the end of the prompt, the reply goes on with it and ends with its function.
+    Without one, a fenced block is the solution: the last that defines `g` or `sol`, else the last
+    with a function, else the last; a reply without any is the solution as a whole. Raises
+    `InputError` for what is neither text nor messages.
+
+    >>> solution_source("It is 9 - a:\\n```python\\ndef g(a=7): return 9 - a\\n```\\nDone.")
+    'def g(a=7): return 9 - a'
+    >>> solution_source("a=7): return 9 - a\\nassert f(g())", "def g(")
+    'def g(a=7): return 9 - a'
+    """
+    text = reply_text(reply)
+    if prefix:
+        return prefix + text[: function_end(prefix, text)]
+    blocks = fenced(text)
+    found = (block for wanted in _WANTED for block in reversed(blocks) if wanted.search(block))
+    return next(found, text)
+
+
+def reply_text(reply: object) -> str:
+    """The text of a reply. Of messages, that of the last one with any from the assistant."""
+    if isinstance(reply, str):
+        return reply
+    if not isinstance(reply, Sequence) or not all(isinstance(part, Mapping) for part in reply):
+        raise InputError(
+            f"a completion must be text or a list of messages, but is a {type(reply).__name__}"
+        )
+    said = (_content(one) for one in reversed(reply) if one.get("role") in (None, "assistant"))
+    return next((text for text in said if text), "")
+
+
+def fenced(text: str) -> list[str]:
+    """The fenced blocks of a Markdown text. One that is not closed goes on to the end.
+
+    >>> fenced("A:\\n```py\\nx = 1\\n```\\nB:\\n~~~\\ny = 2")
+    ['x = 1', 'y = 2']
+    """
+    blocks: list[str] = []
+    fence = ""
+    lines: list[str] = []
+    for line in text.split("\n"):  # splitlines would also split at what may stand in a string
+        bare = line.strip()
+        mark = bare[:1]
+        count = len(bare) - len(bare.lstrip(mark)) if mark and mark in "`~" else 0
+        if not fence and count >= _FEWEST_MARKS and mark not in bare[count:]:
+            fence, lines = mark * count, []
+        elif fence and count >= len(fence) and bare == fence[0] * count:
+            blocks.append(_block(lines))
+            fence = ""
+        elif fence:
+            lines.append(line)
+    if fence:
+        blocks.append(_block(lines))
+    return blocks
+
+
+def _block(lines: Sequence[str]) -> str:
+    """In a list, a block is indented as a whole."""
+    return textwrap.dedent("\n".join(lines))
+
+
+def _content(message: Mapping[str, object]) -> str:
+    """A message's text: its content, or the text parts of it."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, Sequence):
+        return ""  # nothing but the call of a tool
+    texts = (part.get("text") for part in content if isinstance(part, Mapping))
+    return "".join(text for text in texts if isinstance(text, str))
