@@ -212,6 +212,7 @@ def test_a_damaged_run_is_one_sentence(tmp_path: Path, break_it: str, said: str)
         (["{new}"], "must hold verdicts to be judged again, but has none yet"),
         (["{new}", "pairs.jsonl"], "takes a run alone, but got pairs.jsonl as well"),
         (["{new}", "--out", "x.jsonl"], "takes a run alone, but got --out x.jsonl as well"),
+        (["{new}", "--twice"], "takes a run alone, but got --twice as well"),
     ],
 )
 def test_what_cannot_be_judged_again_is_one_sentence(

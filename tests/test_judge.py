@@ -134,11 +134,17 @@ def test_outcomes_of_bad_solutions(judge: Judge, solution: str, outcome: str) ->
 
 
 @pytest.mark.parametrize("puzzle", ["def f(x: int) return x", "x = 1", "def f(): return True", ""])
-@pytest.mark.parametrize("solution", [answer_of("1"), "def g(): raise ValueError"])
-def test_a_broken_puzzle_is_the_puzzles_fault(judge: Judge, puzzle: str, solution: str) -> None:
-    verdict = judge.verify(puzzle, solution)
+def test_a_broken_puzzle_is_the_puzzles_fault(judge: Judge, puzzle: str) -> None:
+    verdict = judge.verify(puzzle, answer_of("1"))
     assert verdict.outcome is Outcome.UNPARSED
     assert verdict.detail.startswith("puzzle:")
+    many = judge.verify_many(puzzle, [answer_of(str(n)) for n in range(9)])
+    assert {(v.outcome, v.detail[:7]) for v in many} == {(Outcome.UNPARSED, "puzzle:")}
+
+
+def test_the_first_step_that_fails_decides(judge: Judge) -> None:
+    verdict = judge.verify("def f(x: int) return x", "def g(): raise ValueError")
+    assert verdict.outcome is Outcome.RAISED
 
 
 def test_a_long_source_is_unparsed_without_being_read() -> None:
@@ -147,6 +153,17 @@ def test_a_long_source_is_unparsed_without_being_read() -> None:
         assert judge.verify(ANY.format("int"), long).outcome is Outcome.UNPARSED
         assert judge.verify(long, answer_of("1")).detail.startswith("puzzle:")
         assert judge.satisfied(long, [1]) == [Outcome.UNPARSED]
+
+
+def test_one_text_is_no_list_of_solutions(judge: Judge) -> None:
+    """A string is a sequence of strings: each of its characters would be a solution."""
+    puzzle = "def f(x: int): return True"
+    with pytest.raises(InputError, match="solutions must be a list, but are one text"):
+        judge.verify_many(puzzle, answer_of("1"))
+    with pytest.raises(InputError, match="solutions must be a list, but are one text"):
+        list(judge.verify_all([(puzzle, answer_of("1"))]))
+    with pytest.raises(InputError, match="answers must be a list, but are one text"):
+        judge.satisfied(puzzle, "abc")
 
 
 def test_a_verdict_shows_the_answer(judge: Judge) -> None:
@@ -256,13 +273,15 @@ def test_many_threads_share_a_judge() -> None:
 
 @LINUX
 def test_a_zygote_killed_at_work_is_replaced() -> None:
+    others = descendants(os.getpid())
     with Judge(workers=2) as judge:
         jobs = [(f"def f(x: int):\n    return x == {n}", [answer_of(str(n))]) for n in range(300)]
         outcomes = []
         for number, verdicts in enumerate(judge.verify_all(jobs)):
             outcomes += [v.outcome for v in verdicts]
             if number in (20, 120, 220):
-                os.kill(min(descendants(os.getpid())), signal.SIGKILL)
+                os.kill(min(descendants(os.getpid()) - others), signal.SIGKILL)
+        assert 1 <= judge.replaced <= 3
     assert outcomes == [Outcome.ACCEPTED] * 300
 
 

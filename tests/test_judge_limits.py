@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
+from typing import Any
 
 import pytest
 
-from etude.judge import Judge, Limits
+from etude.errors import InputError
+from etude.judge import Judge, Limits, Program
 from etude.judge.pace import work
 from etude.judge.quiet import Quiet
 from etude.types import Outcome
@@ -32,6 +35,47 @@ def g():
 def judge():
     with Judge(workers=2, limits=Limits(cpu_seconds=LIMIT)) as judge:
         yield judge
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"cpu_seconds": 0}, "cpu_seconds must be positive but is 0"),
+        ({"cpu_seconds": math.nan}, "cpu_seconds must be positive but is nan"),
+        ({"cpu_seconds": "1"}, "cpu_seconds must be a number but is '1'"),
+        ({"cpu_seconds": math.inf}, "cpu_seconds must be at most 86400 but is inf"),
+        ({"wall_seconds": math.inf}, "wall_seconds must be at most 86400 but is inf"),
+        ({"memory_bytes": 1e9}, "memory_bytes must be a whole number but is 1000000000.0"),
+        ({"memory_bytes": 1 << 70}, "memory_bytes must be at most 2305843009213693952 but is"),
+        ({"answer_bytes": 40 << 20}, "answer_bytes and source_bytes may be 32505856 together"),
+        ({"source_bytes": 40 << 20}, "answer_bytes and source_bytes may be 32505856 together"),
+    ],
+)
+def test_a_limit_that_cannot_be_kept_is_refused(limits: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Limits(**limits)
+    assert said in str(caught.value)
+
+
+def test_the_largest_limits_work() -> None:
+    limits = Limits(86400, 86400, 1 << 40, answer_bytes=30 << 20, source_bytes=1 << 20)
+    with Judge(workers=1, limits=limits) as judge:
+        assert judge.isolation != "process"
+        large = "def g(): return 'a' * (29 << 20)"
+        assert judge.verify("def f(x: str): return True", large).outcome is Outcome.ACCEPTED
+        numbers = [
+            (f"def f(x: int): return x == {n % 5}", [f"def g(): return {n % 7}"] * 3)
+            for n in range(9)
+        ]
+        for verdicts in judge.verify_all(numbers):
+            assert {verdict.outcome.value for verdict in verdicts} <= {"accepted", "wrong"}
+        program = Program("", "def g(x): return x", "t = 'a' * (14 << 20)\nassert g(t) == t", "g")
+        assert judge.verify_program(program).outcome is Outcome.ACCEPTED
+
+
+def test_a_limit_of_cpu_time_brings_its_limit_of_waiting() -> None:
+    assert Limits.of_cpu(0.5) == Limits(cpu_seconds=0.5, wall_seconds=10.0)
+    assert Limits.of_cpu(20) == Limits(cpu_seconds=20, wall_seconds=200.0)
 
 
 def test_well_below_and_well_above_the_limit(judge: Judge) -> None:
@@ -133,3 +177,17 @@ def test_alone_waits_for_the_busy_and_keeps_them_out() -> None:
     for thread in threads:
         thread.join(5)
     assert order == ["alone", "done", "busy"]
+
+
+def test_a_puzzle_that_is_slow_on_every_answer_is_given_up() -> None:
+    """Each answer has the limit to itself, but all of them together have not hundreds of it."""
+    limits = Limits(cpu_seconds=0.05)
+    slow = "import time\ndef f(x: int):\n    end = time.process_time() + 0.03\n"
+    slow += "    while time.process_time() < end: pass\n    return x == 1"
+    with Judge(workers=1, limits=limits) as judge:
+        began = time.monotonic()
+        outcomes = judge.satisfied(slow, list(range(2000)))
+        assert time.monotonic() - began < 30
+    assert outcomes[:2] == [Outcome.WRONG, Outcome.ACCEPTED]
+    assert outcomes[-1] is Outcome.TIMEOUT
+    assert set(outcomes) == {Outcome.WRONG, Outcome.ACCEPTED, Outcome.TIMEOUT}

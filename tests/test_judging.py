@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,19 @@ def test_each_verdict_says_under_which_conditions_it_was_found(tmp_path: Path) -
     (found,) = {row["judge"] for row in rows}
     assert found.startswith("judge-1 ")
     assert " cpu=0.5s wall=10s memory=1GiB " in found
+
+
+def test_a_second_look_marks_what_rests_on_chance(tmp_path: Path) -> None:
+    chance = "import random\ndef f(x: int): return random.random() > 0.5"
+    pair = {"puzzle": chance, "solution": "def g(): return 1"}
+    (tmp_path / "pairs.jsonl").write_text(json.dumps(pair) + "\n" + LINE)
+    done = judge("pairs.jsonl", "--twice", "--out", "out.jsonl", folder=tmp_path)
+    assert done.stdout == "2 pairs: 2 accepted, 1 unstable\n"
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [(row["outcome"], row["stable"]) for row in rows] == [
+        ("accepted", False),
+        ("accepted", True),
+    ]
 
 
 def test_standard_input_is_json_lines(tmp_path: Path) -> None:
@@ -162,7 +176,7 @@ def judged_without_an_interpreter(folder: Path, more: str) -> tuple[int, list[st
     python = folder / "python"
     python.symlink_to(sys.executable)
     path = os.pathsep.join(path for path in sys.path if path)
-    slow = {"puzzle": F + " ", "solution": "import time\ndef g(a=7):\n time.sleep(2)\n return 2"}
+    slow = {"puzzle": f"import time\n{F} and not time.sleep(2)", "solution": G}
     (folder / "pairs.jsonl").write_text(LINE + json.dumps(slow) + "\n" + more)
     command = [python, *ETUDE[1:], "pairs.jsonl", "--json"]
     with subprocess.Popen(
@@ -177,7 +191,8 @@ def judged_without_an_interpreter(folder: Path, more: str) -> tuple[int, list[st
         assert json.loads(process.stdout.readline())["outcome"] == "accepted"
         python.unlink()
         for pid in descendants(process.pid):
-            os.kill(pid, 9)
+            with suppress(ProcessLookupError):  # a child that has just ended
+                os.kill(pid, 9)
         printed, said = process.communicate(timeout=60)
     outcomes = [json.loads(line)["outcome"] for line in printed.splitlines()]
     return process.returncode, outcomes, said
@@ -230,3 +245,28 @@ def test_a_terminal_of_few_letters_gets_escapes(tmp_path: Path) -> None:
     (tmp_path / "g.py").write_text("def g(): return chr(233)")
     done = shell("PYTHONIOENCODING=ascii etude f.py g.py", tmp_path)
     assert (done.returncode, done.stdout) == (0, "accepted, answer '\\xe9'\n")
+
+
+def test_what_is_broken_is_told_of_programs_too(tmp_path: Path) -> None:
+    (tmp_path / "tasks.jsonl").write_text(json.dumps({"entry_point": "g", "prompt": F}) + "\n")
+    done = judge("tasks.jsonl", folder=tmp_path)
+    assert done.returncode == 2
+    assert "'completion' or 'canonical_solution'" in done.stderr
+    assert "puzzle and solution, or prompt, completion, test and entry_point, all text" in (
+        done.stderr
+    )
+
+
+def test_an_isolation_without_a_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "pairs.jsonl").write_text(LINE)
+    done = judge("pairs.jsonl", "--isolation", "", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "isolation must be one of auto, full, filtered, process, but is ''" in done.stderr
+
+
+def test_the_waiting_limit_leaves_room_for_the_cpu_time_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "pairs.jsonl").write_text(LINE)
+    (row,) = judge(
+        "pairs.jsonl", "--cpu-seconds", 20, "--json", folder=tmp_path
+    ).stdout.splitlines()
+    assert " cpu=20s wall=200s " in json.loads(row)["judge"]

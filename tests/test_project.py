@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import os
 import re
 import subprocess
@@ -32,7 +33,7 @@ LONGEST_FUNCTION = 60
 ROWS = (
     {"etude", "types", "errors", "recipes"},
     {"config", "puzzle", "prompts", "store", "tables", "stats"},
-    {"judge", "engines", "suites", "tiny", "training", "cluster"},
+    {"judge", "engines", "suites", "tiny", "training", "cluster", "replies"},
     {"seeds", "arm"},
     {"attempts"},
     {"propose", "vet", "solve", "select", "train", "evaluate"},
@@ -41,7 +42,7 @@ ROWS = (
     {"readings"},
     {"console"},
     {"report", "show", "browse", "export"},
-    {"session", "judging", "check"},
+    {"session", "judging", "check", "rewards", "scorers"},
     {"again"},
     {"cli"},
     {"__main__"},
@@ -55,8 +56,8 @@ ALLOWED = {
     ("training", "engines"),
     ("arm", "seeds"),
 }
-HEAVY = {"torch", "transformers", "tokenizers", "accelerate", "safetensors"}
-HEAVY_PLACES = ("engines/transformers/", "training/", "tiny/model.py")
+HEAVY = {"torch", "transformers", "tokenizers", "accelerate", "safetensors", "trl", "inspect_ai"}
+HEAVY_PLACES = ("engines/transformers/", "training/", "tiny/model.py", "scorers.py")
 
 
 def row_of(part: str) -> int:
@@ -289,7 +290,7 @@ def pins() -> dict[str, Version]:
 def wanted() -> list[Requirement]:
     extras = PROJECT["optional-dependencies"]
     return [
-        Requirement(line) for line in [*PROJECT["dependencies"], *extras["train"], *extras["dev"]]
+        Requirement(line) for line in itertools.chain(PROJECT["dependencies"], *extras.values())
     ]
 
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -131,6 +132,17 @@ def test_the_shortest_distinct_solutions_of_learnable_puzzles_are_kept(arm: Arm)
     assert {row["candidate_id"] for row in rows} <= candidates
 
 
+def test_what_is_accepted_by_chance_teaches_nothing(arm: Arm) -> None:
+    through_judge(arm)
+    path = store.unit_path(arm.round(1) / "judge", 0)
+    table = pq.read_table(path)
+    rows = [row | {"stable": False} for row in table.to_pylist()]
+    pq.write_table(pa.Table.from_pylist(rows, table.schema), path)
+    taught = {row["puzzle_id"] for row in store.read_stage(select(arm, 1))}
+    assert taught
+    assert not taught & {row["puzzle_id"] for row in rows}
+
+
 def test_the_unverified_control_trains_on_as_many_pairs_whatever_their_verdict(arm: Arm) -> None:
     through_judge(arm)
     verified = store.read_stage(select(arm, 1))
@@ -176,8 +188,8 @@ def test_a_sandbox_that_fails_lets_no_puzzle_through(
     propose(arm, 1, "recorded")
     [worker] = arm.judge._workers
     monkeypatch.setattr("sys.executable", "/bin/false")
-    assert worker._zygote is not None
-    worker._zygote.kill()
+    (zygote,) = worker._zygotes.values()
+    zygote.kill()
     with pytest.raises(Fault, match="sandbox failed"):
         vet(arm, 1)
 

@@ -6,14 +6,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from etude.judge import Judge as Judge
+    from etude.judge.aio import AsyncJudge as AsyncJudge
 
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    """`from etude import Judge`, without making everything else pay for the judge."""
+    """`from etude import Judge, AsyncJudge`, without making everything else pay for them."""
     if name == "Judge":
         from etude.judge import Judge
 
         return Judge
+    if name == "AsyncJudge":
+        from etude.judge.aio import AsyncJudge
+
+        return AsyncJudge
     raise AttributeError(f"module 'etude' has no attribute {name!r}")

@@ -24,6 +24,7 @@ from etude import readings, store
 from etude.arm import kept_puzzles, limits_of, load_problems
 from etude.errors import Fault, InputError
 from etude.judge import Conditions, Limits
+from etude.judge.limits import WAITING
 from etude.judge.record import METADATA_KEY, described
 from etude.judging import MOST_FAULTS, open_judge, say
 from etude.readings.words import harmless
@@ -86,14 +87,15 @@ def judge_again(
     workers: int | None,
     cpu_seconds: float | None,
     isolation: str | None,
+    twice: bool,
     json_lines: bool,
 ) -> None:
     """Judge what a run holds again and list the flips; exit with 1 when there are any.
 
     Limits and isolation are the recipe's, unless given.
     """
-    if files or out is not None:
-        given = f"--out {out}" if out is not None else " ".join(files)
+    if files or out is not None or twice:
+        given = f"--out {out}" if out is not None else " ".join(files) or "--twice"
         raise InputError(f"--again takes a run alone, but got {given} as well: leave it out.")
     run = store.Run.read(folder)
     segments = judged_segments(run.folder)
@@ -102,11 +104,12 @@ def judge_again(
     section = run.recipe.judge
     limits = limits_of(section)
     if cpu_seconds is not None:
-        limits = replace(limits, cpu_seconds=cpu_seconds)
+        waiting = max(limits.wall_seconds, WAITING * cpu_seconds)
+        limits = replace(limits, cpu_seconds=cpu_seconds, wall_seconds=waiting)
     summary = Summary()
     with (
         _interrupted(summary),
-        open_judge(workers, limits, isolation or section.isolation) as judge,
+        open_judge(workers, limits, section.isolation if isolation is None else isolation) as judge,
     ):
         summary.now = judge.conditions
         groups: deque[list[Stored]] = deque()

@@ -107,7 +107,9 @@ class Arm:
         """The judge with the recipe's limits, started at its first use."""
         if self._judge is None:
             section = self.recipe.judge
-            self._judge = Judge(section.workers, limits_of(section), section.isolation)
+            self._judge = Judge(
+                section.workers, limits_of(section), section.isolation, twice=section.twice
+            )
             if self._judge.isolation != "full":
                 _say_weaker(self._judge.isolation)
         return self._judge

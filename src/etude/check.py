@@ -11,6 +11,7 @@ from etude.judge import Judge
 from etude.judge.isolation import GUARANTEES, LAYERS, State
 
 WIDEST = 100
+_DELEGATE = "not needed for any guarantee; systemd-run --user --scope -p Delegate=yes gives one"
 _BUILD = "install a C compiler and Python's headers (Debian: gcc python3-dev), then etude again"
 
 
@@ -18,10 +19,11 @@ def show_layers(*, json_lines: bool = False) -> None:
     """Print each layer and each guarantee: whether it holds here, tried by real attacks."""
     with Judge(1) as judge:
         found, layers, guarantees = judge.isolation, judge.layers, judge.guarantees
-        native, pace = judge.native, judge.pace
+        native, pace, group = judge.native, judge.pace, judge.group
     if json_lines:
         parts = {"layers": _listed(layers), "guarantees": _listed(guarantees)}
-        print(json.dumps({"isolation": found, **parts, "native": native, "pace": pace}))
+        rest = {"native": native, "pace": pace, "group": group}
+        print(json.dumps({"isolation": found, **parts, **rest}))
         return
     print(f"isolation: {found}")
     print("layers")
@@ -30,6 +32,10 @@ def show_layers(*, json_lines: bool = False) -> None:
     print("guarantees, tried by attacks")
     for name, state in guarantees.items():
         print("\n".join(_row(name, state, f"kept by {', '.join(GUARANTEES[name])}")))
+    print("beside them, where it is delegated")
+    none = group.startswith("none: ")
+    state = State(group.removeprefix("none: ") if none else "", _DELEGATE)
+    print("\n".join(_row("control group", state, f"of a zygote and all below it: {group}")))
     print("speed")
     step = State(
         "" if native else "in Python, slower by a third: the C extension was not built", _BUILD

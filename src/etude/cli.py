@@ -60,7 +60,8 @@ def judge(
         list[str] | None,
         typer.Argument(
             metavar="[PAIRS | - | PUZZLE.py SOLUTION.py]",
-            help="JSONL, JSON or Parquet of puzzle, solution; - is JSONL on standard input.",
+            help="JSONL, JSON or Parquet of puzzle, solution (or prompt, completion, test, "
+            "entry_point); - is JSONL on standard input.",
             show_default=False,
         ),
     ] = None,
@@ -76,18 +77,22 @@ def judge(
     isolation: Annotated[
         str | None, typer.Option(help="auto, full, filtered or process [auto, or the run's].")
     ] = None,
+    twice: Annotated[
+        bool, typer.Option("--twice", help="Look twice, and mark pairs whose outcome changes.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Verdicts for pairs of puzzle and solution.
+    """Verdicts for pairs of puzzle and solution, and for programs with tests.
 
-    Exit code 2 when a line is broken; with --again, 1 when verdicts flipped.
+    Exit code 2 when a line is broken, 1 when the sandbox itself failed; with --again, 1 when
+    verdicts flipped.
     """
     if again is not None:
         from etude.again import judge_again
 
         judge_again(
             again, files or [], out, workers=workers, cpu_seconds=cpu_seconds, isolation=isolation,
-            json_lines=json,
+            twice=twice, json_lines=json,
         )  # fmt: skip
         return
     from etude import judging
@@ -97,8 +102,9 @@ def judge(
         files or [],
         out,
         workers=workers,
-        limits=Limits(cpu_seconds=cpu_seconds or 1.0),
-        isolation=isolation or "auto",
+        limits=Limits() if cpu_seconds is None else Limits.of_cpu(cpu_seconds),
+        isolation="auto" if isolation is None else isolation,
+        twice=twice,
         json_lines=json,
     )
 

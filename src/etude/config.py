@@ -119,6 +119,9 @@ class JudgeSection(Section):
     memory_mib: int = Field(1024, ge=64)
     isolation: Literal["auto", "full", "filtered", "process"] = "auto"
     """The least that will do; `docs/judge.md` says what each means."""
+    twice: bool = False
+    """Look at every answer a second time, with other chance, time and hashes; pairs whose outcome
+    changes teach nothing."""
     workers: int = Field(1, ge=1)
 
 

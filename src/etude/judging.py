@@ -22,6 +22,7 @@ from etude.arm import counted
 from etude.errors import Fault, InputError
 from etude.judge import (
     BrokenLine,
+    Exam,
     Judge,
     Limits,
     Pair,
@@ -38,6 +39,7 @@ MOST_NAMED = 20
 MOST_FAULTS = 20
 """Pairs in a row on which the sandbox may fail before there is no point in going on."""
 STDIN = "-"
+Item = Pair | Exam | BrokenLine
 READER_GONE = 141
 """The exit code when nobody reads standard output any more, as shells know it from SIGPIPE."""
 
@@ -49,6 +51,7 @@ def judge_files(
     workers: int | None,
     limits: Limits,
     isolation: str,
+    twice: bool = False,
     json_lines: bool,
 ) -> None:
     """Judge every pair of a file, of standard input (`-`), or of two files of Python.
@@ -61,7 +64,7 @@ def judge_files(
     with ExitStack() as stack:
         stack.enter_context(_interrupted(tally, out))
         pairs = _pairs_of(files)  # what makes them unreadable is said before sandboxes start
-        judge = stack.enter_context(open_judge(workers, limits, isolation))
+        judge = stack.enter_context(open_judge(workers, limits, isolation, twice))
         conditions = str(judge.conditions)
         sink = stack.enter_context(Sink(out)) if out else None
         for item in judge_pairs(pairs, judge):
@@ -84,15 +87,15 @@ def judge_files(
     tally.complain()
 
 
-def open_judge(workers: int | None, limits: Limits, isolation: str) -> Judge:
+def open_judge(workers: int | None, limits: Limits, isolation: str, twice: bool = False) -> Judge:
     """A judge; where `auto` gives less than everything, this is said."""
-    judge = Judge(workers, limits, isolation)
+    judge = Judge(workers, limits, isolation, twice)
     if isolation == "auto" and judge.isolation != "full":
         print(f"isolation: {judge.isolation}; `etude check` says why", file=sys.stderr)
     return judge
 
 
-def _pairs_of(files: Sequence[str]) -> Iterator[Pair | BrokenLine]:
+def _pairs_of(files: Sequence[str]) -> Iterator[Item]:
     """The pairs that the arguments name, the first of them read. Raises `InputError`."""
     sources = [file for file in files if file.endswith(".py")]
     if sources or len(files) != 1:
@@ -111,13 +114,13 @@ def _pairs_of(files: Sequence[str]) -> Iterator[Pair | BrokenLine]:
     return itertools.chain([first], pairs)
 
 
-def _from_stdin() -> Iterator[Pair | BrokenLine]:
+def _from_stdin() -> Iterator[Item]:
     if sys.stdin is None:
         raise InputError("standard input must hold pairs, but is closed.")
     return read_lines(sys.stdin.buffer)
 
 
-def _readable(name: str, pairs: Iterator[Pair | BrokenLine]) -> Iterator[Pair | BrokenLine]:
+def _readable(name: str, pairs: Iterator[Item]) -> Iterator[Item]:
     try:
         yield from pairs
     except OSError as error:
@@ -130,6 +133,7 @@ class Tally:
 
     source: str
     outcomes: Counter[str] = field(default_factory=Counter)
+    unstable: int = 0
     broken: int = 0
     fault: str = ""
     """What the last fault was."""
@@ -138,6 +142,7 @@ class Tally:
     def add(self, verdict: Verdict) -> None:
         """Count a verdict."""
         self.outcomes[verdict.outcome] += 1
+        self.unstable += verdict.stable is False
         if verdict.outcome is Outcome.FAULT:
             self.fault = verdict.detail
             self.faults_in_a_row += 1
@@ -163,7 +168,8 @@ class Tally:
         return "1 pair" if count == 1 else f"{count:,} pairs"
 
     def __str__(self) -> str:
-        return f"{self.pairs}: {counted(self.outcomes)}"
+        unstable = f", {self.unstable:,} unstable" if self.unstable else ""
+        return f"{self.pairs}: {counted(self.outcomes)}{unstable}"
 
     def complain(self) -> None:
         """Raise `Fault` for pairs without a verdict, else `InputError` for broken lines."""
@@ -171,7 +177,8 @@ class Tally:
         first = f"the first {MOST_NAMED} " if self.broken > MOST_NAMED else ""
         broken = (
             f"{self.source}: {count} no pair ({first}named above); judged: {self.pairs}. "
-            "Each line or row must have puzzle and solution, both text."
+            "Each line or row must have puzzle and solution, or prompt, completion, test and "
+            "entry_point, all text."
         )
         faults = self.outcomes[Outcome.FAULT]
         if faults:
@@ -275,10 +282,11 @@ def _one(verdict: Verdict) -> str:
     """The verdict on a single pair, for people."""
     answer = f", answer {printable(verdict.answer)}" if verdict.answer is not None else ""
     detail = f": {printable(verdict.detail)}" if verdict.detail else ""
-    return f"{verdict.outcome}{answer}{detail}"
+    unstable = ", unstable: a second look found another outcome" * (verdict.stable is False)
+    return f"{verdict.outcome}{answer}{detail}{unstable}"
 
 
-def verdict_record(pair: Pair, verdict: Verdict, conditions: str) -> dict[str, Any]:
+def verdict_record(pair: Pair | Exam, verdict: Verdict, conditions: str) -> dict[str, Any]:
     """A verdict as JSON. `judge` says under which conditions it was found."""
     return {
         "line": pair.line,
@@ -288,5 +296,6 @@ def verdict_record(pair: Pair, verdict: Verdict, conditions: str) -> dict[str, A
         "detail": verdict.detail,
         "cpu_seconds": round(verdict.cpu_seconds, 6),
         "peak_bytes": verdict.peak_bytes,
+        **({} if verdict.stable is None else {"stable": verdict.stable}),
         "judge": conditions,
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from etude.config import Recipe
 from etude.errors import InputError
-from etude.judge.pairs import BrokenLine, Pair, read_pairs
+from etude.judge.pairs import BrokenLine, Exam, Pair, read_pairs
 from etude.puzzle import NotAPuzzle, parse, syntax_tree
 from etude.tiny import families
 from etude.types import Puzzle
@@ -35,9 +35,10 @@ def load_seeds(recipe: Recipe) -> list[SeedPair]:
     return pairs
 
 
-def _seed(source: str, pair: Pair | BrokenLine) -> SeedPair:
-    if isinstance(pair, BrokenLine):
-        raise InputError(f"{source}, line {pair.line}: {pair.reason}. Mend or remove the line.")
+def _seed(source: str, pair: Pair | Exam | BrokenLine) -> SeedPair:
+    if not isinstance(pair, Pair):
+        why = pair.reason if isinstance(pair, BrokenLine) else "a program with tests is no puzzle"
+        raise InputError(f"{source}, line {pair.line}: {why}. Mend or remove the line.")
     try:
         puzzle = parse(pair.puzzle)
         _check_names(puzzle, pair.solution)

@@ -37,11 +37,16 @@ def select(arm: Arm, number: int) -> Path:
 def _attempts(arm: Arm, number: int) -> list[tuple[Puzzle, list[store.Row]]]:
     """Each puzzle of the round with its candidates and their outcomes, in order."""
     folder = arm.round(number)
-    outcomes = {row["candidate_id"]: row["outcome"] for row in store.read_stage(folder / "judge")}
+    outcomes = {row["candidate_id"]: _outcome(row) for row in store.read_stage(folder / "judge")}
     by_puzzle: dict[str, list[store.Row]] = defaultdict(list)
     for row in store.read_stage(folder / "solve"):
         by_puzzle[row["puzzle_id"]].append(row | {"outcome": outcomes[row["candidate_id"]]})
     return [(puzzle, by_puzzle[puzzle.id]) for puzzle in arm.puzzles(number)]
+
+
+def _outcome(verdict: store.Row) -> str:
+    """What a candidate counts as: accepted by chance is not accepted."""
+    return "unstable" if verdict["stable"] is False else str(verdict["outcome"])
 
 
 def _verified(arm: Arm, number: int) -> list[store.Row]:

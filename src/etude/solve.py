@@ -70,6 +70,8 @@ def judge(arm: Arm, number: int) -> Path:
         map_units(stage, units, work, tables.JUDGE, watched.tick, arm.conditions)
         rows = store.read_stage(stage)
         watched.summary = counted(Counter(row["outcome"] for row in rows))
+        if arm.recipe.judge.twice:
+            watched.summary += f"  {sum(row['stable'] is False for row in rows):,} unstable"
     return stage
 
 
@@ -80,5 +82,5 @@ def _verdicts(arm: Arm, puzzles: dict[str, Puzzle], candidates: list[store.Row])
     for group, verdicts in zip(groups, arm.judge.verify_all(jobs), strict=True):
         for candidate, verdict in zip(group, checked(verdicts), strict=True):
             ids = {key: candidate[key] for key in ("candidate_id", "puzzle_id")}
-            rows.append(ids | verdict_columns(verdict))
+            rows.append(ids | verdict_columns(verdict) | {"stable": verdict.stable})
     return rows

@@ -52,6 +52,7 @@ JUDGE = pa.schema(
         ("detail", TEXT),
         ("cpu_seconds", pa.float64()),
         ("peak_bytes", pa.int64()),
+        ("stable", pa.bool_()),  # null where there was no second look
     ]
 )
 SELECT = pa.schema(

@@ -115,6 +115,9 @@ class Verdict:
     """CPU time of both steps. Measured, so it differs from run to run."""
     peak_bytes: int = 0
     """The larger peak resident size of the two steps. Measured."""
+    stable: bool | None = None
+    """Whether a second look, with other chance, time, hashes and places in memory, found the same
+    outcome; None when there was none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from etude.judge.judge import Judge, usable_cores
 from etude.judge.limits import Limits
 from etude.judge.pairs import (
     BrokenLine,
+    Exam,
     Pair,
     judge_file,
     judge_pairs,
@@ -19,6 +20,7 @@ from etude.judge.pairs import (
     read_pairs,
     read_sources,
 )
+from etude.judge.program import Program
 from etude.judge.record import JUDGE_VERSION, Conditions
 
 __all__ = [
@@ -26,9 +28,11 @@ __all__ = [
     "JUDGE_VERSION",
     "BrokenLine",
     "Conditions",
+    "Exam",
     "Judge",
     "Limits",
     "Pair",
+    "Program",
     "judge_file",
     "judge_pairs",
     "read_lines",

@@ -6,8 +6,9 @@
  *
  * What a fork costs is page tables, and after it a fault and a copy for each page that the child
  * writes to. Hence two things, both for speed alone:
- *  - until the interpreter is frozen, its small objects lie in one region of huge pages, whose
- *    page table is copied in one entry each instead of 512;
+ *  - until the interpreter is frozen, its small objects lie in one region of huge pages, and so
+ *    does malloc's heap: their page table is copied in one entry each instead of 512. For that this
+ *    library is preloaded, and takes the place of mmap;
  *  - a child's own small objects are packed into fresh pages ("slab"), instead of into the holes
  *    between the zygote's, and an inherited object that dies there is left where it lies.
  */
@@ -30,10 +31,19 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+/* Preloaded into a program that is no Python, a shell that starts one for example, this must load
+ * all the same. */
+#pragma weak PyExc_OSError
+#pragma weak _Py_NoneStruct
+#pragma weak _Py_TrueStruct
+#pragma weak _Py_FalseStruct
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
@@ -46,53 +56,51 @@
 
 static char *arena_start, *arena_next, *arena_end;
 static char *heap_start;
-
-/* The arenas that the interpreter had before ours: mappings of at least an arena's size. */
-#define ARENA_LEAST ((size_t)256 << 10)
-#define MOST_EARLY 32
-
-static struct { const char *start, *end; } early[MOST_EARLY];
-static int early_count;
+static int gathering = 1;
 
 static int in_arenas(const void *block) {
-    const char *p = block;
-    if (p >= arena_start && p < arena_end)
-        return 1;
-    for (int i = 0; i < early_count; i++)
-        if (p >= early[i].start && p < early[i].end)
-            return 1;
+    return (const char *)block >= arena_start && (const char *)block < arena_end;
+}
+
+static char *next_huge(char *p) { return (char *)(((uintptr_t)p + HUGE - 1) & ~(HUGE - 1)); }
+
+/* Room for arenas, and malloc's heap moved to where a huge page begins. */
+static int gather_memory(void) {
+    long region = syscall(SYS_mmap, NULL, ARENA_REGION + HUGE, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (region == -1)
+        return -1;
+    arena_start = arena_next = next_huge((char *)region);
+    arena_end = arena_start + ARENA_REGION;
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
+    mallopt(M_TOP_PAD, (int)HUGE);
+    char *top = sbrk(0);
+    heap_start = next_huge(top);
+    if (sbrk(heap_start - top) == (void *)-1)
+        heap_start = NULL;
     return 0;
 }
 
-static int find_early(void) {
-    char line[512], rights[8], name[8];
-    FILE *maps = fopen("/proc/self/maps", "re");
-    if (!maps)
-        return -1;
-    while (fgets(line, sizeof line, maps)) {
-        unsigned long start, end, inode;
-        int fields = sscanf(line, "%lx-%lx %7s %*s %*s %lu %7s", &start, &end, rights, &inode, name);
-        if (fields != 4 || strncmp(rights, "rw-p", 4) || end - start < ARENA_LEAST)
-            continue; /* has a name, or is no private memory */
-        if (early_count == MOST_EARLY) {
-            fclose(maps);
-            errno = ENOBUFS;
-            return -1;
-        }
-        early[early_count].start = (const char *)start;
-        early[early_count++].end = (const char *)end;
+/* Takes libc's place when this library is preloaded, so that the interpreter's very first arena
+ * lies with all others. */
+#define ARENA_LEAST ((size_t)256 << 10)
+#define ARENA_MOST ((size_t)1 << 20)
+
+void *mmap(void *place, size_t size, int protection, int flags, int file, off_t offset) {
+    int arena = gathering && !place && size >= ARENA_LEAST && size <= ARENA_MOST && !(size & (size - 1))
+                && protection == (PROT_READ | PROT_WRITE) && flags == (MAP_PRIVATE | MAP_ANONYMOUS);
+    if (arena && !arena_start && gather_memory() < 0)
+        gathering = 0;
+    if (arena && arena_start && (size_t)(arena_end - arena_next) >= size) {
+        void *given = arena_next;
+        arena_next += size;
+        return given;
     }
-    fclose(maps);
-    return 0;
+    return (void *)syscall(SYS_mmap, place, size, protection, flags, file, offset);
 }
 
 static void *arena_alloc(void *context, size_t size) {
     (void)context;
-    if ((size_t)(arena_end - arena_next) >= size) {
-        void *arena = arena_next;
-        arena_next += size;
-        return arena;
-    }
     void *arena = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return arena == MAP_FAILED ? NULL : arena;
 }
@@ -105,32 +113,17 @@ static void arena_free(void *context, void *arena, size_t size) {
         munmap(arena, size);
 }
 
-static char *next_huge(char *p) { return (char *)(((uintptr_t)p + HUGE - 1) & ~(HUGE - 1)); }
-
 static int prepare_slab(void);
 
 static PyObject *native_gather(PyObject *self, PyObject *none) {
     (void)self, (void)none;
-    if (find_early() < 0)
-        return PyErr_SetFromErrno(PyExc_OSError);
-    char *region = mmap(NULL, ARENA_REGION + HUGE, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (region == MAP_FAILED)
-        return PyErr_SetFromErrno(PyExc_OSError);
-    arena_start = arena_next = next_huge(region);
-    arena_end = arena_start + ARENA_REGION;
+    if (!arena_start)
+        Py_RETURN_FALSE; /* not preloaded: some arenas lie elsewhere already */
     PyObjectArenaAllocator arenas = {NULL, arena_alloc, arena_free};
     PyObject_SetArenaAllocator(&arenas);
-    /* The other half of the memory is malloc's: one heap, from the next huge page on. */
-    mallopt(M_MMAP_THRESHOLD, 32 << 20);
-    mallopt(M_TOP_PAD, (int)HUGE);
-    char *top = sbrk(0);
-    heap_start = next_huge(top);
-    if (sbrk(heap_start - top) == (void *)-1)
-        heap_start = NULL;
     if (prepare_slab() < 0)
         return PyErr_SetFromErrno(PyExc_OSError);
-    Py_RETURN_NONE;
+    Py_RETURN_TRUE;
 }
 
 /* Pages that stay untouched stay so: a child that grows into them gets small ones. */
@@ -141,15 +134,20 @@ static void collapse(char *start, char *end) {
 
 static PyObject *native_freeze(PyObject *self, PyObject *none) {
     (void)self, (void)none;
+    gathering = 0;
+    if (!arena_start)
+        Py_RETURN_NONE;
+    collapse(arena_start, arena_next);
+    if (heap_start) {
+        /* It grows by huge pages, and has to end with one. */
+        char *top = sbrk(0);
+        mallopt(M_TRIM_THRESHOLD, 64 << 20);
+        mallopt(M_TOP_PAD, (int)(next_huge(top) - top));
+        free(malloc((size_t)(top - heap_start)));
+        collapse(heap_start, sbrk(0));
+    }
     mallopt(M_MMAP_THRESHOLD, 128 << 10);
     mallopt(M_TOP_PAD, 128 << 10);
-    if (arena_start)
-        collapse(arena_start, arena_next);
-    if (heap_start) {
-        char *top = sbrk(0);
-        /* a heap that ends within a huge page can't have it */
-        madvise(heap_start, (size_t)(top - heap_start) & ~(HUGE - 1), MADV_COLLAPSE);
-    }
     Py_RETURN_NONE;
 }
 
@@ -327,6 +325,8 @@ static void *child_realloc(void *context, void *block, size_t size) {
         return child_malloc(context, size);
     if (size > PY_SSIZE_T_MAX)
         return NULL;
+    if (!size)
+        size = 1; /* libc's would free the block, and say that there is no memory */
     if (in_arenas(block))
         return inherited.realloc(inherited.ctx, block, size);
     if (!in_slab(block))
@@ -414,7 +414,8 @@ static int supervisor_is_gone(void) {
     return poll(&end, 1, 0) > 0 && (end.revents & (POLLRDHUP | POLLHUP));
 }
 
-enum cause { LEFT, CPU_LIMIT, WALL_LIMIT, ORPHANED };
+/* `ended.py` knows these by the same numbers. */
+enum cause { LEFT, CPU_LIMIT, WALL_LIMIT, NOT_STARTED, ORPHANED = -1 };
 
 #define HEARTBEAT 0.5
 
@@ -468,39 +469,153 @@ static void bury_strays(void) {
             ;
 }
 
+static double seconds(struct timeval t) { return (double)t.tv_sec + 1e-6 * (double)t.tv_usec; }
+
+static double cpu_of(const struct rusage *usage) {
+    return seconds(usage->ru_utime) + seconds(usage->ru_stime);
+}
+
 static PyObject *native_step(PyObject *self, PyObject *args) {
     (void)self;
     double cpu_limit, wall_limit;
-    int parts;
-    PyObject *shared;
-    if (!PyArg_ParseTuple(args, "ddiO", &cpu_limit, &wall_limit, &parts, &shared))
+    if (!PyArg_ParseTuple(args, "dd", &cpu_limit, &wall_limit))
         return NULL;
-    Py_buffer state = {0};
-    if (shared != Py_None && PyObject_GetBuffer(shared, &state, PyBUF_SIMPLE) < 0)
-        return NULL;
-    const uint32_t *progress = state.len >= 4 ? state.buf : NULL;
-    int status = 0;
-    struct rusage usage = {0};
     /* Not os.fork: there are no threads to reinitialise, and nothing is registered. */
     pid_t pid = fork();
+    if (pid < 0)
+        return PyErr_SetFromErrno(PyExc_OSError);
     if (pid == 0) {
-        lock_child(cpu_limit * parts);
+        lock_child(cpu_limit);
         Py_RETURN_NONE;
     }
-    int failed = errno;
-    enum cause cause = LEFT;
-    if (pid > 0) {
-        cause = watch(pid, progress, (uint32_t)parts, cpu_limit, wall_limit, &status, &usage);
-        bury_strays();
+    int status = 0;
+    struct rusage usage = {0};
+    enum cause cause = watch(pid, NULL, 1, cpu_limit, wall_limit, &status, &usage);
+    bury_strays();
+    return Py_BuildValue("iidl", (int)cause, status, cpu_of(&usage), usage.ru_maxrss);
+}
+
+/* --------------------------------------------------------------- steps from the supervisor */
+
+/* The frames of `wire.py`, and the memory of `exchange.py`. Both sides are this machine. */
+#define MAGIC "etu2"
+#define MOST_BYTES ((uint32_t)64 << 20)
+#define DETAIL_BYTES 400
+#define START 64
+
+typedef struct __attribute__((packed)) {
+    char magic[4];
+    uint32_t body, results, room;
+    double cpu, wall;
+} StepHead;
+
+typedef struct __attribute__((packed)) {
+    char magic[4];
+    int32_t cause, status;
+    uint32_t results, detail, payload;
+    uint64_t cpu, peak;
+} EndHead;
+
+typedef struct {
+    uint32_t count, detail, payload; /* the child's word */
+    uint32_t body, results, room;    /* for the child to know; ours are in the head */
+} State;
+
+/* All of it, or the end of this process: without its supervisor it has nothing to do. */
+static void receive(void *memory, size_t size) {
+    while (size) {
+        ssize_t got = recv(channel, memory, size, 0);
+        if (got == 0 || (got < 0 && errno != EINTR))
+            _exit(0);
+        if (got > 0) {
+            memory = (char *)memory + got;
+            size -= (size_t)got;
+        }
     }
-    PyBuffer_Release(&state);
-    if (pid < 0) {
-        errno = failed;
-        return PyErr_SetFromErrno(PyExc_OSError);
+}
+
+/* From where it lies: a copy, wherever it was made, the next child would inherit. */
+static void answer(EndHead *head, const char *results, const char *detail, const char *payload) {
+    memcpy(head->magic, MAGIC, 4);
+    struct iovec pieces[4] = {
+        {head, sizeof *head},
+        {(char *)results, head->results},
+        {(char *)detail, head->detail},
+        {(char *)payload, head->payload},
+    };
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 4};
+    while (message.msg_iovlen) {
+        ssize_t sent = sendmsg(channel, &message, MSG_NOSIGNAL);
+        if (sent < 0 && errno != EINTR)
+            _exit(0);
+        size_t left = sent > 0 ? (size_t)sent : 0;
+        while (message.msg_iovlen && left >= message.msg_iov->iov_len) {
+            left -= message.msg_iov->iov_len;
+            message.msg_iov++;
+            message.msg_iovlen--;
+        }
+        if (message.msg_iovlen) {
+            message.msg_iov->iov_base = (char *)message.msg_iov->iov_base + left;
+            message.msg_iov->iov_len -= left;
+        }
     }
-    double cpu = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec)
-                 + 1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-    return Py_BuildValue("iidl", (int)cause, status, cpu, usage.ru_maxrss);
+}
+
+static uint32_t at_most(uint32_t said, uint32_t most) { return said < most ? said : most; }
+
+/* One step after the other. Returns only in a child, with its piece of memory. */
+static PyObject *native_serve(PyObject *self, PyObject *none) {
+    (void)self, (void)none;
+    for (;;) {
+        StepHead step;
+        receive(&step, sizeof step);
+        if (memcmp(step.magic, MAGIC, 4) || step.body > MOST_BYTES || step.results > MOST_BYTES
+            || step.room > MOST_BYTES)
+            _exit(0);
+        size_t size = (size_t)START + step.body + step.results + DETAIL_BYTES + step.room;
+        char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        EndHead end = {.cause = NOT_STARTED};
+        if (memory == MAP_FAILED) {
+            end.status = errno;
+            char scratch[4096];
+            for (uint32_t left = step.body; left;) {
+                uint32_t piece = at_most(left, sizeof scratch);
+                receive(scratch, piece);
+                left -= piece;
+            }
+            explicit_bzero(scratch, sizeof scratch);
+            answer(&end, NULL, NULL, NULL);
+            continue;
+        }
+        State *state = (State *)memory;
+        state->body = step.body;
+        state->results = step.results;
+        state->room = step.room;
+        receive(memory + START, step.body);
+        pid_t pid = fork();
+        if (pid == 0) {
+            lock_child(step.cpu * step.results);
+            return PyMemoryView_FromMemory(memory, (Py_ssize_t)size, PyBUF_WRITE);
+        }
+        end.status = errno;
+        if (pid > 0) {
+            struct rusage usage = {0};
+            int status = 0;
+            end.cause = watch(pid, &state->count, step.results, step.cpu, step.wall, &status, &usage);
+            bury_strays();
+            if (end.cause == ORPHANED)
+                _exit(0);
+            end.status = status;
+            end.cpu = (uint64_t)(1e6 * cpu_of(&usage));
+            end.peak = (uint64_t)usage.ru_maxrss;
+            end.results = at_most(state->count, step.results);
+            end.detail = at_most(state->detail, DETAIL_BYTES);
+            end.payload = at_most(state->payload, step.room);
+        }
+        const char *results = memory + START + step.body, *detail = results + step.results;
+        answer(&end, results, detail, detail + DETAIL_BYTES);
+        munmap(memory, size);
+    }
 }
 
 static PyMethodDef methods[] = {
@@ -513,6 +628,8 @@ static PyMethodDef methods[] = {
      "The channel, the children's seccomp filter, whether this is the first of its namespace."},
     {"step", native_step, METH_VARARGS,
      "Fork a child, for which this returns None, and bury it: cause, status, CPU s, peak KiB."},
+    {"serve", native_serve, METH_NOARGS,
+     "Answer steps from the channel; returns only in a child, with the memory of its step."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -36,7 +36,8 @@ _SWAP = sys.byteorder == "big"
 _INT, _STR, _LIST, _TUPLE, _SET, _DICT = b"is[(<{"
 _INTS, _FLOATS, _BOOLS, _FLOAT_TAG = b"IDBd"
 _NONE, _TRUE, _FALSE = b"NTF"
-_ONLY_INT, _ONLY_FLOAT, _ONLY_BOOL = frozenset((int,)), frozenset((float,)), frozenset((bool,))
+# By their ids: to compare two types is to ask their metaclass, and that may be the candidate's.
+_ONLY_INT, _ONLY_FLOAT, _ONLY_BOOL = {id(int)}, {id(float)}, {id(bool)}
 
 
 class NotPlain(Exception):
@@ -103,9 +104,9 @@ def _put_str(value: str, out: bytearray, limit: int) -> None:
 
 
 def _put_list(items: list[typing.Any], out: bytearray, limit: int, depth: int) -> None:
-    kinds = set(map(type, items))
     if len(items) > limit:
         raise TooLarge
+    kinds = set(map(id, map(type, items)))
     if kinds == _ONLY_INT:
         try:
             body = array("q", items)
@@ -192,10 +193,10 @@ def _take(reader: Reader, depth: int) -> object:
         return int.from_bytes(reader.body(count), "little", signed=True)
     if tag == _STR:
         return _text(reader.body(count))
-    if tag in b"IDB":
-        return _take_array(tag, reader, count)
     if depth >= MAX_DEPTH:
         raise Malformed("nested too deeply")
+    if tag in b"IDB":
+        return _take_array(tag, reader, count)
     return _take_items(tag, reader, count, depth)
 
 
@@ -239,8 +240,10 @@ def _built(tag: int, items: list[object]) -> object:
     raise Malformed("unknown tag")
 
 
-# An int of more bits than this is written in hexadecimal: decimal takes quadratic time.
-_DECIMAL_BITS = 20_000
+# An int of more bits than this is written in hexadecimal: decimal takes quadratic time, and Python
+# refuses it, also to whoever reads the literal, beyond a number of digits that may be lowered,
+# though not below 640.
+_DECIMAL_BITS = 2_100
 
 
 class _Full(Exception):
@@ -284,10 +287,10 @@ def _write(reader: Reader, text: _Text, depth: int) -> None:
         return text.add(_int_text(reader.body(count)))
     if tag == _STR:
         return _write_str(reader.body(count), text)
+    if depth >= MAX_DEPTH or tag not in b"IDB[(<{":
+        raise Malformed("nested too deeply, or an unknown tag")
     if tag in b"IDB":
         return _write_array(tag, reader, count, text)
-    if depth >= MAX_DEPTH or tag not in b"[(<{":
-        raise Malformed("nested too deeply, or an unknown tag")
     return _write_items(tag, reader, count, text, depth)
 
 

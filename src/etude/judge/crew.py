@@ -1,126 +1,225 @@
 """Threads that keep zygotes busy and replace the ones that die.
 
-A `Task` is one request. A worker sends requests a little ahead of the answers, so that its zygote
-never waits. When a zygote dies, the candidate it was working on is the suspect: it is tried once
-more, alone, in a new zygote; if that one dies as well, the candidate crashed it. When a zygote
-reports that the sandbox failed, or none can be started, it is tried again a few times, and then
-the outcome is `fault`. A candidate that comes near its CPU limit is judged again while no other
-worker is busy, and the second verdict counts.
+A `Task` is a plan in work. A worker hands its steps over a little ahead of their ends, so that its
+zygote never waits. When a zygote dies, the step it was at is the suspect: it is tried once more,
+alone, in a new zygote; if that one dies as well, the step is lethal, and the candidate to blame.
+When the sandbox itself fails, the step is tried again a few times, and then the outcome is
+`fault`. A step that comes near its CPU limit is run again while no other worker is busy, with the
+limit stretched by how much slower the machine is just then, and the second end counts.
 """
 
 from __future__ import annotations
 
 import queue
+import signal
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
 
 from etude.errors import Fault
+from etude.judge import ended as ends
 from etude.judge import wire
+from etude.judge.ended import Ended
 from etude.judge.limits import Limits
+from etude.judge.looks import FIRST, Look
+from etude.judge.plans import Plan, Step
 from etude.judge.quiet import Quiet
 from etude.judge.worker import Gone, Zygote
-from etude.types import Outcome, Verdict
+from etude.types import Outcome
 
-_AHEAD_TASKS = 4
+MARGIN = 0.2
+"""Closer to the CPU limit than this part of it, on either side, and a step is run again alone."""
+_AHEAD_STEPS = 4
 _AHEAD_BYTES = 64 << 10
 """The sockets hold this much, so neither side waits for the other to read."""
 _SLACK_SECONDS = 30.0
+_MOST_PATIENCE = 1e6
+"""Seconds. A socket waits for 24 days at most."""
 _TRIES = 3
+_REST_SECONDS = 0.2
+"""Between two tries to start a sandbox."""
+_PACES = 3
+
+_OF_ONES_OWN = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT}
+"""Signals that a thread brings upon itself."""
 
 Tasks = queue.SimpleQueue["Task | None"]
 
 
-@dataclass(eq=False)
-class Task:
-    """One request and what came of it: `verdicts` grow in the order of `items`."""
+_TURN_SECONDS = 0.2
 
-    kind: bytes
-    head: Sequence[bytes]
-    """The puzzle's name, answer type and source."""
-    items: Sequence[bytes]
-    """Solutions' sources, or encoded answers."""
-    verdicts: list[Verdict] = field(default_factory=list)
+
+class Done:
+    """Says once that something is done.
+
+    As `threading.Event`, which a Ctrl-C at a bad moment breaks: it waits in Python.
+    """
+
+    def __init__(self) -> None:
+        self._said = False
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def is_set(self) -> bool:
+        return self._said
+
+    def set(self) -> None:
+        if self._said:
+            return
+        self._said = True
+        with suppress(RuntimeError):  # two threads said it at the same moment
+            self._lock.release()
+
+    def wait(self) -> None:
+        """Until it is said."""
+        if not self._said:
+            # A signal that comes just before the waiting begins is seen at the next turn.
+            while not self._lock.acquire(timeout=_TURN_SECONDS):
+                pass
+            self._lock.release()
+
+
+class Task:
+    """A plan, the ends that its present steps still owe it, and in the end its result."""
+
+    def __init__(self, plan: Plan[Any]) -> None:
+        self._plan = plan
+        self._ends: list[Ended | None] = []
+        self._owed = 0
+        self.result: Any = None
+        self.error: Exception | None = None
+        """A fault of ours in the plan."""
+        self.finished = False
+        self.cancelled = False
+        self.done = Done()
+
+    def begin(self) -> list[Asked]:
+        """Its first steps."""
+        return self._resume(None)
+
+    def settle(self, place: int, ended: Ended) -> list[Asked]:
+        """One step has ended. The next steps, once all have."""
+        self._ends[place] = ended
+        self._owed -= 1
+        return [] if self._owed else self._resume([end for end in self._ends if end])
+
+    def abandon(self) -> None:
+        """No result: whoever waits goes on."""
+        self._plan.close()
+        self.done.set()
+
+    def _resume(self, ended: Sequence[Ended] | None) -> list[Asked]:
+        try:
+            steps = next(self._plan) if ended is None else self._plan.send(ended)
+            while not steps:
+                steps = self._plan.send([])
+        except StopIteration as stop:
+            self.result, self.finished = stop.value, True
+            self.done.set()
+            return []
+        except Exception as error:  # noqa: BLE001  raised again where the result is waited for
+            self.error = error
+            self.done.set()
+            return []
+        self._ends, self._owed = [None] * len(steps), len(steps)
+        return [
+            Asked(self, place, step, 64 + sum(map(len, step.parts)) + 4 * len(step.parts))
+            for place, step in enumerate(steps)
+        ]
+
+
+@dataclass(eq=False, slots=True)
+class Asked:
+    """A step on its way."""
+
+    task: Task
+    place: int
+    step: Step
+    size: int
+    """About how many bytes it takes to send."""
     deaths: int = 0
-    """Zygotes that died on the first item that has no verdict."""
+    """Zygotes that died on it."""
     faults: int = 0
     """Times that the sandbox failed on it."""
-    near: set[int] = field(default_factory=set)
-    """Positions of verdicts that came near the CPU limit, to be judged again."""
-    likes: dict[int, int] = field(default_factory=dict)
-    """Positions of answers that came before, and where: the outcome of `f` is that one's."""
-    cancelled: bool = False
-    done: threading.Event = field(default_factory=threading.Event)
 
     @property
     def suspect(self) -> bool:
-        """Whether its next item is to be judged alone."""
+        """Whether it is to be run with no other step behind it."""
         return self.deaths > 0 or self.faults > 0
 
     @property
-    def size(self) -> int:
-        """About how many bytes it takes to send."""
-        return sum(map(len, self.head)) + sum(map(len, self.items)) + 4 * len(self.items)
-
-    def owed(self) -> Sequence[bytes]:
-        """The items to send next."""
-        start = len(self.verdicts)
-        alone = self.suspect and self.kind == wire.VERIFY
-        return self.items[start : start + 1] if alone else self.items[start:]
-
-    def settle(self, verdict: Verdict) -> None:
-        """One more verdict."""
-        self.verdicts.append(verdict)
-        self.deaths = self.faults = 0
-
-    def give_up(self, outcome: Outcome, detail: str) -> None:
-        """A verdict without judging: for one candidate, or for all answers of the request."""
-        for _ in range(1 if self.kind == wire.VERIFY else len(self.items)):
-            self.settle(Verdict(outcome, detail=detail))
+    def ahead(self) -> int:
+        """Bytes of the socket that it takes for itself; a suspect is never joined by others."""
+        return _AHEAD_BYTES if self.suspect else self.size
 
 
 @dataclass(frozen=True, slots=True)
-class _Sent:
-    """A task in the zygote's hands: how many items, and the position of the first."""
+class Terms:
+    """What the workers of one judge have in common."""
 
-    task: Task
-    start: int
-    count: int
+    limits: Limits
+    quiet: Quiet
+    start: Callable[[Look], Zygote]
+    """Starts a zygote. Raises `Fault`."""
+    workers: int
+    pace: float
+    """CPU seconds of the fixed piece of work when the judge was started."""
 
+    def frame(self, step: Step, scale: float = 1.0) -> bytes:
+        """A step is let go on for a little longer than its limit, to see whether it was near."""
+        cpu = self.limits.cpu_seconds * step.share * scale * (1 + MARGIN)
+        body = wire.pack_body([step.kind, *step.parts])
+        return wire.pack_step(body, step.results, step.room, cpu, self.limits.wall_seconds)
 
-class _Failed(Exception):
-    """The sandbox reported a fault of its own."""
+    def judged(self, ended: Ended, step: Step, scale: float = 1.0) -> Ended:
+        """The end by the limit itself."""
+        over = ended.cpu_seconds > self.limits.cpu_seconds * step.share * scale
+        if step.results == 1 and ended.cause == ends.LEFT and over:
+            return replace(ended, cause=ends.CPU_LIMIT)
+        return ended
+
+    def near(self, ended: Ended, step: Step) -> bool:
+        """So close to the CPU limit that a busy machine may have decided."""
+        limit = self.limits.cpu_seconds * step.share
+        close = (1 - MARGIN) * limit < ended.cpu_seconds < (1 + MARGIN) * limit
+        return step.results == 1 and close
+
+    def patience(self, step: Step) -> float:
+        """Seconds after which a zygote that says nothing is taken for dead."""
+        wait = 3 * step.results * self.limits.wall_seconds + _SLACK_SECONDS
+        return min(wait, _MOST_PATIENCE)
 
 
 class Worker(threading.Thread):
-    """One zygote and the thread that feeds it."""
+    """One zygote for each look, the second only where it is asked for, and a thread that feeds
+    them."""
 
-    def __init__(
-        self,
-        tasks: Tasks,
-        zygote: Zygote,
-        replacement: Callable[[], Zygote],
-        limits: Limits,
-        quiet: Quiet,
-    ) -> None:
+    def __init__(self, tasks: Tasks, zygote: Zygote, terms: Terms) -> None:
         super().__init__(name="etude-judge", daemon=True)
         self._tasks = tasks
-        self._zygote: Zygote | None = zygote
-        self._replacement = replacement
-        self._limits = limits
-        self._quiet = quiet
+        self._zygotes = {FIRST: zygote}
+        self._terms = terms
         self._busy = False
-        self._doubtful: deque[Task] = deque()
-        self._waiting: deque[Task] = deque()
-        self._sent: deque[_Sent] = deque()
+        self._active: set[Task] = set()
+        self._ready: deque[Asked] = deque()
+        self._flying: deque[Asked] = deque()
+        self._ahead = 0
+        """Bytes that may still wait in the socket."""
+        self._doubtful: deque[Asked] = deque()
         self._closing = False
 
     def run(self) -> None:
         """Work until the queue gives None."""
+        # A signal that this thread gets would not wake the main thread out of its waiting.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - _OF_ONES_OWN)
         try:
-            while self._fill():
-                if self._sent:
+            while not self._closing:
+                self._fill()
+                if self._flying:
                     self._collect()
                 else:
                     self._rest()
@@ -128,207 +227,184 @@ class Worker(threading.Thread):
         finally:
             self._rest()
             self._bury()
-            for task in self._doubtful:
-                task.done.set()
+            for task in self._active:
+                task.abandon()
 
     def stop(self) -> None:
         """From another thread: give up what is in hand and end soon."""
         self._closing = True
-        zygote = self._zygote
-        if zygote is not None:
+        for zygote in list(self._zygotes.values()):
             zygote.kill()
 
-    def _fill(self) -> bool:
-        """Send tasks ahead. False when there will be no more."""
-        while len(self._sent) < _AHEAD_TASKS and not self._should_rest():
-            task = self._next()
-            if task is None:
-                break
-            if self._sent and (task.suspect or self._ahead() + task.size > _AHEAD_BYTES):
-                self._waiting.appendleft(task)
-                break
-            self._send(task)
-        return bool(self._sent) or not self._closing or bool(self._doubtful)
+    def _fill(self) -> None:
+        """Hand steps over, a little ahead."""
+        while len(self._flying) < _AHEAD_STEPS and not self._should_rest():
+            if not self._ready and not self._take():
+                return
+            while self._ready and self._ready[0].task.cancelled:
+                self._drop(self._ready.popleft().task)
+            if not self._ready:
+                continue
+            asked = self._ready[0]
+            if self._flying and (asked.suspect or self._ahead + asked.size > _AHEAD_BYTES):
+                return
+            self._ready.popleft()
+            self._send(asked)
 
     def _should_rest(self) -> bool:
-        """Whether to send nothing more until all that was sent has come back."""
-        return bool(self._doubtful) or (self._busy and self._quiet.wanted)
+        """Whether to hand over nothing more until all that was has come back."""
+        return self._closing or bool(self._doubtful) or (self._busy and self._terms.quiet.wanted)
 
     def _rest(self) -> None:
         if self._busy:
             self._busy = False
-            self._quiet.leave()
+            self._terms.quiet.leave()
 
-    def _settle_doubts(self) -> None:
-        """Judge again, alone, what came near its limit."""
-        if not self._doubtful:
-            return
-        with self._quiet.alone():
-            while self._doubtful:
-                task = self._doubtful[0]
-                for position in sorted(task.near):
-                    self._judge_alone(task, position)
-                task.near.clear()
-                self._doubtful.popleft()
-                task.done.set()
-
-    def _judge_alone(self, task: Task, position: int) -> None:
-        """Replace one verdict. It stands when no sandbox lives long enough for another."""
-        frame = wire.pack(wire.ALONE, [*task.head, task.items[position]])
-        for _ in range(_TRIES):
-            if self._closing or task.cancelled:
-                return
-            try:
-                zygote = self._running()
-                zygote.send(frame, self._patience(1))
-                verdict, _, _ = _verdict(zygote.receive(wire.VERDICT, self._patience(1)), [])
-            except (Fault, Gone, _Failed):
-                self._bury()
-                continue
-            task.verdicts[position] = verdict
-            for later, earlier in task.likes.items():
-                if earlier == position and later not in task.near:
-                    same = (verdict.outcome, verdict.detail)
-                    task.verdicts[later] = replace(
-                        task.verdicts[later], outcome=same[0], detail=same[1]
-                    )
-            return
-
-    def _ahead(self) -> int:
-        """Bytes that may still wait in the socket; a suspect is never joined by others."""
-        return sum(_AHEAD_BYTES if s.task.suspect else s.task.size for s in self._sent)
-
-    def _next(self) -> Task | None:
-        if self._waiting:
-            return self._waiting.popleft()
-        if self._closing:
-            return None
-        if not self._sent:  # it may have to wait for long
+    def _take(self) -> bool:
+        """Begin another task. False when there is none now, or will be none any more."""
+        if not self._flying:  # it may have to wait for long
             self._rest()
+        elif self._tasks.qsize() < self._terms.workers:
+            return False  # for those who have nothing to do
         try:
-            task = self._tasks.get(block=not self._sent)
+            task = self._tasks.get(block=not self._flying)
         except queue.Empty:
-            return None
+            return False
         if task is None:
             self._closing = True
             self._tasks.put(None)  # for the other workers
-        return task
-
-    def _send(self, task: Task) -> None:
-        if task.cancelled or self._closing:
-            task.done.set()
-            return
-        if not self._busy:
-            self._quiet.enter()
-            self._busy = True
-        owed = task.owed()
-        frame = wire.pack(task.kind, [*task.head, *owed])
-        try:
-            self._running().send(frame, self._patience(len(owed)))
-        except Fault as error:
-            self._again(task, str(error), _TRIES)
-        except Gone as error:
-            self._again(task, f"the sandbox process died idle: {error}", 1)
+            return False
+        if task.cancelled:
+            task.abandon()
         else:
-            self._sent.append(_Sent(task, len(task.verdicts), len(owed)))
+            self._active.add(task)
+            self._continue(task, task.begin())
+        return True
 
-    def _running(self) -> Zygote:
-        if self._zygote is None:
-            self._zygote = self._replacement()
+    def _continue(self, task: Task, steps: Sequence[Asked]) -> None:
+        if task.done.is_set():
+            self._active.discard(task)
+        # Before what other tasks want: the fewer are open, the fewer answers are held.
+        self._ready.extendleft(reversed(steps))
+
+    def _drop(self, task: Task) -> None:
+        if task in self._active:
+            self._active.discard(task)
+            task.abandon()
+
+    def _settle(self, asked: Asked, ended: Ended) -> None:
+        task = asked.task
+        if task.cancelled:
+            self._drop(task)
+        else:
+            self._continue(task, task.settle(asked.place, ended))
+
+    def _send(self, asked: Asked) -> None:
+        if not self._busy:
+            self._terms.quiet.enter()
+            self._busy = True
+        try:
+            zygote = self._running(asked.step.look)
+            zygote.send(self._terms.frame(asked.step), self._terms.patience(asked.step))
+        except (Fault, Gone) as error:
+            self._recall()
+            self._failed(asked, f"no sandbox process to be had: {error}")
+        else:
+            self._flying.append(asked)
+            self._ahead += asked.ahead
+
+    def _running(self, look: Look) -> Zygote:
+        if look not in self._zygotes:
+            self._zygotes[look] = self._terms.start(look)
             if self._closing:
-                self._zygote.kill()
-        return self._zygote
-
-    def _patience(self, items: int) -> float:
-        """Seconds after which a zygote that says nothing is taken for dead."""
-        return 3 * items * self._limits.wall_seconds + _SLACK_SECONDS
+                self._zygotes[look].kill()
+        return self._zygotes[look]
 
     def _collect(self) -> None:
-        """The verdicts of the oldest task in the zygote's hands."""
-        sent = self._sent[0]
-        task = sent.task
+        """The end of the oldest step in the zygote's hands."""
+        asked = self._flying[0]
         try:
-            while len(task.verdicts) < sent.start + sent.count:
-                self._read(sent)
-        except _Failed as error:
-            self._recall()
-            self._again(task, str(error), 1)
+            ended = self._zygotes[asked.step.look].receive(self._terms.patience(asked.step))
         except Gone as error:
+            self._flying.popleft()
             self._recall()
-            self._after_death(task, str(error))
+            self._died(asked, str(error))
+            return
+        self._flying.popleft()
+        self._ahead -= asked.ahead
+        outcome, why = ended.seen(self._terms.limits)
+        if outcome is Outcome.FAULT:
+            self._recall()
+            self._failed(asked, why)
+        elif self._terms.near(ended, asked.step):
+            self._doubtful.append(asked)
         else:
-            self._sent.popleft()
-            self._finish(task)
-
-    def _read(self, sent: _Sent) -> None:
-        assert self._zygote is not None
-        if sent.task.kind == wire.VERIFY:
-            parts = self._zygote.receive(wire.VERDICT, self._patience(1))
-            task = sent.task
-            verdict, like, near = _verdict(parts, task.verdicts[sent.start :])
-            if like >= 0:
-                task.likes[len(task.verdicts)] = sent.start + like
-            if near:
-                task.near.add(len(task.verdicts))
-            task.settle(verdict)
-        else:
-            (codes,) = self._zygote.receive(wire.OUTCOMES, self._patience(sent.count))
-            if len(codes) != sent.count or max(codes) >= len(wire.ORDER):
-                raise Gone("an answer that makes no sense")
-            if wire.ORDER.index(Outcome.FAULT) in codes:
-                raise _Failed("a sandbox process could not fork")
-            for code in codes:
-                sent.task.settle(Verdict(wire.ORDER[code]))
+            self._settle(asked, self._terms.judged(ended, asked.step))
 
     def _recall(self) -> None:
-        """Bury the zygote; what it held is to be sent again, the oldest first to be dealt with."""
+        """Bury the zygotes; what else they held is to be handed over again, in order."""
         self._bury()
-        self._sent.popleft()
-        self._waiting.extendleft(sent.task for sent in reversed(self._sent))
-        self._sent.clear()
+        self._ready.extendleft(reversed(self._flying))
+        self._flying.clear()
+        self._ahead = 0
 
-    def _after_death(self, task: Task, why: str) -> None:
-        task.deaths += 1
-        if task.deaths > 1:
-            task.give_up(Outcome.CRASHED, f"the sandbox process died twice on it: {why}")
-        self._finish(task)
-
-    def _again(self, task: Task, why: str, weight: int) -> None:
-        """Once more in a new zygote, or `fault` after a few times."""
-        self._bury()
-        task.faults += weight
-        if task.faults >= _TRIES:
-            task.give_up(Outcome.FAULT, why)
-        self._finish(task)
-
-    def _finish(self, task: Task) -> None:
-        if not self._closing and task.near and len(task.verdicts) >= len(task.items):
-            self._doubtful.append(task)
-        elif self._closing or len(task.verdicts) >= len(task.items):
-            task.done.set()
+    def _died(self, asked: Asked, why: str) -> None:
+        asked.deaths += 1
+        if asked.deaths > 1:
+            self._settle(asked, _end(ends.LETHAL, f"the sandbox process died twice on it: {why}"))
         else:
-            self._waiting.appendleft(task)
+            self._ready.appendleft(asked)
+
+    def _failed(self, asked: Asked, why: str) -> None:
+        """Once more in a new zygote, or `fault` after a few times."""
+        asked.faults += 1
+        if asked.faults >= _TRIES:
+            self._settle(asked, _end(ends.FAULTY, why))
+        else:
+            self._ready.appendleft(asked)
+            if not self._closing:
+                time.sleep(_REST_SECONDS)
+
+    def _settle_doubts(self) -> None:
+        """Run again, alone, what came near its limit."""
+        if not self._doubtful:
+            return
+        with self._terms.quiet.alone():
+            while self._doubtful:
+                asked = self._doubtful.popleft()
+                if not self._closing:
+                    self._settle(asked, self._alone(asked.step))
+
+    def _alone(self, step: Step) -> Ended:
+        """The end of a step that has the machine to itself, as far as this judge goes."""
+        why = ""
+        for _ in range(_TRIES):
+            try:
+                zygote = self._running(step.look)
+                paces = (self._round_trip(zygote, Step(wire.PACE, []), 10) for _ in range(_PACES))
+                now = min(ended.cpu_seconds for ended in paces)
+                scale = max(1.0, now / self._terms.pace)
+                ended = self._round_trip(zygote, step, scale)
+            except (Fault, Gone) as error:
+                why = str(error)
+            else:
+                outcome, why = ended.seen(self._terms.limits)
+                if outcome is not Outcome.FAULT:
+                    return self._terms.judged(ended, step, scale)
+            self._bury()
+            if self._closing:
+                break
+        return _end(ends.FAULTY, why)
+
+    def _round_trip(self, zygote: Zygote, step: Step, scale: float) -> Ended:
+        patience = self._terms.patience(step)
+        zygote.send(self._terms.frame(step, scale), patience)
+        return zygote.receive(patience)
 
     def _bury(self) -> None:
-        zygote, self._zygote = self._zygote, None
-        if zygote is not None:
-            zygote.end()
+        for look in list(self._zygotes):
+            self._zygotes.pop(look).end()
 
 
-def _verdict(parts: list[bytes], before: Sequence[Verdict]) -> tuple[Verdict, int, bool]:
-    """One candidate's verdict, which of those before it has its answer or -1, and whether it came
-    near its CPU limit. Raises `Gone` for nonsense, and `_Failed`.
-    """
-    if len(parts) != 3 or len(parts[0]) != wire.REPORT.size:
-        raise Gone("an answer that makes no sense")
-    code, like, micros, peak, near = wire.REPORT.unpack(parts[0])
-    answer = parts[1].decode("utf-8", "surrogatepass") or None
-    detail = parts[2].decode("utf-8", "replace")
-    if code >= len(wire.ORDER) or like >= len(before):
-        raise Gone("an answer that makes no sense")
-    outcome = wire.ORDER[code]
-    if outcome is Outcome.FAULT:
-        raise _Failed(detail)
-    if like >= 0:
-        outcome, detail = before[like].outcome, before[like].detail
-    return Verdict(outcome, answer, detail, micros / 1e6, peak), like, bool(near)
+def _end(cause: int, why: str) -> Ended:
+    return Ended(cause, 0, 0.0, 0, detail=why.encode("utf-8", "replace"))

@@ -5,8 +5,8 @@ Python turns into `PermissionError`. A child adds a second list, of what computi
 time, waiting, chance. Where both apply, the kernel takes the stricter answer.
 
 Arguments are compared by their low halves alone. That is enough for the ones looked at here: the
-kernel itself reads no more of them (`int` and `pid_t` arguments, and `clone`'s flags, which it cuts
-to 32 bits), or the forbidden bit is in the low half (PROT_EXEC).
+kernel itself reads no more of them (`int`, `clockid_t` and `pid_t` arguments, and `clone`'s flags,
+which it cuts to 32 bits), or the forbidden bit is in the low half (PROT_EXEC).
 
 Sources: Linux `seccomp_data` (offsets) and the system call tables of x86-64 and aarch64, which
 `tests/test_judge_filters.py` compares with the kernel's headers.
@@ -68,6 +68,7 @@ _ZYGOTE: Final[dict[str, tuple[int, int]]] = _CHILD | {
     "rt_sigprocmask": (14, 135),
     "rt_sigtimedwait": (128, 137),
     "seccomp": (317, 277),
+    "sendmsg": (46, 211),
     "sendto": (44, 206),
     "set_robust_list": (273, 99),
     "setrlimit": (160, 164),
@@ -79,6 +80,8 @@ _FUTEX_WAITS: Final = (0, 1, 9, 10)
 """Waiting and waking. The rest, above all priority inheritance, is for threads, and has had its
 share of holes."""
 _MERGEABLE = 12
+_FOREIGN_CLOCK = 1 << 31
+"""A clock with a negative id counts the CPU time of the process, or the device, that it names."""
 _SIGNAL_AT_PARENTS_DEATH = 1
 
 
@@ -111,10 +114,14 @@ def zygote_filter(machine: str) -> bytes:
 
 def child_filter(machine: str) -> bytes:
     """What each child adds. The zygote's conditions go on to hold."""
+    allowed, denied = _answer(_ALLOW), _denied()
+    own_clock = _load_argument(0) + _jump(_ANY_BIT, _FOREIGN_CLOCK, 0, 1) + denied + allowed
+    # The zygote reads its children's clocks; a child could count by them what its siblings do.
+    conditions = {"clock_gettime": own_clock, "clock_nanosleep": own_clock}
     code = _load(_NUMBER_AT)
     for name in _CHILD:
-        code += _when(machine, name, _answer(_ALLOW))
-    return code + _denied()
+        code += _when(machine, name, conditions.get(name, allowed))
+    return code + denied
 
 
 def _opening(machine: str) -> bytes:

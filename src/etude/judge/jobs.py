@@ -1,24 +1,25 @@
-"""From what a caller asks to requests for zygotes, and back.
+"""From what a caller asks to plans for workers, and back.
 
 Nothing here looks into a source: hostile text is only encoded, compared and measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
 
-from etude.errors import Fault
-from etude.judge import codec, wire
+from etude.errors import Fault, InputError
+from etude.judge import codec, plans
 from etude.judge.crew import Task
 from etude.judge.limits import Limits
+from etude.judge.program import Program, program_plan
 from etude.types import Outcome, Puzzle, Solution, Verdict
 
 AnyPuzzle = Puzzle | str
 AnySolution = Solution | str
 
-MOST_ITEMS = 64
-"""Items of one request: a lost sandbox loses no more."""
+MOST_ITEMS = 72
+"""Solutions of one task."""
 _PIECE_BYTES = 4 << 20
 _MOST_ANSWERS = 10_000
 
@@ -26,76 +27,105 @@ Result = TypeVar("Result")
 
 
 class Job(Generic[Result]):
-    """Tasks for workers, and what their verdicts mean to the caller."""
+    """Tasks for workers, and what their results mean to the caller."""
 
-    def __init__(self, tasks: list[Task]) -> None:
+    def __init__(self, tasks: Sequence[Task]) -> None:
         self.tasks = tasks
 
     def wait(self) -> list[Result]:
         """The results, once every task is done. Raises `Fault` when the judge was closed."""
         for task in self.tasks:
             task.done.wait()
-            if len(task.verdicts) < len(task.items):
+            if task.error is not None:
+                raise task.error
+            if not task.finished:
                 raise Fault("the judge was closed before it gave a verdict")
-        return self._results()
+        return self._results([result for task in self.tasks for result in task.result])
 
     def cancel(self) -> None:
-        """Leave undone what no worker has begun."""
+        """Leave undone what has not been begun."""
         for task in self.tasks:
             task.cancelled = True
 
-    def _results(self) -> list[Result]:
+    def _results(self, found: Sequence[Any]) -> list[Result]:
+        """Results for the caller from those of all tasks, in order."""
         raise NotImplementedError
-
-    def _verdicts(self) -> dict[bytes, Verdict]:
-        return {
-            item: verdict
-            for task in self.tasks
-            for item, verdict in zip(task.items, task.verdicts, strict=True)
-        }
 
 
 class Verification(Job[Verdict]):
     """Verdicts for solutions of one puzzle."""
 
     def __init__(
-        self, puzzle: AnyPuzzle, solutions: Sequence[AnySolution], limits: Limits, most: int
+        self,
+        puzzle: AnyPuzzle,
+        solutions: Sequence[AnySolution],
+        limits: Limits,
+        most: int,
+        *,
+        twice: bool = False,
     ) -> None:
-        """`most` solutions go into one request."""
+        """At most `most` solutions go into one task."""
+        check_list("solutions", solutions)
         self._limit = limits.source_bytes
         self._sources = [_encoded(solution) for solution in solutions]
         head = _head(puzzle)
         self._puzzle_fits = len(head[-1]) <= self._limit
-        items = [item for item in dict.fromkeys(self._sources) if len(item) <= self._limit]
-        pieces = _pieces(items, most) if self._puzzle_fits else iter(())
-        super().__init__([Task(wire.VERIFY, head, piece) for piece in pieces])
+        fitting = (source for source in self._sources if len(source) <= self._limit)
+        self._items = list(dict.fromkeys(fitting)) if self._puzzle_fits else []
+        super().__init__(
+            [
+                Task(plans.Verification(head, limits, twice=twice).plan(piece))
+                for piece in plans.groups(self._items, most, _PIECE_BYTES)
+            ]
+        )
 
-    def _results(self) -> list[Verdict]:
-        verdicts = self._verdicts()
+    def _results(self, found: Sequence[Verdict]) -> list[Verdict]:
+        verdicts = dict(zip(self._items, found, strict=True))
         whose = "" if self._puzzle_fits else "puzzle: "
         too_long = Verdict(Outcome.UNPARSED, detail=f"{whose}longer than {self._limit} bytes")
         return [verdicts.get(source, too_long) for source in self._sources]
+
+
+class Trial(Job[Verdict]):
+    """The verdict on one program with tests."""
+
+    def __init__(self, program: Program, limits: Limits) -> None:
+        super().__init__([Task(program_plan(program, limits))])
+
+    def _results(self, found: Sequence[Verdict]) -> list[Verdict]:
+        return list(found)
 
 
 class Question(Job[Outcome]):
     """Whether `f` accepts plain answers."""
 
     def __init__(self, puzzle: AnyPuzzle, answers: Sequence[object], limits: Limits) -> None:
+        check_list("answers", answers)
         head = _head(puzzle)
         self._answers = [_plain(answer, limits.answer_bytes) for answer in answers]
-        items = list(dict.fromkeys(item for item in self._answers if isinstance(item, bytes)))
         self._fits = len(head[-1]) <= limits.source_bytes
-        pieces = _pieces(items, _MOST_ANSWERS) if self._fits else iter(())
-        super().__init__([Task(wire.SATISFY, head, piece) for piece in pieces])
+        plain = (answer for answer in self._answers if isinstance(answer, bytes))
+        self._items = list(dict.fromkeys(plain)) if self._fits else []
+        super().__init__(
+            [
+                Task(plans.question(head, piece, limits))
+                for piece in plans.groups(self._items, _MOST_ANSWERS, _PIECE_BYTES)
+            ]
+        )
 
-    def _results(self) -> list[Outcome]:
+    def _results(self, found: Sequence[Outcome]) -> list[Outcome]:
         if not self._fits:
             return [Outcome.UNPARSED] * len(self._answers)
-        verdicts = self._verdicts()
+        outcomes = dict(zip(self._items, found, strict=True))
         return [
-            answer if isinstance(answer, Outcome) else verdicts[answer].outcome
-            for answer in self._answers
+            answer if isinstance(answer, Outcome) else outcomes[answer] for answer in self._answers
         ]
+
+
+def check_list(what: str, items: Sequence[object]) -> None:
+    """Raise `InputError` for a text, each character of which would be taken for an item."""
+    if isinstance(items, str):
+        raise InputError(f"{what} must be a list, but are one text: give [text]")
 
 
 def _head(puzzle: AnyPuzzle) -> list[bytes]:
@@ -119,17 +149,3 @@ def _plain(answer: object, limit: int) -> bytes | Outcome:
         return Outcome.MISTYPED
     except codec.TooLarge:
         return Outcome.MEMORY
-
-
-def _pieces(items: list[bytes], most: int) -> Iterator[list[bytes]]:
-    """Runs of at most `most` items, and of at most a few megabytes unless one item is larger."""
-    piece: list[bytes] = []
-    size = 0
-    for item in items:
-        if piece and (len(piece) >= most or size + len(item) > _PIECE_BYTES):
-            yield piece
-            piece, size = [], 0
-        piece.append(item)
-        size += len(item)
-    if piece:
-        yield piece

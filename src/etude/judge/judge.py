@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import os
+import queue
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar
 
 from etude.errors import Fault, InputError
 from etude.judge import isolation as levels
-from etude.judge.crew import Task, Tasks, Worker
-from etude.judge.jobs import MOST_ITEMS, AnyPuzzle, AnySolution, Job, Question, Verification
+from etude.judge.crew import Task, Tasks, Terms, Worker
+from etude.judge.jobs import (
+    MOST_ITEMS,
+    AnyPuzzle,
+    AnySolution,
+    Job,
+    Question,
+    Trial,
+    Verification,
+)
 from etude.judge.limits import Limits
+from etude.judge.looks import FIRST, Look
+from etude.judge.program import Program
 from etude.judge.quiet import Quiet
 from etude.judge.record import Conditions
 from etude.judge.worker import Zygote
@@ -38,6 +50,7 @@ class Judge:
         workers: int | None = None,
         limits: Limits | None = None,
         isolation: str = "auto",
+        twice: bool = False,
     ) -> None:
         """Start `workers` sandboxes, one a usable core unless told.
 
@@ -45,6 +58,8 @@ class Judge:
         holds), `filtered` (every guarantee holds), `process` (a process of its own with limits;
         namespaces are left out) or `auto`, the strongest there is, whatever it is. After the
         start, `layers` and `guarantees` say what is in force, and `isolation` which level that is.
+        `twice` has every answer looked at a second time with other chance, time, hashes and places
+        in memory; `Verdict.stable` says whether the outcome stayed.
         Raises `InputError` when the machine can't do what is asked, `Fault` when no sandbox starts.
         """
         if isolation not in levels.LEVELS:
@@ -55,9 +70,12 @@ class Judge:
         self.limits = limits or Limits()
         self._owner = os.getpid()
         self._namespaces = isolation != "process"
+        self._twice = twice
         self._tasks: Tasks = Tasks()
         self._workers: list[Worker] = []
         self._closed = False
+        self.replaced = 0
+        """Sandboxes that died or failed, and were replaced."""
         reports = self._start(workers or usable_cores())
         self.layers = levels.layer_states(reports)
         self.guarantees = levels.guarantee_states(reports, self.layers)
@@ -85,18 +103,28 @@ class Judge:
         Identical sources are judged once, and `f` is asked once about identical answers.
         """
         piece = self._share(len(solutions))
-        return next(self._stream(iter([Verification(puzzle, solutions, self.limits, piece)])))
+        job = Verification(puzzle, solutions, self.limits, piece, twice=self._twice)
+        return next(self._stream(iter([job])))
 
     def verify_all(
-        self, jobs: Iterable[tuple[AnyPuzzle, Sequence[AnySolution]]]
+        self, jobs: Iterable[tuple[AnyPuzzle, Sequence[AnySolution]] | Program]
     ) -> Iterator[list[Verdict]]:
         """The verdicts of each job, in order, while later ones are being judged.
 
-        `jobs` is read only a little ahead of what has been taken from the result.
+        A job is a puzzle with solutions, or a program, which gets one verdict. `jobs` is read only
+        a little ahead of what has been taken from the result.
         """
-        return self._stream(
-            Verification(puzzle, solutions, self.limits, MOST_ITEMS) for puzzle, solutions in jobs
-        )
+        return self._stream(map(self._job, jobs))
+
+    def _job(self, job: tuple[AnyPuzzle, Sequence[AnySolution]] | Program) -> Job[Verdict]:
+        if isinstance(job, Program):
+            return Trial(job, self.limits)
+        puzzle, solutions = job
+        return Verification(puzzle, solutions, self.limits, MOST_ITEMS, twice=self._twice)
+
+    def verify_program(self, program: Program) -> Verdict:
+        """Whether a program passes its tests, which run where it can't reach them."""
+        return next(self.verify_all([program]))[0]
 
     def satisfied(self, puzzle: AnyPuzzle, answers: Sequence[object]) -> list[Outcome]:
         """Whether `f` accepts each of these plain answers. They may share one process.
@@ -117,12 +145,16 @@ class Judge:
         if self._owner != os.getpid():
             return  # a copy made by fork: the sandboxes are the other process's
         self._closed = True
-        for worker in self._workers:
-            worker.stop()
-        self._tasks.put(None)
-        for worker in self._workers:
-            worker.join()
-        self._drain()
+        try:
+            for worker in self._workers:
+                worker.stop()
+            self._tasks.put(None)
+            for worker in self._workers:
+                worker.join()
+        finally:  # also when a second Ctrl-C ends the waiting: other threads must not wait for ever
+            for worker in self._workers:
+                worker.stop()
+            self._drain()
 
     def __enter__(self) -> Self:
         return self
@@ -147,17 +179,22 @@ class Judge:
             raise
         self.pace = min(zygote.pace for zygote in zygotes)
         self.native = all(zygote.native for zygote in zygotes)
-        quiet = Quiet()
-        self._workers = [
-            Worker(self._tasks, zygote, lambda: self._replacement(states[0]), self.limits, quiet)
-            for zygote in zygotes
-        ]
+        self.group = zygotes[0].group
+        terms = Terms(
+            limits=self.limits,
+            quiet=Quiet(),
+            start=lambda look: self._another(look, states[0]),
+            workers=workers,
+            pace=self.pace,
+        )
+        self._workers = [Worker(self._tasks, zygote, terms) for zygote in zygotes]
         for worker in self._workers:
             worker.start()
         return states
 
-    def _replacement(self, expected: Mapping[str, str]) -> Zygote:
-        zygote = Zygote(self.limits, namespaces=self._namespaces, pace=self.pace)
+    def _another(self, look: Look, expected: Mapping[str, str]) -> Zygote:
+        self.replaced += look == FIRST
+        zygote = Zygote(self.limits, look, namespaces=self._namespaces, pace=self.pace)
         found = zygote.layers()
         if found != expected:  # never weaker in the middle of a run than at its start
             zygote.end()
@@ -177,6 +214,8 @@ class Judge:
             raise InputError("this judge is closed: start a new one")
         for task in tasks:
             self._tasks.put(task)
+        if self._closed:  # meanwhile, by another thread: nobody will take them any more
+            self._drain()
 
     def _stream(self, jobs: Iterator[Job[Result]]) -> Iterator[list[Result]]:
         window = _JOBS_AHEAD * len(self._workers)
@@ -195,10 +234,11 @@ class Judge:
 
     def _drain(self) -> None:
         """Release everybody who waits for a task that nobody will take any more."""
-        while not self._tasks.empty():
-            task = self._tasks.get()
-            if task is not None:
-                task.done.set()
+        with suppress(queue.Empty):
+            while True:
+                if (task := self._tasks.get_nowait()) is not None:
+                    task.done.set()
+        self._tasks.put(None)  # for a worker that has not ended yet
 
 
 def usable_cores() -> int:

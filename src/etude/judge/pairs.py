@@ -1,6 +1,7 @@
 """(puzzle, solution) pairs in files: JSON lines, a JSON list, Parquet, two files of Python.
 
-Covered: regular files, named pipes and streams of JSON lines, P3's `puzzles.json`.
+Covered: regular files, named pipes and streams of JSON lines, P3's `puzzles.json`; among pairs, or
+instead of them, programs with tests under HumanEval's names.
 Not covered: compressed files; Parquet from a pipe, since its table of contents stands at its end.
 """
 
@@ -16,10 +17,15 @@ from typing import Any
 
 from etude.errors import InputError
 from etude.judge.judge import Judge
+from etude.judge.program import Program
 from etude.types import Verdict
 
 _PUZZLE_KEYS = ("puzzle", "f", "sat")
 _SOLUTION_KEYS = ("solution", "g", "sol")
+_ENTRY_POINT = "entry_point"
+_PROGRAM_KEYS = (("prompt",), ("completion", "canonical_solution"), ("test",), (_ENTRY_POINT,))
+_PAIR_KEYS = (_PUZZLE_KEYS, _SOLUTION_KEYS)
+_COLUMNS = {"task_id"}.union(*_PAIR_KEYS, *_PROGRAM_KEYS)
 _SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet")
 _AHEAD = 256
 _MOST_NAMED = 20
@@ -37,6 +43,16 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class Exam:
+    """A program with tests, and where it comes from."""
+
+    line: int
+    program: Program
+    name: str = ""
+    """HumanEval's `task_id`."""
+
+
+@dataclass(frozen=True, slots=True)
 class BrokenLine:
     """A line that holds no pair, and why."""
 
@@ -44,12 +60,16 @@ class BrokenLine:
     reason: str
 
 
-def read_pairs(path: str | Path) -> Iterator[Pair | BrokenLine]:
+Item = Pair | Exam | BrokenLine
+
+
+def read_pairs(path: str | Path) -> Iterator[Item]:
     """The pairs of a `.jsonl`, `.json` or `.parquet` file, in order, broken lines among them.
 
     Keys or columns: `puzzle` and `solution`, or `f` and `g`, or `sat` and `sol`. In a JSON list, an
-    object with `sol_bodies`, as P3's, gives a pair for each. Blank lines are left out. A pipe
-    without one of these suffixes is read as JSON lines.
+    object with `sol_bodies`, as P3's, gives a pair for each. A row with `entry_point` is a
+    program with tests: `prompt`, `completion` (or `canonical_solution`), `test`. Blank lines are
+    left out. A pipe without one of these suffixes is read as JSON lines.
     Raises `InputError` at once when the file can't be read at all.
     """
     path = Path(path)
@@ -78,7 +98,7 @@ def read_sources(puzzle: str | Path, solution: str | Path) -> Pair:
     return Pair(1, _text(Path(puzzle)), _text(Path(solution)))
 
 
-def read_lines(lines: Iterable[bytes]) -> Iterator[Pair | BrokenLine]:
+def read_lines(lines: Iterable[bytes]) -> Iterator[Item]:
     """The pairs of a stream of JSON lines."""
     for number, line in enumerate(lines, 1):
         if line.strip():
@@ -98,13 +118,13 @@ def judge_file(path: str | Path, judge: Judge) -> Iterator[tuple[int, Verdict | 
 
 
 def judge_pairs(
-    pairs: Iterable[Pair | BrokenLine], judge: Judge
-) -> Iterator[tuple[Pair, Verdict] | BrokenLine]:
+    pairs: Iterable[Item], judge: Judge
+) -> Iterator[tuple[Pair | Exam, Verdict] | BrokenLine]:
     """Each pair with its verdict, in order, broken lines among them.
 
     `pairs` are read a little ahead of what has been taken.
     """
-    groups: deque[list[Pair | BrokenLine]] = deque()
+    groups: deque[list[Item]] = deque()
     for verdicts in judge.verify_all(_jobs(iter(pairs), groups)):
         found = iter(verdicts)
         for item in groups.popleft():
@@ -112,17 +132,21 @@ def judge_pairs(
 
 
 def _jobs(
-    pairs: Iterator[Pair | BrokenLine], groups: deque[list[Pair | BrokenLine]]
-) -> Iterator[tuple[str, list[str]]]:
-    """Runs of lines with one puzzle. The lines of each run are appended to `groups`."""
-    group: list[Pair | BrokenLine] = []
+    items: Iterator[Item], groups: deque[list[Item]]
+) -> Iterator[tuple[str, list[str]] | Program]:
+    """Runs of lines with one puzzle, and programs. The lines of each are appended to `groups`."""
+    group: list[Item] = []
     puzzle: str | None = None
-    for item in pairs:
+    for item in items:
         other = isinstance(item, Pair) and puzzle not in (None, item.puzzle)
-        if group and (other or len(group) >= _AHEAD):
+        if group and (other or isinstance(item, Exam) or len(group) >= _AHEAD):
             groups.append(group)
             yield _job(group)
             group, puzzle = [], None
+        if isinstance(item, Exam):
+            groups.append([item])
+            yield item.program
+            continue
         group.append(item)
         puzzle = item.puzzle if isinstance(item, Pair) else puzzle
     if group:
@@ -130,7 +154,7 @@ def _jobs(
         yield _job(group)
 
 
-def _job(group: list[Pair | BrokenLine]) -> tuple[str, list[str]]:
+def _job(group: list[Item]) -> tuple[str, list[str]]:
     pairs = [item for item in group if isinstance(item, Pair)]
     return (pairs[0].puzzle if pairs else ""), [pair.solution for pair in pairs]
 
@@ -158,12 +182,12 @@ def _text(path: Path) -> str:
         raise InputError(f"{path} must be text in UTF-8, but is not: {error}") from None
 
 
-def _json_lines(path: Path) -> Iterator[Pair | BrokenLine]:
+def _json_lines(path: Path) -> Iterator[Item]:
     with path.open("rb") as file:
         yield from read_lines(file)
 
 
-def _from_line(number: int, line: bytes) -> Pair | BrokenLine:
+def _from_line(number: int, line: bytes) -> Item:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -171,7 +195,7 @@ def _from_line(number: int, line: bytes) -> Pair | BrokenLine:
     return _pair(number, row)
 
 
-def _json_list(path: Path) -> Iterator[Pair | BrokenLine]:
+def _json_list(path: Path) -> Iterator[Item]:
     try:
         rows = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
@@ -184,7 +208,7 @@ def _json_list(path: Path) -> Iterator[Pair | BrokenLine]:
     return (pair for number, row in enumerate(rows, 1) for pair in _of_object(number, row))
 
 
-def _of_object(number: int, row: Any) -> Iterator[Pair | BrokenLine]:
+def _of_object(number: int, row: Any) -> Iterator[Item]:
     """The pairs of one object of a list: one, or as many as P3 has solutions of a puzzle."""
     if not (isinstance(row, dict) and "sol_bodies" in row):
         yield _pair(number, row)
@@ -198,11 +222,13 @@ def _of_object(number: int, row: Any) -> Iterator[Pair | BrokenLine]:
         yield Pair(number, row["sat"], f"{header}\n{body}", f"{row.get('name', number)}#{which}")
 
 
-def _pair(number: int, row: Any) -> Pair | BrokenLine:
+def _pair(number: int, row: Any) -> Item:
     if not isinstance(row, Mapping):
         return BrokenLine(number, f"must be an object but is a {type(row).__name__}")
+    if _is_program(row):
+        return _exam(number, row)
     found = []
-    for keys in (_PUZZLE_KEYS, _SOLUTION_KEYS):
+    for keys in _PAIR_KEYS:
         text = next((row[key] for key in keys if row.get(key) is not None), None)
         if not isinstance(text, str):
             return BrokenLine(number, f"no text under {' or '.join(map(repr, keys))}")
@@ -210,7 +236,23 @@ def _pair(number: int, row: Any) -> Pair | BrokenLine:
     return Pair(number, *found)
 
 
-def _parquet_rows(path: Path) -> Iterator[Pair | BrokenLine]:
+def _exam(number: int, row: Mapping[str, Any]) -> Exam | BrokenLine:
+    found = []
+    for keys in _PROGRAM_KEYS:
+        text = next((row[key] for key in keys if row.get(key) is not None), None)
+        if not isinstance(text, str):
+            return BrokenLine(number, f"no text under {' or '.join(map(repr, keys))}")
+        found.append(text)
+    name = row.get("task_id")
+    return Exam(number, Program(*found), "" if name is None else str(name))
+
+
+def _is_program(row: Mapping[str, Any]) -> bool:
+    """Whether a row is a program. In a table of both, each row has the other's columns, of null."""
+    return _ENTRY_POINT in row and all(row.get(key) is None for key in _PUZZLE_KEYS)
+
+
+def _parquet_rows(path: Path) -> Iterator[Item]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -219,13 +261,14 @@ def _parquet_rows(path: Path) -> Iterator[Pair | BrokenLine]:
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} is not a Parquet file that can be read: {error}") from error
     names = file.schema_arrow.names
-    for keys in (_PUZZLE_KEYS, _SOLUTION_KEYS):
+    programs = _ENTRY_POINT in names and not set(_PUZZLE_KEYS) & set(names)
+    for keys in _PROGRAM_KEYS if programs else _PAIR_KEYS:
         if not set(keys) & set(names):
             raise InputError(f"{path} must have a column {_or(keys)}, but has {_shown(names)}.")
-    return _rows(path, file, [name for name in names if name in _PUZZLE_KEYS + _SOLUTION_KEYS])
+    return _rows(path, file, [name for name in names if name in _COLUMNS])
 
 
-def _rows(path: Path, file: Any, wanted: list[str]) -> Iterator[Pair | BrokenLine]:
+def _rows(path: Path, file: Any, wanted: list[str]) -> Iterator[Item]:
     import pyarrow as pa
 
     number = 0
@@ -240,7 +283,7 @@ def _rows(path: Path, file: Any, wanted: list[str]) -> Iterator[Pair | BrokenLin
         ) from error
 
 
-def _from_row(number: int, row: Any) -> Pair | BrokenLine:
+def _from_row(number: int, row: Any) -> Item:
     try:
         return _pair(number, row.to_pylist()[0])
     except (ValueError, OverflowError) as error:  # bytes that are no text, a date out of range
@@ -248,7 +291,7 @@ def _from_row(number: int, row: Any) -> Pair | BrokenLine:
 
 
 def _or(words: Sequence[str]) -> str:
-    return f"{', '.join(words[:-1])} or {words[-1]}"
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _shown(names: Sequence[str]) -> str:

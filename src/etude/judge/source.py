@@ -16,6 +16,8 @@ SOLUTION_NAMES = ("g", "sol")
 # A text that begins with its only puzzle function and a plain annotation: most do, and to build
 # a syntax tree in every child would be a tenth of its time.
 _PLAIN = re.compile(r"def (f|sat)\(\w+: ?([A-Za-z\[\]]+)[,)]")
+# A second function may have the same name in another spelling, as `ｆ`, or a name that comes first.
+_DEF = re.compile(r"\bdef\b")
 
 
 class NotAFunction(Exception):
@@ -28,7 +30,7 @@ def read_puzzle(source: str) -> tuple[str, Shape]:
     Raises what `ast.parse` raises, `NotAFunction` and `shape.UnknownType`.
     """
     plain = _PLAIN.match(source)
-    if plain and plain[2] in COMMON and source.count("def " + plain[1]) == 1:
+    if plain and plain[2] in COMMON and len(_DEF.findall(source)) == 1:
         return plain[1], COMMON[plain[2]]
     functions = {
         node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)

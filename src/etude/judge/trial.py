@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
+from etude.judge.ended import LEFT
 from etude.judge.exchange import Exchange
 from etude.judge.kernel import CLONE_NEWUSER, Kernel
 from etude.judge.limits import Limits
@@ -28,6 +29,7 @@ Attacks = Mapping[str, Callable[[], object]]
 """What an attack does, in words that follow "a child could", and the attack. It raises an
 `OSError` or a like error when it fails; returning False counts as failing too."""
 
+_PROGRAM = sys.executable  # which the zygote forgets
 _FAILURES = (OSError, ValueError, RuntimeError, MemoryError, AttributeError)
 _TRYING, _DONE = 1, 2
 _WORK = Limits(cpu_seconds=10.0, wall_seconds=30.0)
@@ -62,7 +64,7 @@ def guarantees(stepper: Stepper) -> dict[str, str]:
 
 
 def _tried(stepper: Stepper, attacks: Attacks) -> str:
-    exchange = Exchange([], 2 * len(attacks), 0)
+    exchange = Exchange.made(0, 2 * len(attacks), 0)
 
     def attack() -> None:
         done: list[str] = []
@@ -74,14 +76,14 @@ def _tried(stepper: Stepper, attacks: Attacks) -> str:
         os._exit(0)
 
     try:
-        ended = stepper.run(attack)
-        results, detail = exchange.results(), exchange.detail().decode()
+        outcome, why = stepper.run(attack).seen(stepper.limits)
+        results, detail = bytes(exchange.said()[0]), bytes(exchange.said()[1]).decode()
     finally:
         exchange.close()
     if not results:
-        return f"a child could not report: {ended.detail or 'it left'}"
-    if results[-1] != _DONE and ended.cause is not None:
-        return f"not known: a child was {ended.detail} when it tried to {detail}"
+        return f"a child could not report: {why or 'it left'}"
+    if results[-1] != _DONE and outcome is not None:
+        return f"not known: a child was {why} when it tried to {detail}"
     # One that neither reported the end nor was killed became another program.
     return f"a child could {detail}" if detail else ""
 
@@ -101,10 +103,10 @@ def _files() -> Attacks:
 
     return {
         "list a folder": lambda: bool(os.listdir("/")),
-        "read a file": lambda: os.open(sys.executable, os.O_RDONLY),
+        "read a file": lambda: os.open(_PROGRAM, os.O_RDONLY),
         "read /proc": lambda: os.open("/proc/self/status", os.O_RDONLY),
         "write a file": write,
-        "look at a file": lambda: os.stat(sys.executable),
+        "look at a file": lambda: os.stat(_PROGRAM),
     }
 
 
@@ -244,13 +246,13 @@ def _endless(stepper: Stepper) -> str:
         os._exit(0)
 
     tries = {"compute for ever": spin, "wait for ever": sleep}
-    done = [name for name, job in tries.items() if stepper.run(job).cause is None]
+    done = [name for name, job in tries.items() if stepper.run(job).cause == LEFT]
     return f"a child could {', '.join(done)}" if done else ""
 
 
 def _afterlife(stepper: Stepper) -> str:
     """A grandchild in a session of its own counts on; it must be dead when the step is over."""
-    exchange = Exchange([], 1, 8)
+    exchange = Exchange.made(0, 1, 8)
 
     def attack() -> None:
         if not _succeeds(lambda: _count_on(exchange)):
@@ -258,14 +260,14 @@ def _afterlife(stepper: Stepper) -> str:
         os._exit(0)
 
     try:
-        ended = stepper.run(attack)
-        if exchange.results() == bytes([_DONE]):
+        outcome, why = stepper.run(attack).seen(stepper.limits)
+        if bytes(exchange.said()[0]) == bytes([_DONE]):
             return ""
         before = exchange.memory[:]
         time.sleep(0.2)
         if exchange.memory[:] != before:
             return "a child could leave a process behind"
-        return "" if ended.cause is None else f"not known: a child was {ended.detail}"
+        return "" if outcome is None else f"not known: a child was {why}"
     finally:
         exchange.close()
 

@@ -1,77 +1,115 @@
-"""Frames between the supervisor and a zygote, over a stream socket.
+"""Frames between the supervisor and a zygote, over a stream socket: one step each.
 
-A frame is a kind and a few byte strings:
+    a step   its head, then the body: the number of parts, their lengths, their bytes
+    an end   its head, then results (a byte each), a detail, a payload
 
-    magic 4 bytes | kind 1 byte | count u32 | count lengths u32 | the byte strings
+The body of a step goes as it is into the memory that the zygote shares with the step's child
+(`exchange.py`); what the child left there comes back. A zygote greets with one more frame.
 """
 
 from __future__ import annotations
 
+import json
 import socket
-import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from struct import Struct, pack
+from typing import Any, BinaryIO
 
+from etude.judge.ended import Ended
 from etude.types import Outcome
 
 ORDER = (Outcome.CRASHED, *(outcome for outcome in Outcome if outcome is not Outcome.CRASHED))
 """An outcome travels as its position here. Memory that nobody wrote to says `crashed`."""
 
-MAGIC = b"etu1"
-HEAD = struct.Struct("<4scI")
-MAX_PARTS = 100_000
+SOLUTION, PUZZLE, QUIET_PUZZLE, PACE, CALLS, TESTS = b"g", b"f", b"q", b"p", b"c", b"t"
+"""What a child is to do: the first part of a body. `child.py` has the rest."""
+ASKS = 255
+"""Said by tests, in place of an outcome: they need the results of the calls in the payload."""
+
+MAGIC = b"etu2"
+STEP = Struct("<4sIIIdd")
+"""Magic, bytes of the body, results (each has the limits to itself), bytes of room for the
+payload, seconds of CPU, seconds of waiting."""
+END = Struct("<4siiIIIQQ")
+"""Magic, cause, status or errno, results, bytes of the detail, bytes of the payload, microseconds
+of CPU, peak KiB."""
+_HELLO = Struct("<4sI")
+
 MAX_FRAME = 64 << 20
-"""No frame is larger, in bytes."""
-
-VERIFY = b"V"
-"""Name, answer type, puzzle, then solutions: one `VERDICT` comes back for each."""
-ALONE = b"A"
-"""As `VERIFY`, while nothing else of this judge runs: the CPU limit follows the machine's pace."""
-SATISFY = b"S"
-"""Name, answer type, puzzle, then encoded answers: one `OUTCOMES` comes back."""
-HELLO = b"H"
-"""One part: what is in force, as JSON."""
-VERDICT = b"R"
-"""Numbers (`REPORT`), the answer's text, the detail."""
-OUTCOMES = b"O"
-"""One part with a byte an answer: the position of its outcome in `ORDER`."""
-
-REPORT = struct.Struct("<BiQQB")
-"""Outcome, an earlier candidate of the same frame with the same answer or -1, CPU in
-microseconds, peak bytes, 1 when a step came near its CPU limit."""
+"""No body and no payload is larger, in bytes."""
 
 
 class BadFrame(Exception):
     """The other side closed, or sent something that is no frame."""
 
 
-def pack(kind: bytes, parts: Sequence[bytes]) -> bytes:
-    """One frame as bytes."""
-    lengths = struct.pack(f"<{len(parts)}I", *map(len, parts))
-    return b"".join((HEAD.pack(MAGIC, kind, len(parts)), lengths, *parts))
+def pack_body(parts: Sequence[bytes | memoryview]) -> bytes:
+    """Parts as one piece of bytes."""
+    lengths = pack(f"<{len(parts) + 1}I", len(parts), *map(len, parts))
+    return b"".join((lengths, *parts))
 
 
-def read_head(sock: socket.socket) -> tuple[bytes, list[int]]:
-    """The kind of the next frame and the lengths of its parts. Raises `BadFrame`, `OSError`."""
-    magic, kind, count = HEAD.unpack(read_exactly(sock, HEAD.size))
-    if magic != MAGIC or count > MAX_PARTS:
-        raise BadFrame("not a frame")
-    lengths = list(struct.unpack(f"<{count}I", read_exactly(sock, 4 * count)))
-    if sum(lengths) > MAX_FRAME:
-        raise BadFrame("a frame that is too long")
-    return kind, lengths
+def pack_step(body: bytes, results: int, room: int, cpu: float, wall: float) -> bytes:
+    """The frame of a step."""
+    return STEP.pack(MAGIC, len(body), results, room, cpu, wall) + body
 
 
-def read(sock: socket.socket) -> tuple[bytes, list[bytes]]:
-    """The next frame. Raises `BadFrame`, `OSError`."""
-    kind, lengths = read_head(sock)
-    return kind, [read_exactly(sock, length) for length in lengths]
+def read_step(sock: socket.socket) -> tuple[int, int, int, float, float]:
+    """The head of the next step: body, results, room, CPU, wall. Raises `BadFrame`, `OSError`."""
+    head = bytearray(STEP.size)
+    fill(sock, memoryview(head))
+    magic, body, results, room, cpu, wall = STEP.unpack(head)
+    if magic != MAGIC or max(body, results, room) > MAX_FRAME or body < 4:
+        raise BadFrame("not a step")
+    return body, results, room, cpu, wall
 
 
-def read_exactly(sock: socket.socket, size: int) -> bytes:
-    """The next `size` bytes. Raises `BadFrame` when the other side closes before them."""
-    buffer = bytearray(size)
-    fill(sock, memoryview(buffer))
-    return bytes(buffer)
+def send_end(sock: socket.socket, ended: Ended, said: Sequence[bytes | memoryview] = ()) -> None:
+    """Answer a step: results, detail and payload as they are, from where they lie."""
+    sizes = map(len, said) if said else (0, 0, 0)
+    cpu, peak = round(ended.cpu_seconds * 1e6), ended.peak_bytes // 1024
+    head = END.pack(MAGIC, ended.cause, ended.status, *sizes, cpu, peak)
+    left = sock.sendmsg([head, *said])
+    for piece in (head, *said):  # what did not fit at once
+        if left < len(piece):
+            sock.sendall(memoryview(piece)[left:])
+        left = max(0, left - len(piece))
+
+
+def read_end(stream: BinaryIO) -> Ended:
+    """How the next step ended. Raises `BadFrame`, `OSError`."""
+    magic, cause, status, results, detail, payload, cpu, peak = END.unpack(_taken(stream, END.size))
+    if magic != MAGIC or max(results, detail, payload) > MAX_FRAME:
+        raise BadFrame("not the end of a step")
+    said = _taken(stream, results + detail + payload)
+    numbers = (cause, status, cpu / 1e6, peak * 1024)
+    return Ended(
+        *numbers, said[:results], said[results : results + detail], said[results + detail :]
+    )
+
+
+def pack_hello(greeting: Mapping[str, Any]) -> bytes:
+    """What is in force in a zygote."""
+    text = json.dumps(greeting).encode()
+    return _HELLO.pack(MAGIC, len(text)) + text
+
+
+def read_hello(stream: BinaryIO) -> Any:
+    """What is in force. Raises `BadFrame`, `OSError`."""
+    magic, size = _HELLO.unpack(_taken(stream, _HELLO.size))
+    if magic != MAGIC or size > MAX_FRAME:
+        raise BadFrame("not a greeting")
+    try:
+        return json.loads(_taken(stream, size))
+    except ValueError as error:
+        raise BadFrame("not a greeting") from error
+
+
+def _taken(stream: BinaryIO, size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) < size:
+        raise BadFrame("closed")
+    return data
 
 
 def fill(sock: socket.socket, view: memoryview) -> None:

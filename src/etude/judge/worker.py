@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import socket
@@ -11,10 +12,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from etude.errors import Fault, InputError
 from etude.judge import wire
+from etude.judge.ended import Ended
+from etude.judge.group import Group
 from etude.judge.limits import Limits
+from etude.judge.looks import FIRST, Look
 
 _SCRIPT = Path(__file__).with_name("zygote.py")
 _START_SECONDS = 60.0
@@ -29,7 +34,9 @@ class Gone(Exception):
 class Zygote:
     """A running zygote. Not thread-safe: one thread talks to it."""
 
-    def __init__(self, limits: Limits, *, namespaces: bool, pace: float = 0.0) -> None:
+    def __init__(
+        self, limits: Limits, look: Look = FIRST, *, namespaces: bool, pace: float = 0.0
+    ) -> None:
         """Start it, without waiting until it is ready. Raises `Fault` and `InputError`.
 
         `pace` is what an earlier one found the machine's to be; 0 to have it measured.
@@ -40,14 +47,25 @@ class Zygote:
         self._sock, theirs = socket.socketpair()
         for sock in (self._sock, theirs):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
-        settings = json.dumps({"limits": asdict(limits), "namespaces": namespaces, "pace": pace})
+        self._ends = self._sock.makefile("rb")
+        settings = {"limits": asdict(limits), "namespaces": namespaces, "pace": pace}
         try:
-            self._process = _start(theirs, settings, loop)
+            self._process = _start(theirs, settings | {"look": asdict(look)}, loop)
         except OSError as error:
+            self._ends.close()
             self._sock.close()
             raise Fault(f"could not start a sandbox process: {error}") from error
         finally:
             theirs.close()
+        self._group: Group | None = None
+        self.group = ""
+        """What its control group bounds, or why there is none."""
+        try:
+            self._group = Group(limits)
+            self._group.add(self._process.pid)
+            self.group = ", ".join(self._group.bounds)
+        except OSError as error:
+            self.group = f"none: {error}"
 
     def layers(self) -> Mapping[str, str]:
         """Wait until it is ready: each layer with "" (on) or the reason it is off.
@@ -56,11 +74,10 @@ class Zygote:
         """
         self._sock.settimeout(_START_SECONDS)
         try:
-            kind, parts = wire.read(self._sock)
+            hello = wire.read_hello(self._ends)
         except (OSError, wire.BadFrame) as error:
             self.end()
             raise Fault(f"a sandbox process did not start: {error}") from error
-        hello = json.loads(parts[0]) if kind == wire.HELLO and parts else {}
         layers: Mapping[str, str] | None = hello.get("layers")
         if layers is None:
             self.end()
@@ -69,23 +86,20 @@ class Zygote:
         return layers
 
     def send(self, frame: bytes, seconds: float) -> None:
-        """Hand over a request. Raises `Gone`."""
+        """Hand over a step. Raises `Gone`."""
         self._sock.settimeout(seconds)
         try:
             self._sock.sendall(frame)
         except OSError as error:
             raise Gone(str(error)) from error
 
-    def receive(self, kind: bytes, seconds: float) -> list[bytes]:
-        """The parts of the next frame, which must be of this kind. Raises `Gone`."""
+    def receive(self, seconds: float) -> Ended:
+        """How the oldest step that was handed over ended. Raises `Gone`."""
         self._sock.settimeout(seconds)
         try:
-            found, parts = wire.read(self._sock)
+            return wire.read_end(self._ends)
         except (OSError, wire.BadFrame) as error:
             raise Gone(str(error) or type(error).__name__) from error
-        if found != kind:
-            raise Gone("an answer of the wrong kind")
-        return parts
 
     def kill(self) -> None:
         """From any thread: make it die, and with it everything it started."""
@@ -95,12 +109,17 @@ class Zygote:
         """Kill it and wait until it is gone."""
         self._process.kill()
         self._process.wait()
+        if self._group is not None:
+            self._group.kill()
         # The process that was killed may be the one outside the namespaces: the end of the
         # stream says that the one inside is gone too.
         with contextlib.suppress(OSError):
             self._sock.settimeout(_END_SECONDS)
             while self._sock.recv(1 << 16):
                 pass
+        if self._group is not None:
+            self._group.remove()
+        self._ends.close()
         self._sock.close()
 
 
@@ -112,16 +131,29 @@ def _inner_loop() -> str:
     return loop
 
 
-def _start(theirs: socket.socket, settings: str, loop: str) -> subprocess.Popen[bytes]:
+def _preloaded() -> dict[str, str]:
+    """The extension, in the process from its first moment: it decides where memory lies."""
+    found = importlib.util.find_spec("etude.judge._native")
+    # ld.so knows no way to write a path with one of these.
+    if found is None or not found.origin or any(mark in found.origin for mark in " :"):
+        return {}
+    return {"LD_PRELOAD": found.origin}
+
+
+def _start(
+    theirs: socket.socket, settings: Mapping[str, Any], loop: str
+) -> subprocess.Popen[bytes]:
     if not sys.executable:
         raise InputError("the judge needs a Python program to start, but sys.executable is empty")
     # No -I: it would ignore PYTHONHASHSEED. The environment is ours alone, so nothing else is read.
     command = [sys.executable, "-s", "-S", "-P", "-Wignore", str(_SCRIPT)]
-    environment = {"PYTHONHASHSEED": "0"}
+    environment = {"PYTHONHASHSEED": str(settings["look"]["hash_seed"]), "TZ": "UTC0"}
     if "LD_LIBRARY_PATH" in os.environ:  # some installations don't find libpython without it
         environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
+    if loop == "native":
+        environment |= _preloaded()
     return subprocess.Popen(
-        [*command, str(theirs.fileno()), settings, loop],
+        [*command, str(theirs.fileno()), json.dumps(settings), loop],
         pass_fds=[theirs.fileno()],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -75,7 +75,7 @@ def load_allowed() -> frozenset[str]:
 
 
 def load_native() -> ModuleType | None:
-    """The C extension, gathering memory from now on; None where it was not built."""
+    """The C extension; None where it was not built."""
     try:
         native = importlib.import_module("etude.judge._native")
     except ModuleNotFoundError:
