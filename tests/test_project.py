@@ -32,11 +32,11 @@ LONGEST_FUNCTION = 60
 # A part is a module or package directly below `etude`. It imports from the rows above its own.
 ROWS = (
     {"etude", "types", "errors", "recipes"},
-    {"config", "puzzle", "prompts", "store", "tables", "stats"},
+    {"config", "puzzle", "prompts", "store", "tables", "stats", "trivial"},
     {"judge", "engines", "suites", "tiny", "training", "cluster", "replies"},
     {"seeds", "arm"},
     {"attempts"},
-    {"propose", "vet", "solve", "select", "train", "evaluate"},
+    {"propose", "vet", "solve", "select", "train", "evaluate", "vouch"},
     {"loop"},
     {"ladder"},
     {"readings"},

@@ -1,3 +1,4 @@
+import itertools
 import random
 from pathlib import Path
 
@@ -5,6 +6,7 @@ import pytest
 
 from etude.prompts import (
     PAPER_EXAMPLES,
+    chosen_examples,
     completed,
     example_text,
     function_end,
@@ -58,7 +60,7 @@ def test_proposal_prompt_shows_reshuffled_numbered_puzzles_without_docstrings() 
 
 
 def test_proposal_prompt_keeps_to_its_budget() -> None:
-    smallest = len("from typing import List\n\ndef f1(")
+    smallest = len("def f1(")
 
     def within(budget: int) -> None:
         rng = random.Random(1)
@@ -68,6 +70,20 @@ def test_proposal_prompt_keeps_to_its_budget() -> None:
 
     for budget in range(60, 500, 20):
         within(budget)
+
+
+def test_proposal_prompt_shows_no_more_puzzles_than_it_may() -> None:
+    prompt, shown = proposal_prompt(TRAINING, random.Random(1), fits=lambda _: True, most=3)
+    assert len(shown) == 3
+    assert prompt.text.endswith("\n\ndef f4(")
+    assert proposal_prompt(TRAINING, random.Random(1), fits=lambda _: True, most=0)[1] == []
+
+
+@pytest.mark.parametrize("count", range(6))
+def test_examples_are_chosen_and_ordered_by_a_seed(count: int) -> None:
+    assert chosen_examples(count, 0) == PAPER_EXAMPLES[:count]
+    drawn = {chosen_examples(count, seed) for seed in range(1, 3_000)}
+    assert drawn == set(itertools.permutations(PAPER_EXAMPLES, count))
 
 
 def test_two_draws_of_the_same_seed_agree_and_others_differ() -> None:

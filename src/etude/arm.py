@@ -23,7 +23,7 @@ from etude.engines import Engine, open_engine
 from etude.errors import Fault
 from etude.judge import Judge, Limits
 from etude.judge.record import METADATA_KEY
-from etude.seeds import SeedPair, load_seeds
+from etude.seeds import SeedPair, load_seeds, load_shown
 from etude.types import Event, Outcome, Problem, Puzzle, Verdict
 
 Tell = Callable[[Event], None]
@@ -37,6 +37,7 @@ class Arm:
         self.name = name
         self.tell = tell
         self._seeds: list[SeedPair] | None = None
+        self._shown: list[Puzzle] | None = None
         self._engine: tuple[str, Engine] | None = None
         self._judge: Judge | None = None
         self._problems: list[Problem] | None = None
@@ -51,10 +52,23 @@ class Arm:
 
     @property
     def seeds(self) -> list[SeedPair]:
-        """The human-written pairs that the run starts from."""
+        """The human-written pairs that the run starts from, but for those that were left out."""
         if self._seeds is None:
-            self._seeds = load_seeds(self.recipe)
+            left_out = {
+                row["puzzle_id"]
+                for row in store.read_stage(store.round_folder(self.run.folder, 0) / "seeds")
+                if row["outcome"] != "accepted"
+            }
+            pairs = load_seeds(self.recipe)
+            self._seeds = [pair for pair in pairs if pair.puzzle.id not in left_out]
         return self._seeds
+
+    @property
+    def shown(self) -> list[Puzzle]:
+        """The human-written puzzles that are shown when proposing, solved or not."""
+        if self._shown is None:
+            self._shown = load_shown(self.recipe)
+        return self._shown
 
     def round(self, number: int) -> Path:
         """The folder of one round of this arm."""

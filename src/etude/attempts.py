@@ -6,7 +6,7 @@ from pathlib import Path
 
 from etude import store
 from etude.arm import Arm
-from etude.prompts import PAPER_EXAMPLES, completed, solving_prompt
+from etude.prompts import chosen_examples, completed, solving_prompt
 from etude.types import Prompt, Puzzle, Sample, Verdict
 
 
@@ -25,7 +25,8 @@ def attempts(
     A puzzle whose prompt does not fit the model's context gets none.
     """
     section = arm.recipe.prompt
-    examples = PAPER_EXAMPLES if section.few_shot and section.layout == "paper" else ()
+    chosen = chosen_examples(section.examples, section.examples_seed)
+    examples = chosen if section.few_shot and section.layout == "paper" else ()
     prompts = [solving_prompt(puzzle, examples, layout=section.layout) for puzzle in puzzles]
     engine = arm.engine(model)
     fitting = [prompt for prompt in prompts if engine.fits(prompt, max_new_tokens)]

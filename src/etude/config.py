@@ -68,7 +68,11 @@ class SeedsSection(FitSection):
     """The human-written pairs that the run starts from."""
 
     source: str = "tiny"
-    """`tiny`, or a JSONL or Parquet file of puzzle, solution."""
+    """`tiny`, `p3-train`, or a JSONL or Parquet file of puzzle, solution."""
+    folder: str = ""
+    """For `p3-train`: a local folder of P3's files; otherwise they are downloaded once."""
+    begin: Literal["seeds", "base"] = "seeds"
+    """The model that the first round asks: trained on the seeds, or the base (the paper's)."""
     per_family: int = Field(2, ge=1)
     split_seed: int = Field(7, ge=0)
     epochs: float = Field(20, gt=0)
@@ -89,6 +93,13 @@ class PromptSection(Section):
     layout: Literal["paper", "line"] = "paper"
     few_shot: bool = True
     """Show training puzzles when proposing, and the paper's five examples when solving."""
+    puzzles: int = Field(1_000, ge=0)
+    """Training puzzles shown when proposing: as many as fit, but not more than this."""
+    examples: int = Field(5, ge=0, le=5)
+    """Of the paper's five solved examples, how many are shown when solving."""
+    examples_seed: int = Field(0, ge=0)
+    """0 shows the first of them in the paper's order; any other number draws which, and reorders
+    them. Proposing reshuffles the training puzzles for every prompt, whatever this is."""
 
 
 class ProposeSection(Section):
@@ -104,6 +115,10 @@ class VetSection(Section):
     """Puzzles that go on to be solved, at most, in each round."""
     max_per_form: int = Field(12, ge=1)
     """Puzzles of one form (canonical source without constants), over all rounds."""
+    rules: Literal["etude", "paper"] = "etude"
+    """`paper`: the released code's own rules and trivial answers (`docs/recipes.md`)."""
+    skip_triviality: float = Field(0.0, ge=0, le=1)
+    """The share of puzzles that are not tried with trivial answers; the paper's is 0.05."""
 
 
 class SolveSection(Section):
@@ -140,8 +155,8 @@ class TrainSection(FitSection):
     epochs: float = Field(2, gt=0)
     learning_rate: float = Field(8e-4, gt=0)
     seed_repeat: int = Field(4, ge=0)
-    replay: float = Field(1.0, ge=0)
-    """Old examples, as a multiple of the new ones."""
+    replay: Annotated[float, Field(ge=0)] | Literal["all"] = 1.0
+    """Old examples, as a multiple of the new ones; `all` trains on everything so far."""
 
 
 class FinalSection(FitSection):

@@ -15,16 +15,19 @@ from etude.select import select
 from etude.solve import judge, solve
 from etude.train import pretrain, train, train_on_seeds, train_student
 from etude.vet import vet
+from etude.vouch import vouch
 
 
 def begin(arm: Arm) -> None:
-    """Round 0: the base, fine-tuned on the seed pairs. All arms start from it."""
+    """Round 0: the seed pairs are judged, and the base is fine-tuned on them."""
+    vouch(arm)
     train_on_seeds(arm, pretrain(arm))
 
 
 def teach_itself(arm: Arm) -> None:
     """The rounds, and the student that is trained on all that they gave."""
-    base, latest = start_of(arm)
+    base, seeded = start_of(arm)
+    latest = base if arm.recipe.seeds.begin == "base" else seeded
     for number in range(1, arm.recipe.run.rounds + 1):
         propose(arm, number, latest)
         vet(arm, number)

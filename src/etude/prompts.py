@@ -47,21 +47,22 @@ def proposal_prompt(
     *,
     layout: Layout = "paper",
     fits: Callable[[Prompt], bool] | None = None,
+    most: int | None = None,
 ) -> tuple[Prompt, list[int]]:
     """A prompt that asks for one more puzzle, and which training puzzles it shows, in order.
 
     The training puzzles are reshuffled, stripped of docstrings, renamed f1, f2, ..., and as many
-    are shown as `fits` lets in; then comes `def f{k+1}(`. Without `fits` none is shown and the
-    prompt is `def f(`.
+    are shown as `fits` lets in, but not more than `most`; then comes `def f{k+1}(`. Without `fits`
+    none is shown and the prompt is `def f(`.
     """
     if fits is None:
         return Prompt("def f(", "def f("), []
-    head = "from typing import List\n\n" if layout == "paper" else ""
-    prompt = Prompt(head + "def f1(", "def f1(")
+    head = ""
+    prompt = Prompt("def f1(", "def f1(")
     shown: list[int] = []
     order = list(range(len(training)))
     rng.shuffle(order)
-    for index in order:
+    for index in order[:most]:
         source = without_docstring(training[index]).strip()
         head += renamed(source, f"f{len(shown) + 1}") + ("\n\n" if layout == "paper" else "\n")
         opening = f"def f{len(shown) + 2}("
@@ -85,6 +86,16 @@ def solving_prompt(
         example_text(f, g, layout=layout) + "\n" for f, g in examples
     )
     return Prompt(f"{head}{shown}\n\n{opening}", opening)
+
+
+def chosen_examples(count: int, seed: int) -> tuple[tuple[str, str], ...]:
+    """`count` of the paper's five solved examples: the first ones, in its order, for seed 0.
+
+    Any other seed draws which ones, and their order.
+    """
+    if seed == 0:
+        return PAPER_EXAMPLES[:count]
+    return tuple(random.Random(seed).sample(PAPER_EXAMPLES, count))
 
 
 def example_text(puzzle: str, solution: str, *, layout: Layout = "paper") -> str:

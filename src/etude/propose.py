@@ -62,7 +62,7 @@ def _prompts(
 ) -> tuple[list[Prompt], list[list[str]]]:
     """`count` prompts, each with its own reshuffled training puzzles, and the ids of those."""
     rng = random.Random(seed)
-    puzzles = [pair.puzzle for pair in arm.seeds]
+    puzzles = arm.shown
     section = arm.recipe.prompt
     engine = arm.engine(model)
 
@@ -72,7 +72,11 @@ def _prompts(
     sources = [puzzle.source for puzzle in puzzles]
     made = [
         proposal_prompt(
-            sources, rng, layout=section.layout, fits=fits if section.few_shot else None
+            sources,
+            rng,
+            layout=section.layout,
+            fits=fits if section.few_shot else None,
+            most=section.puzzles,
         )
         for _ in range(count)
     ]

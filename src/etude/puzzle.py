@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import dataclasses
 import sys
 import threading
 import warnings
@@ -221,11 +222,12 @@ def without_docstring(source: str) -> str:
         return ast.unparse(tree)
 
 
-def check_rules(puzzle: Puzzle) -> None:
+def check_rules(puzzle: Puzzle, *, paper: bool = False) -> None:
     """P3's rules for what a model proposes, and ours. Raises `NotAPuzzle` with the reason.
 
     The answer is int, str, float or a nested List of int, str, float, bool (a plain bool is
-    refused); something is returned; every argument is used; the body names nothing unknown.
+    refused); something is returned; every argument is used; the body names nothing unknown. By
+    the rules of the `paper` the answer alone must be used, and no argument is for keywords only.
     """
     if not _is_p3_type(puzzle.answer_type):
         raise NotAPuzzle("answer type not allowed")
@@ -237,11 +239,21 @@ def check_rules(puzzle: Puzzle) -> None:
         raise NotAPuzzle("returns nothing")
     loaded, stored = _names(function)
     arguments = function.args.posonlyargs + function.args.args + function.args.kwonlyargs
-    if any(argument.arg not in loaded for argument in arguments):
+    if paper and function.args.kwonlyargs:
+        raise NotAPuzzle("argument for keywords only")
+    if any(argument.arg not in loaded for argument in (arguments[:1] if paper else arguments)):
         raise NotAPuzzle("argument not used")
     known = stored | {argument.arg for argument in arguments} | set(dir(builtins))
     if not loaded <= known | {function.name}:
         raise NotAPuzzle("unknown name")
+
+
+def answered_at_once(puzzle: Puzzle) -> Puzzle:
+    """The same puzzle with `return True` as its first line: its header and defaults alone count."""
+    tree = syntax_tree(puzzle.source)
+    with _parser():
+        _only_function(tree).body.insert(0, ast.Return(ast.Constant(True)))
+        return dataclasses.replace(puzzle, source=ast.unparse(ast.fix_missing_locations(tree)))
 
 
 def _is_p3_type(text: str) -> bool:

@@ -125,6 +125,8 @@ def _asked_by_its_run(model: str) -> list[str]:
     return [
         f"prompt.layout={_toml(recipe.prompt.layout)}",
         f"prompt.few_shot={'true' if recipe.prompt.few_shot else 'false'}",
+        f"prompt.examples={recipe.prompt.examples}",
+        f"prompt.examples_seed={recipe.prompt.examples_seed}",
         f"evaluate.temperature={recipe.evaluate.temperature}",
         f"evaluate.max_new_tokens={recipe.evaluate.max_new_tokens}",
         f"seeds.split_seed={recipe.seeds.split_seed}",

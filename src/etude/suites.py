@@ -81,17 +81,20 @@ def _p3_test(folder: Path | None) -> list[Problem]:
             "humaneval" if record["module"] == _HUMANEVAL_MODULE else "other",
             _parsed(record["sat"], record["name"]),
         )
-        for record in _p3_records("test", folder)
+        for record in p3_records("test", folder)
     ]
 
 
 def p3_training(folder: Path | None = None) -> list[Puzzle]:
     """P3's 155 training puzzles, as they stand in the data. Raises `InputError` as `load` does."""
-    return [_parsed(record["sat"], record["name"]) for record in _p3_records("train", folder)]
+    return [_parsed(record["sat"], record["name"]) for record in p3_records("train", folder)]
 
 
-def _p3_records(half: str, folder: Path | None) -> list[dict[str, Any]]:
-    """The first instance of every problem of one half of P3, in the order of `split.json`."""
+def p3_records(half: str, folder: Path | None) -> list[dict[str, Any]]:
+    """The first instance of every problem of one half of P3, in the order of `split.json`.
+
+    Each has `name`, `sat` (the puzzle), `sol_header`, `sol_bodies`. Raises `InputError` as `load`.
+    """
     files = _p3_from(folder) if folder else download_p3()
     by_name = {record["name"]: record for record in json.loads(files["puzzles.json"])}
     return [by_name[f"{problem}:0"] for problem in json.loads(files["split.json"])[half]]

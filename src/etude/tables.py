@@ -1,8 +1,8 @@
 """The columns of every table of a run. What is measured, and so differs from run to run, is marked.
 
-A table is a folder of Parquet segments, `round-02/solve/00000.parquet`, ... Those of `vet`, `judge`
-and `evaluate` have in their metadata what the verdicts rest on: the judge's version, isolation and
-limits. Row ids are content hashes, so lineage is a join:
+A table is a folder of Parquet segments, `round-02/solve/00000.parquet`, ... Those of `seeds`,
+`vet`, `judge` and `evaluate` have in their metadata what the verdicts rest on: the judge's version,
+isolation and limits. Row ids are content hashes, so lineage is a join:
 example -> verdict -> candidate -> puzzle -> proposal -> prompt -> parents.
 """
 
@@ -12,6 +12,17 @@ import pyarrow as pa
 
 TEXT = pa.string()
 
+SEEDS = pa.schema(
+    [
+        ("puzzle_id", TEXT),
+        ("name", TEXT),  # its line in the file, or its name in P3
+        ("outcome", TEXT),  # what the judge found; only accepted pairs teach
+        ("answer", TEXT),
+        ("detail", TEXT),
+        ("cpu_seconds", pa.float64()),
+        ("peak_bytes", pa.int64()),
+    ]
+)
 PROPOSE = pa.schema(
     [
         ("proposal_id", TEXT),  # content hash of (model, seed of the unit, draw)

@@ -70,12 +70,13 @@ def train(arm: Arm, number: int, base: str | Path, latest: str | Path) -> Path:
     new = _examples(arm, [number])
     old = _examples(arm, range(1, number))
     random.Random(arm.seed(number, "replay")).shuffle(old)
-    texts = seed_texts(arm) * section.seed_repeat + new + old[: round(section.replay * len(new))]
+    kept = len(old) if section.replay == "all" else round(section.replay * len(new))
+    texts = seed_texts(arm) * section.seed_repeat + new + old[:kept]
     start = base if section.start == "base" else latest
     return _fit(arm, number, "train", start, texts, arm.round(number) / "train", section)
 
 
-def train_student(arm: Arm, base: str | Path, latest: Path) -> Path:
+def train_student(arm: Arm, base: str | Path, latest: str | Path) -> Path:
     """The student: trained on the seeds and the examples of all rounds."""
     section = arm.recipe.final
     examples = _examples(arm, range(1, arm.recipe.run.rounds + 1))
@@ -90,7 +91,9 @@ def train_longer_on_seeds(arm: Arm, base: str | Path, seeded: Path) -> Path:
     tokens = sum(report(folder)["tokens"] for folder in trainings)
     epochs = arm.recipe.seeds.epochs * tokens / report(seeded)["tokens"]
     section = arm.recipe.seeds.model_copy(update={"epochs": epochs})
-    start = base if "base" in (arm.recipe.final.start, arm.recipe.train.start) else seeded
+    recipe = arm.recipe
+    begun = "base" in (recipe.final.start, recipe.train.start, recipe.seeds.begin)
+    start = base if begun else seeded
     out = arm.folder / "final" / "train"
     return _fit(arm, None, "train", start, seed_texts(arm), out, section)
 

@@ -2,11 +2,13 @@
 
 A proposal is dropped when it is no puzzle, breaks a rule, repeats an earlier one, is a held-out
 problem, has the form of too many others, or is satisfied by a trivial answer. What it is worth as
-an exercise shows only when it is solved (see `select`).
+an exercise shows only when it is solved (see `select`). `vet.rules = "paper"` takes the released
+code's rules and trivial answers in place of ours.
 """
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from pathlib import Path
 
@@ -15,19 +17,9 @@ from etude.arm import Arm, counted
 from etude.cluster import map_units
 from etude.errors import Fault
 from etude.prompts import completed
-from etude.puzzle import NotAPuzzle, check_rules, parse
+from etude.puzzle import NotAPuzzle, answered_at_once, check_rules, parse
+from etude.trivial import trivial_answers
 from etude.types import Outcome, Prompt, Puzzle
-
-TRIVIAL: dict[str, list[object]] = {
-    "int": [*range(-10, 101)],
-    "str": ["", "a", "b", "abc", "A", "0", "1", " "],
-    "float": [0.0, 1.0, -1.0, 0.5, 2.0, 10.0, 100.0, -0.5, 0.1, 3.0, 1e9, -1e9, 1e-9],
-    "List[int]": [[], [0], [1], [-1], [2], [0, 0], [0, 1], [1, 0], [1, 1], [1, 2]],
-    "List[str]": [[], [""], ["a"], ["", ""], ["a", "a"], ["a", "b"]],
-    "List[float]": [[], [0.0], [1.0], [0.0, 0.0], [0.0, 1.0]],
-    "List[bool]": [[], [True], [False], [True, True], [True, False], [False, True]],
-}
-"""Answers that solve a puzzle only if it is trivial: the paper's kinds of them, by answer type."""
 
 
 def vet(arm: Arm, number: int) -> Path:
@@ -51,6 +43,8 @@ def _rows(arm: Arm, number: int) -> list[store.Row]:
             rows[at]["fate"] = "over the limit"
         elif screen.form_is_full(puzzle):
             rows[at]["fate"] = "same form"
+        elif detail := screen.undefined(puzzle):
+            rows[at] |= {"fate": "broken rule", "detail": detail}
         elif detail := screen.trivial(puzzle):
             rows[at] |= {"fate": "trivial", "detail": detail}
         else:
@@ -64,9 +58,11 @@ class _Screen:
 
     def __init__(self, arm: Arm, number: int) -> None:
         self.judge = arm.judge
-        self.most = arm.recipe.vet.max_per_form
+        self.section = arm.recipe.vet
+        self.paper = self.section.rules == "paper"
+        self.skips = random.Random(arm.seed(number, "vet"))
         self.held_out = {problem.puzzle.id for problem in arm.problems}
-        self.known = {pair.puzzle.id for pair in arm.seeds}
+        self.known = {puzzle.id for puzzle in arm.shown}
         self.forms: Counter[str] = Counter()
         self.puzzles: list[Puzzle | None] = []
         for earlier in range(1, number):
@@ -101,7 +97,7 @@ class _Screen:
         except NotAPuzzle as error:
             return None, "unparsed", str(error)
         try:
-            check_rules(puzzle)
+            check_rules(puzzle, paper=self.paper)
         except NotAPuzzle as error:
             return puzzle, "broken rule", str(error)
         if puzzle.id in self.held_out:
@@ -112,25 +108,38 @@ class _Screen:
         return puzzle, "kept", ""
 
     def form_is_full(self, puzzle: Puzzle) -> bool:
-        return self.forms[puzzle.form] >= self.most
+        return self.forms[puzzle.form] >= self.section.max_per_form
 
     def count(self, puzzle: Puzzle) -> None:
         self.forms[puzzle.form] += 1
 
+    def undefined(self, puzzle: Puzzle) -> str:
+        """Why the function can't even be defined and called, by the paper's rule; run in the judge.
+
+        The paper calls `f(None)` with `return True` as its first line.
+        """
+        if not self.paper:
+            return ""
+        answer = trivial_answers(puzzle.answer_type, paper=True)[-1]
+        [outcome] = self.judge.satisfied(answered_at_once(puzzle), [answer])
+        if outcome is Outcome.FAULT:
+            raise Fault(f"the sandbox failed on defining the puzzle {puzzle.id}")
+        return "" if outcome is Outcome.ACCEPTED else f"can't be defined: {outcome}"
+
     def trivial(self, puzzle: Puzzle) -> str:
-        """Which trivial answer satisfies the puzzle, or an empty text. Run in the judge."""
-        answers = TRIVIAL.get(puzzle.answer_type) or _nested(puzzle.answer_type)
+        """Which trivial answer satisfies the puzzle, or an empty text. Run in the judge.
+
+        One puzzle in so many is let through untried where the recipe asks for that. By the
+        paper's rules one that takes too long is not trivial.
+        """
+        if self.skips.random() < self.section.skip_triviality:
+            return ""
+        answers = trivial_answers(puzzle.answer_type, paper=self.paper)
         for answer, outcome in zip(answers, self.judge.satisfied(puzzle, answers), strict=True):
             if outcome is Outcome.ACCEPTED:
                 return f"satisfied by {answer!r}"
             if outcome is Outcome.FAULT:
                 raise Fault(f"the sandbox failed on {answer!r} for the puzzle {puzzle.id}")
-            if outcome is Outcome.TIMEOUT:
+            if outcome is Outcome.TIMEOUT and not self.paper:
                 return f"takes too long on {answer!r}"
         return ""
-
-
-def _nested(answer_type: str) -> list[object]:
-    """Trivial answers of a list of lists: empty, and the simpler ones wrapped."""
-    inner = answer_type.removeprefix("List[").removesuffix("]")
-    return [[], *([answer] for answer in TRIVIAL.get(inner) or _nested(inner))]
