@@ -41,7 +41,7 @@ ROWS = (
     {"ladder"},
     {"readings"},
     {"console"},
-    {"report", "show", "browse", "export"},
+    {"report", "show", "browse", "export", "forecast"},
     {"session", "judging", "check", "rewards", "scorers"},
     {"again"},
     {"cli"},

@@ -46,11 +46,17 @@ def run(
     controls: Annotated[
         bool, typer.Option("--controls/--no-controls", help="Also run the controls.")
     ] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and what it would take.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Start or continue a run; ends with the ladder and the path of the report."""
     from etude import session
 
+    if dry_run:
+        session.forecast_run(recipe, settings, controls=controls, json_lines=json)
+        return
     session.run(recipe, out, settings, controls=controls, json_lines=json)
 
 

@@ -47,6 +47,15 @@ def run(
     console.next_command(shlex.join(["etude", "show", str(folder)]))
 
 
+def forecast_run(source: str, settings: Sequence[str], *, controls: bool, json_lines: bool) -> None:
+    """What a run would do and take. Nothing is written."""
+    from etude.forecast import forecast
+    from etude.forecast.words import show
+
+    _, recipe = _recipe_of(source, None, settings)
+    show(forecast(recipe, recipe.controls.arms if controls else ()), Console(json_lines=json_lines))
+
+
 def evaluate_model(
     model: str,
     suite: str,

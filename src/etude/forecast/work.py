@@ -1,0 +1,136 @@
+"""How much a recipe asks for, stage by stage: units, texts, judge's checks, training documents.
+
+Counts of `propose` and `evaluate` are exact. How many puzzles get through `vet` is the model's
+doing, so what follows from it is counted for as many as `vet.max_puzzles` allows: at most.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from etude.config import Recipe
+
+Kept = Callable[[str, int], int]
+"""How many puzzles a round of an arm keeps, by the names of both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one stage of one round of one arm does."""
+
+    arm: str
+    round: int | None
+    stage: str
+    units: int = 1
+    prompts: int = 0
+    samples: int = 0
+    """Texts that a model writes."""
+    checks: int = 0
+    """Candidates and puzzles that the judge looks at."""
+    documents: int = 0
+    """Documents of one pass of a training."""
+    epochs: float = 0.0
+
+
+def most_kept(recipe: Recipe) -> Kept:
+    """As many puzzles as the recipe lets through."""
+    most = min(recipe.propose.samples, recipe.vet.max_puzzles)
+    return lambda arm, number: most
+
+
+def count_work(
+    recipe: Recipe,
+    *,
+    pairs: int,
+    problems: int,
+    controls: Sequence[str] = (),
+    kept: Kept | None = None,
+) -> list[Work]:
+    """Every stage of a run with these controls, in order.
+
+    `pairs`: seed pairs; `problems`: of the suite; `kept`: the most that there can be unless given.
+    """
+    counting = _Counting(recipe, pairs, problems, kept or most_kept(recipe))
+    made = [*counting.begin(), *counting.loop("verified")]
+    made.append(counting.evaluate("seeds", 0, recipe.evaluate.final_samples))
+    for arm in controls:
+        made += counting.control(arm)
+    return made
+
+
+class _Counting:
+    def __init__(self, recipe: Recipe, pairs: int, problems: int, kept: Kept) -> None:
+        self.recipe, self.pairs, self.problems, self.kept = recipe, pairs, problems, kept
+
+    def begin(self) -> Iterator[Work]:
+        """Round 0."""
+        recipe = self.recipe
+        if recipe.seeds.source != "tiny":
+            yield Work("verified", 0, "seeds", checks=self.pairs)
+        if recipe.pretrain:
+            yield Work("verified", 0, "pretrain", documents=recipe.pretrain.documents,
+                       epochs=recipe.pretrain.epochs)  # fmt: skip
+        yield Work("verified", 0, "train", documents=self.pairs, epochs=recipe.seeds.epochs)
+
+    def loop(self, arm: str) -> Iterator[Work]:
+        """The rounds, and the student."""
+        recipe = self.recipe
+        for number in range(1, recipe.run.rounds + 1):
+            yield from self._round(arm, number)
+            yield self._training(arm, number)
+            if arm == "verified":
+                yield self.evaluate(arm, number, recipe.evaluate.samples)
+        examples = sum(self._examples(arm, n) for n in range(1, recipe.run.rounds + 1))
+        final = recipe.final
+        yield Work(arm, None, "train", documents=final.seed_repeat * self.pairs + examples,
+                   epochs=final.epochs)  # fmt: skip
+        yield self.evaluate(arm, None, recipe.evaluate.final_samples)
+
+    def _round(self, arm: str, number: int) -> Iterator[Work]:
+        """What comes before the training of a round."""
+        propose, solve = self.recipe.propose, self.recipe.solve
+        full, rest = divmod(propose.samples, propose.per_unit)
+        prompts = full * math.ceil(propose.per_unit / propose.per_prompt)
+        prompts += math.ceil(rest / propose.per_prompt)
+        units = math.ceil(propose.samples / propose.per_unit)
+        yield Work(arm, number, "propose", units, prompts, propose.samples)
+        yield Work(arm, number, "vet", checks=propose.samples)
+        kept = self.kept(arm, number)
+        units, texts = math.ceil(kept / solve.puzzles_per_unit), kept * solve.samples
+        yield Work(arm, number, "solve", units, kept, texts)
+        yield Work(arm, number, "judge", units, checks=texts)
+        yield Work(arm, number, "select")
+
+    def _training(self, arm: str, number: int) -> Work:
+        section = self.recipe.train
+        new = self._examples(arm, number)
+        old = sum(self._examples(arm, earlier) for earlier in range(1, number))
+        if section.replay != "all":
+            old = min(old, round(section.replay * new))
+        documents = section.seed_repeat * self.pairs + new + old
+        return Work(arm, number, "train", documents=documents, epochs=section.epochs)
+
+    def _examples(self, arm: str, number: int) -> int:
+        most = min(self.recipe.select.per_puzzle, self.recipe.solve.samples)
+        return self.kept(arm, number) * most
+
+    def control(self, arm: str) -> Iterator[Work]:
+        """One control, whole. `more-epochs` trains for as many tokens as the student did."""
+        if arm == "unverified":
+            yield from self.loop(arm)
+            return
+        if arm == "more-epochs":
+            student = [work for work in self.loop("verified") if work.stage == "train"]
+            start = (self.recipe.train.start, self.recipe.final.start)
+            chain = student[-1:] if start[1] == "base" else student
+            chain = student[-2:] if start == ("base", "latest") else chain
+            passes = sum(work.documents * work.epochs for work in chain)
+            yield Work(arm, None, "train", documents=self.pairs, epochs=passes / self.pairs)
+        yield self.evaluate(arm, None, self.recipe.evaluate.final_samples)
+
+    def evaluate(self, arm: str, number: int | None, samples: int) -> Work:
+        units = math.ceil(self.problems / self.recipe.evaluate.problems_per_unit)
+        texts = self.problems * samples
+        return Work(arm, number, "evaluate", units, self.problems, texts, checks=texts)

@@ -1,0 +1,181 @@
+"""The forecast against a real run: the counts exactly, the time loosely."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub.constants
+import pytest
+
+import engines_models
+from etude import config, session, store
+from etude.arm import Arm
+from etude.errors import InputError
+from etude.forecast import forecast
+from etude.forecast.speed import by_size, parameters_named
+from etude.forecast.words import lines
+from etude.forecast.work import Work, count_work, most_kept
+from etude.ladder import run_arm
+from etude.loop import begin
+from etude.types import Event
+
+SETTINGS = [
+    "run.rounds=2",
+    "model.precision=fp32",
+    "pretrain.documents=300",
+    "model.hidden=64",
+    "model.heads=2",
+    "model.layers=2",
+    "seeds.begin=base",
+    "seeds.epochs=3",
+    "propose.samples=100",
+    "propose.per_unit=48",
+    "propose.per_prompt=20",
+    "vet.max_puzzles=9",
+    "solve.samples=3",
+    "solve.puzzles_per_unit=4",
+    "train.start=base",
+    "train.replay=all",
+    "evaluate.samples=1",
+    "evaluate.final_samples=1",
+    "evaluate.ks=[1]",
+]
+CONTROLS = ["unverified", "pretrained", "more-epochs"]
+ROUND = ("propose", "vet", "solve", "judge", "select", "evaluate")
+ROWS = ("propose", "solve", "evaluate")
+"""Stages of which a row is a text that a model wrote."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Event]]:
+    """A whole run with its controls, one arm after the other in this process; what it told."""
+    opened = store.Run.open(
+        tmp_path_factory.mktemp("forecast") / "run", config.load("smoke", SETTINGS), {}
+    )
+    told: list[Event] = []
+    with Arm(opened, "verified", told.append) as arm:
+        begin(arm)
+    for name in ("verified", "seeds", *CONTROLS):
+        with Arm(opened, name, told.append) as arm:
+            run_arm(arm)
+    return opened.folder, told
+
+
+def place(run: Path, work: Work) -> Path:
+    if work.arm == "seeds":
+        return run / "round-00" / work.stage
+    arm = store.arm_folder(run, work.arm)
+    return (arm / "final" if work.round is None else store.round_folder(arm, work.round)) / (
+        work.stage
+    )
+
+
+def kept(run: Path, arm: str, number: int) -> int:
+    rows = store.read_stage(store.round_folder(store.arm_folder(run, arm), number) / "vet")
+    return sum(row["fate"] == "kept" for row in rows)
+
+
+def test_units_and_texts_are_those_of_the_real_run(run: tuple[Path, Any]) -> None:
+    recipe = store.read_recipe(run[0])
+    works = count_work(
+        recipe, pairs=83, problems=196, controls=CONTROLS,
+        kept=lambda arm, number: kept(run[0], arm, number),
+    )  # fmt: skip
+    units = [work for work in works if work.stage in ROUND]
+    assert len(units) == 2 * (2 * 5) + 2 + 5, "two arms with two rounds; 5 final evaluations"
+    for work in units:
+        stage = place(run[0], work)
+        assert work.units == len(list(stage.glob("[0-9]*.parquet"))), work
+        if work.stage in ROWS:
+            assert work.samples == len(store.read_stage(stage)), work
+        if work.stage == "judge":
+            assert work.checks == len(store.read_stage(stage)), work
+
+
+def test_documents_are_at_most_those_of_the_forecast(run: tuple[Path, Any]) -> None:
+    recipe = store.read_recipe(run[0])
+    for work in count_work(recipe, pairs=83, problems=196, controls=CONTROLS):
+        if work.stage in ("train", "pretrain"):
+            told = json.loads((place(run[0], work) / "training.json").read_text())
+            assert told["documents"] <= work.documents, work
+            if work.round == 0:
+                assert told["documents"] == work.documents, work
+
+
+def test_a_dry_run_writes_nothing_and_its_time_is_about_right(
+    run: tuple[Path, list[Event]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    session.forecast_run("smoke", SETTINGS, controls=True, json_lines=True)
+    assert list(tmp_path.iterdir()) == []
+    said = json.loads(capsys.readouterr().out)
+    real = sum(event.seconds for event in run[1] if event.done == event.total)
+    assert sum(stage["seconds"] for stage in said["stages"]) == pytest.approx(3600 * said["hours"])
+    assert 1 / 10 < 3600 * said["hours"] / real < 10, (said["hours"], real)
+    texts = {s["stage"]: s["samples"] for s in said["stages"] if s["arm"] == "verified"}
+    assert (texts["propose"], texts["evaluate"]) == (100, 196)
+
+
+def test_no_round_keeps_more_puzzles_than_are_proposed() -> None:
+    few = config.load("smoke", ["propose.samples=10"])
+    assert most_kept(few)("verified", 1) == 10
+    assert most_kept(config.load("smoke"))("verified", 1) == 24
+
+
+def test_a_model_from_a_folder_is_measured(tmp_path: Path) -> None:
+    model = engines_models.build("llama", tmp_path / "model")
+    text = (
+        f'name = "mine"\nmodel.base = {json.dumps(str(model))}\nrun.rounds = 1\n'
+        "prompt.layout = 'line'\nprompt.few_shot = false\nengine.max_rows = 8\n"
+        "propose = {samples = 4, max_new_tokens = 8}\nvet.max_puzzles = 2\nsolve.samples = 2\n"
+    )
+    made = forecast(config.parse(text, "here"), [])
+    assert made.lengths_by == "by the model's tokenizer"
+    assert made.speed.source.startswith("measured here")
+    assert min(made.speed.read, made.speed.write, made.speed.train, made.speed.check) > 0
+    assert made.training_bytes == 16 * (made.parameters or 0) > 0
+
+
+def test_a_model_that_is_not_at_hand_is_reckoned_by_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    bare = "run.rounds = 1\npropose.samples = 4\nvet.max_puzzles = 2\nsolve.samples = 2\n"
+    recipe = config.parse(f'name = "a"\nmodel.base = "nobody/codeling-1.3B"\n{bare}', "here")
+    made = forecast(recipe, [])
+    assert made.parameters == 1_300_000_000
+    said = "\n".join(lines(made))
+    assert "reckoned, not measured (the model is not at hand" in said
+    assert "by characters" in said
+    recipe = config.parse(f'name = "a"\nmodel.base = "nobody/codeling"\n{bare}', "here")
+    with pytest.raises(InputError, match="needs the size of the model nobody/codeling"):
+        forecast(recipe, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("EleutherAI/gpt-neo-125m", 125_000_000),
+        ("EleutherAI/gpt-neo-2.7B", 2_700_000_000),
+        ("Qwen/Qwen2.5-Coder-0.5B-Instruct", 500_000_000),
+        ("Qwen/Qwen2.5-Coder-7B", 7_000_000_000),
+        ("gpt2", None),
+        ("microsoft/phi-2bis", None),
+    ],
+)
+def test_the_size_is_read_from_a_name(name: str, size: int | None) -> None:
+    assert parameters_named(name) == size
+
+
+def test_reckoned_times_are_operations_over_speed() -> None:
+    # 2 N operations a token read, at 40% of 312 teraFLOP/s; 6 N a token trained on, at 35%.
+    made = by_size(10**9, 0.002, "not here")
+    assert math.isclose(made.read, 2e9 / (0.4 * 312e12))
+    assert math.isclose(made.train, 6e9 / (0.35 * 312e12))
+    assert made.check == 0.002
