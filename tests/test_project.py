@@ -31,7 +31,7 @@ LONGEST_FUNCTION = 60
 
 # A part is a module or package directly below `etude`. It imports from the rows above its own.
 ROWS = (
-    {"etude", "types", "errors", "recipes"},
+    {"etude", "types", "errors", "recipes", "sweeps"},
     {"config", "puzzle", "prompts", "store", "tables", "stats", "trivial"},
     {"judge", "engines", "suites", "tiny", "training", "cluster", "replies"},
     {"seeds", "arm"},
@@ -43,7 +43,8 @@ ROWS = (
     {"console"},
     {"report", "show", "browse", "export", "forecast"},
     {"session", "judging", "check", "rewards", "scorers"},
-    {"again"},
+    {"again", "sweep_words"},
+    {"sweep"},
     {"cli"},
     {"__main__"},
 )

@@ -26,7 +26,7 @@ def attempts(
     """
     section = arm.recipe.prompt
     chosen = chosen_examples(section.examples, section.examples_seed)
-    examples = chosen if section.few_shot and section.layout == "paper" else ()
+    examples = chosen if section.few_shot and section.layout != "line" else ()
     prompts = [solving_prompt(puzzle, examples, layout=section.layout) for puzzle in puzzles]
     engine = arm.engine(model)
     fitting = [prompt for prompt in prompts if engine.fits(prompt, max_new_tokens)]

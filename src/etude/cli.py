@@ -61,6 +61,27 @@ def run(
 
 
 @app.command()
+def sweep(
+    source: Annotated[
+        str, typer.Argument(metavar="SWEEP", help="A sweep that ships, or a TOML file.")
+    ],
+    base: Annotated[
+        str | None, typer.Option(help="A recipe or a model in place of the sweep's own.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the members [runs/NAME].")] = None,
+    settings: Set = [],  # noqa: B006 - typer copies it
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and what it would take.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Several runs or evaluations that differ in a few settings, and one table of them all."""
+    from etude.sweep import Options, forecast_sweep, run_sweep
+
+    (forecast_sweep if dry_run else run_sweep)(source, Options(settings, base, out, json))
+
+
+@app.command()
 def judge(
     files: Annotated[
         list[str] | None,

@@ -81,20 +81,30 @@ class SeedsSection(FitSection):
 
 
 class EngineSection(Section):
-    kind: Literal["transformers", "replay"] = "transformers"
+    """What samples text. `[propose.engine]` and `[solve.engine]` are the same for one stage."""
+
+    kind: Literal["transformers", "vllm", "openai", "replay"] = "transformers"
+    model: str = ""
+    """A folder, a name on the hub, or a server's name of a model; empty is the model that learns,
+    as it is by then. Evaluation always samples the model that learns."""
     recordings: str = ""
     """For `replay`: the file of recorded samples."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = "auto"
     max_rows: int = Field(512, ge=1)
+    choices: int = Field(1, ge=1)
+    """For `openai`: samples wanted of one request (`n`); a server that gives fewer is asked on."""
+    input_price: float = Field(0.0, ge=0)
+    """For `openai`: the price of a million prompt tokens, and of a million tokens of replies."""
+    output_price: float = Field(0.0, ge=0)
 
 
 class PromptSection(Section):
     layout: Literal["paper", "line"] = "paper"
     few_shot: bool = True
     """Show training puzzles when proposing, and the paper's five examples when solving."""
-    puzzles: int = Field(1_000, ge=0)
-    """Training puzzles shown when proposing: as many as fit, but not more than this."""
+    shown: int = Field(0, ge=0)
+    """Training puzzles that a prompt shows when proposing, at most; 0 is as many as fit."""
     examples: int = Field(5, ge=0, le=5)
     """Of the paper's five solved examples, how many are shown when solving."""
     examples_seed: int = Field(0, ge=0)
@@ -108,6 +118,8 @@ class ProposeSection(Section):
     per_prompt: int = Field(64, ge=1)
     temperature: float = Field(0.9, gt=0)
     max_new_tokens: int = Field(200, ge=1)
+    engine: EngineSection | None = None
+    """What proposes; without it `[engine]`."""
 
 
 class VetSection(Section):
@@ -126,6 +138,8 @@ class SolveSection(Section):
     puzzles_per_unit: int = Field(100, ge=1)
     temperature: float = Field(1.0, gt=0)
     max_new_tokens: int = Field(150, ge=1)
+    engine: EngineSection | None = None
+    """What solves; without it `[engine]`."""
 
 
 class JudgeSection(Section):

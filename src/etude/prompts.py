@@ -47,13 +47,13 @@ def proposal_prompt(
     *,
     layout: Layout = "paper",
     fits: Callable[[Prompt], bool] | None = None,
-    most: int | None = None,
+    most: int = 0,
 ) -> tuple[Prompt, list[int]]:
     """A prompt that asks for one more puzzle, and which training puzzles it shows, in order.
 
     The training puzzles are reshuffled, stripped of docstrings, renamed f1, f2, ..., and as many
-    are shown as `fits` lets in, but not more than `most`; then comes `def f{k+1}(`. Without `fits`
-    none is shown and the prompt is `def f(`.
+    are shown as `fits` lets in, at most `most` of them where that is not 0; then comes
+    `def f{k+1}(`. Without `fits` none is shown and the prompt is `def f(`.
     """
     if fits is None:
         return Prompt("def f(", "def f("), []
@@ -62,7 +62,7 @@ def proposal_prompt(
     shown: list[int] = []
     order = list(range(len(training)))
     rng.shuffle(order)
-    for index in order[:most]:
+    for index in order[: most or None]:
         source = without_docstring(training[index]).strip()
         head += renamed(source, f"f{len(shown) + 1}") + ("\n\n" if layout == "paper" else "\n")
         opening = f"def f{len(shown) + 2}("

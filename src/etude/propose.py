@@ -76,7 +76,7 @@ def _prompts(
             rng,
             layout=section.layout,
             fits=fits if section.few_shot else None,
-            most=section.puzzles,
+            most=section.shown,
         )
         for _ in range(count)
     ]

@@ -34,7 +34,7 @@ def run(
 ) -> None:
     """Start or continue a run, and end with its ladder and report."""
     console = Console(json_lines=json_lines)
-    folder, recipe = _recipe_of(source, out, settings)
+    folder, recipe = recipe_of(source, out, settings)
     _check_inputs(recipe)
     opened = store.Run.open(folder, recipe, record())
     command = shlex.join(["etude", "run", str(folder), *([] if controls else ["--no-controls"])])
@@ -52,7 +52,7 @@ def forecast_run(source: str, settings: Sequence[str], *, controls: bool, json_l
     from etude.forecast import forecast
     from etude.forecast.words import show
 
-    _, recipe = _recipe_of(source, None, settings)
+    _, recipe = recipe_of(source, None, settings)
     show(forecast(recipe, recipe.controls.arms if controls else ()), Console(json_lines=json_lines))
 
 
@@ -72,21 +72,8 @@ def evaluate_model(
     A run stands for its student, and a model of a run is asked as the run asks it.
     """
     console = Console(json_lines=json_lines)
-    model = _student_of(model)
-    ks = [k for k in (1, 10, 100) if k <= samples]
-    given = [
-        f"evaluate.suite={_toml(suite)}",
-        f"evaluate.samples={samples}",
-        f"evaluate.final_samples={samples}",
-        f"evaluate.ks={ks}",
-        *_asked_by_its_run(model),
-    ]
-    if layout is not None:
-        few_shot = "true" if layout == "paper" else "false"
-        given += [f"prompt.layout={_toml(layout)}", f"prompt.few_shot={few_shot}"]
-    if folder is not None:
-        given.append(f"evaluate.folder={_toml(str(folder))}")
-    recipe = config.parse(_bare(model), "the options", [*given, *settings])
+    model = student_of(model)
+    recipe = evaluation_recipe(model, suite, folder, samples, layout, settings)
     _check_inputs(recipe)
     target = out or Path("runs") / f"evaluate-{suite}-{_named(model)}"
     _check_target(target, recipe)
@@ -106,7 +93,32 @@ def evaluate_model(
     console.next_command(shlex.join(["etude", "show", str(target)]))
 
 
-def _student_of(model: str) -> str:
+def evaluation_recipe(
+    model: str,
+    suite: str,
+    folder: Path | None,
+    samples: int,
+    layout: str | None,
+    settings: Sequence[str],
+) -> Recipe:
+    """The recipe of an evaluation, as the options say it. `model` is no run but a model."""
+    ks = [k for k in (1, 10, 100) if k <= samples]
+    given = [
+        f"evaluate.suite={_toml(suite)}",
+        f"evaluate.samples={samples}",
+        f"evaluate.final_samples={samples}",
+        f"evaluate.ks={ks}",
+        *_asked_by_its_run(model),
+    ]
+    if layout is not None:
+        few_shot = "true" if layout == "paper" else "false"
+        given += [f"prompt.layout={_toml(layout)}", f"prompt.few_shot={few_shot}"]
+    if folder is not None:
+        given.append(f"evaluate.folder={_toml(str(folder))}")
+    return config.parse(_bare(model), "the options", [*given, *settings])
+
+
+def student_of(model: str) -> str:
     """The student's folder, where the model is a run."""
     path = Path(model)
     if not (path / "recipe.toml").is_file():
@@ -174,7 +186,7 @@ def _toml(text: str) -> str:
     return tomli_w.dumps({"text": text}).removeprefix("text = ").strip()
 
 
-def _recipe_of(source: str, out: Path | None, settings: Sequence[str]) -> tuple[Path, Recipe]:
+def recipe_of(source: str, out: Path | None, settings: Sequence[str]) -> tuple[Path, Recipe]:
     """The run folder and its recipe. `source` is a recipe, or a run folder to continue."""
     path = Path(source)
     if path.is_dir():

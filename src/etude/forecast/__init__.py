@@ -14,22 +14,25 @@ import math
 import random
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from etude.arm import load_problems
-from etude.config import FitSection, Recipe
+from etude.config import EngineSection, FitSection, Recipe
 from etude.errors import InputError
 from etude.forecast import lengths, speed
 from etude.forecast.lengths import Lengths
 from etude.forecast.speed import Speed
 from etude.forecast.work import Work, count_work
+from etude.readings import is_evaluation
 from etude.seeds import SeedPair, load_seeds, load_shown
 from etude.tiny.grammar import document
 
 __all__ = ["Cost", "Forecast", "Work", "count_work", "forecast"]
 
+ROWS = 512
+"""Texts sampled at a time where the engine finds that out by itself."""
 LARGEST_ON_CPU = 500_000_000
 """Weights beyond which a model is not tried on a CPU: the trial itself would take minutes."""
 
@@ -47,6 +50,8 @@ class Cost:
     """Tokens trained on, over all epochs."""
     steps: int
     seconds: float
+    money: float
+    """What a server asks for it, in the currency of the engine's prices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,10 @@ class Forecast:
     """Weights, and keys and values of as many texts as are sampled at a time."""
     training_bytes: float
     """Weights, gradients and the optimiser's two moments, in 32-bit numbers."""
+
+    @property
+    def money(self) -> float:
+        return sum(cost.money for cost in self.costs)
 
     @property
     def hours(self) -> float:
@@ -84,24 +93,40 @@ class _Model:
     """Why its weights can't be tried here; empty when they can."""
 
 
-def forecast(recipe: Recipe, controls: Sequence[str]) -> Forecast:
-    """The costs of a run with these controls. Raises `InputError` for seeds or a suite that are
-    not there, and for a model of which not even the size can be told."""
+def forecast(recipe: Recipe, controls: Sequence[str], *, like: Forecast | None = None) -> Forecast:
+    """The costs of a run with these controls; of the recipe of an evaluation, those of it alone.
+
+    `like`, a forecast of the same model and engine, saves measuring again. Raises `InputError` for
+    seeds or a suite that are not there, and for a model of which not even the size can be told.
+    """
+    same = like is not None and (like.recipe.model, like.recipe.engine) == (
+        recipe.model,
+        recipe.engine,
+    )
     with tempfile.TemporaryDirectory(prefix="etude-forecast-") as folder:
-        return _forecast(recipe, controls, _model(recipe, Path(folder)))
+        model = _model(recipe, Path(folder))
+        return _forecast(recipe, controls, model, like.speed if like and same else None)
 
 
-def _forecast(recipe: Recipe, controls: Sequence[str], model: _Model) -> Forecast:
+def _forecast(
+    recipe: Recipe, controls: Sequence[str], model: _Model, known: Speed | None
+) -> Forecast:
     pairs, shown, problems = load_seeds(recipe), load_shown(recipe), load_problems(recipe)
     sizes = lengths.measure(recipe, pairs, shown, problems, model.count, model.context)
-    check = speed.judging(recipe, pairs)
-    pace = _pace(recipe, model, pairs, check)
-    works = count_work(recipe, pairs=len(pairs), problems=len(problems), controls=controls)
-    rows = recipe.engine.max_rows
+    pace = known or _pace(recipe, model, pairs, speed.judging(recipe, pairs))
+    paces = {stage: _role(getattr(recipe, stage).engine, pace) for stage in ("propose", "solve")}
+    works = count_work(
+        recipe,
+        pairs=len(pairs),
+        problems=len(problems),
+        controls=controls,
+        evaluation=is_evaluation(recipe),
+    )
+    rows = recipe.engine.max_rows or ROWS
     longest = sizes.propose + recipe.propose.max_new_tokens
     return Forecast(
         recipe,
-        tuple(_cost(recipe, work, sizes, pace) for work in works),
+        tuple(_cost(recipe, work, sizes, paces.get(work.stage, pace)) for work in works),
         sizes,
         pace,
         model.parameters,
@@ -210,6 +235,30 @@ def _too_large(parameters: int) -> str:
     return ""
 
 
+def _role(section: EngineSection | None, own: Speed) -> Speed:
+    """How fast a stage samples that has an engine of its own: a server takes none of our time."""
+    if section is None or (section.kind != "openai" and not section.model):
+        return own
+    if section.kind == "openai":
+        return replace(own, read=0.0, write=0.0)
+    try:
+        from etude.engines.transformers.sizes import sizes
+
+        parameters = sizes(section.model).parameters
+    except InputError:
+        parameters = _named(section.model).parameters
+    return speed.by_size(parameters, own.check, "a model for one stage")
+
+
+def _money(section: EngineSection | None, work: Work, prompt: float, written: float) -> float:
+    """What a server asks: a prompt is paid once a request, a reply by its tokens."""
+    if section is None or section.kind != "openai" or not work.prompts:
+        return 0.0
+    requests = work.prompts * math.ceil(work.samples / work.prompts / section.choices)
+    paid = requests * prompt * section.input_price + written * section.output_price
+    return paid / 1e6
+
+
 def _cost(recipe: Recipe, work: Work, sizes: Lengths, pace: Speed) -> Cost:
     prompt = {"propose": sizes.propose, "solve": sizes.solve, "evaluate": sizes.evaluate}
     section: Any = getattr(recipe, work.stage, None)
@@ -220,7 +269,8 @@ def _cost(recipe: Recipe, work: Work, sizes: Lengths, pace: Speed) -> Cost:
     trained = work.documents * work.epochs * document
     seconds = read * pace.read + written * pace.write + work.checks * pace.check
     steps = math.ceil(trained / _trained_by(recipe, work).batch_tokens) if trained else 0
-    return Cost(work, read, written, trained, steps, seconds + trained * pace.train)
+    money = _money(getattr(section, "engine", None), work, prompt.get(work.stage, 0.0), written)
+    return Cost(work, read, written, trained, steps, seconds + trained * pace.train, money)
 
 
 def _trained_by(recipe: Recipe, work: Work) -> FitSection:

@@ -86,7 +86,7 @@ def _proposing(
             rng,
             layout=section.layout,
             fits=fits if section.few_shot else None,
-            most=section.puzzles,
+            most=section.shown,
         )
         yield prompt.text
 
@@ -94,5 +94,5 @@ def _proposing(
 def _solving(recipe: Recipe, puzzles: Sequence[Puzzle]) -> list[str]:
     section = recipe.prompt
     chosen = chosen_examples(section.examples, section.examples_seed)
-    examples = chosen if section.few_shot and section.layout == "paper" else ()
+    examples = chosen if section.few_shot and section.layout != "line" else ()
     return [solving_prompt(p, examples, layout=section.layout).text for p in puzzles]

@@ -34,6 +34,8 @@ READING, WRITING, TRAINING = 0.4, 0.05, 0.35
 """Shares of the peak: assumed. Sampling is bound by memory, training by arithmetic."""
 TOKENS = 16
 """Tokens that each text of a trial gets."""
+MOST_ROWS = 512
+"""Texts that are tried at a time where the engine itself finds out how many it can."""
 ENOUGH_SECONDS = 1.0
 """A trial that takes so long is long enough: a smaller one is repeated with more texts."""
 STEP_OPERATIONS = 2e11
@@ -108,7 +110,7 @@ def measured(
     prompts = [prompt for prompt in puzzles if engine.fits(prompt, TOKENS)]
     with closing(engine):
         read = _reading(engine, prompts, count)
-        write = _writing(engine, prompts[0], recipe.engine.max_rows)
+        write = _writing(engine, prompts[0], recipe.engine.max_rows or MOST_ROWS)
     trained = _training(recipe, model, parameters, pairs, count)
     how = "a few steps" if trained else "three times the reading of a prompt, not tried"
     return Speed(

@@ -36,7 +36,7 @@ def notes(made: Forecast) -> list[str]:
     recipe, sizes = made.recipe, made.lengths
     most = min(recipe.propose.samples, recipe.vet.max_puzzles)
     arms = "" if recipe.run.processes == 1 else f", of which {recipe.run.processes} run at a time"
-    return [
+    found = [
         f"counts:   exact for propose and evaluate; at most for the rest, with {most:,} puzzles a "
         "round and every text as long as it may be",
         f"lengths:  prompts of {sizes.propose:,.0f} tokens to propose, {sizes.solve:,.0f} to solve,"
@@ -47,6 +47,9 @@ def notes(made: Forecast) -> list[str]:
         f" {_size(made.training_bytes)} to train (weights, gradients and optimiser in 32 "
         "bits, without activations)",
     ]
+    if made.money:
+        found.append(f"money:    {made.money:,.2f} for the servers, by the prices in the recipe")
+    return found
 
 
 def _row(cost: Cost) -> list[str]:
@@ -90,10 +93,13 @@ def as_dict(made: Forecast) -> dict[str, Any]:
     """The forecast for machines: every stage with its counts, tokens and seconds."""
     stages = [
         asdict(cost.work)
-        | {key: getattr(cost, key) for key in ("read", "written", "trained", "steps", "seconds")}
+        | {
+            key: getattr(cost, key)
+            for key in ("read", "written", "trained", "steps", "seconds", "money")
+        }
         for cost in made.costs
     ]
-    rest = ("parameters", "lengths_by", "sampling_bytes", "training_bytes", "hours")
+    rest = ("parameters", "lengths_by", "sampling_bytes", "training_bytes", "hours", "money")
     return {
         "name": made.recipe.name,
         "stages": stages,

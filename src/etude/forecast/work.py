@@ -47,12 +47,15 @@ def count_work(
     problems: int,
     controls: Sequence[str] = (),
     kept: Kept | None = None,
+    evaluation: bool = False,
 ) -> list[Work]:
-    """Every stage of a run with these controls, in order.
+    """Every stage of a run with these controls, in order; of an `evaluation`, that alone.
 
     `pairs`: seed pairs; `problems`: of the suite; `kept`: the most that there can be unless given.
     """
     counting = _Counting(recipe, pairs, problems, kept or most_kept(recipe))
+    if evaluation:
+        return [counting.evaluate("verified", None, recipe.evaluate.final_samples)]
     made = [*counting.begin(), *counting.loop("verified")]
     made.append(counting.evaluate("seeds", 0, recipe.evaluate.final_samples))
     for arm in controls:

@@ -1,0 +1,1 @@
+"""The sweeps that ship with etude, one TOML file each."""
