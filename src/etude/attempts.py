@@ -7,6 +7,8 @@ from pathlib import Path
 from etude import store
 from etude.arm import Arm
 from etude.prompts import PAPER_EXAMPLES, completed, solving_prompt
+from etude.replies import solution_source
+from etude.roles import Role
 from etude.types import Prompt, Puzzle, Sample, Verdict
 
 
@@ -19,15 +21,16 @@ def attempts(
     seed: int,
     temperature: float,
     max_new_tokens: int,
+    role: Role = "evaluate",
 ) -> list[list[tuple[str, bool]]]:
     """For each puzzle `samples` functions that the model wrote, and whether each was finished.
 
     A puzzle whose prompt does not fit the model's context gets none.
     """
     section = arm.recipe.prompt
-    examples = PAPER_EXAMPLES if section.few_shot and section.layout == "paper" else ()
+    examples = PAPER_EXAMPLES if section.few_shot and section.layout != "line" else ()
     prompts = [solving_prompt(puzzle, examples, layout=section.layout) for puzzle in puzzles]
-    engine = arm.engine(model)
+    engine = arm.engine(model, role)
     fitting = [prompt for prompt in prompts if engine.fits(prompt, max_new_tokens)]
     sampled = iter(
         engine.sample(
@@ -39,6 +42,8 @@ def attempts(
 
 
 def _functions(prompt: Prompt, samples: list[Sample]) -> list[tuple[str, bool]]:
+    if prompt.chat:
+        return [(solution_source(sample.text), sample.finished) for sample in samples]
     return [(completed(prompt, sample.text, "g"), sample.finished) for sample in samples]
 
 

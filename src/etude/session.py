@@ -15,11 +15,10 @@ from typing import Any
 
 import tomli_w
 
-from etude import __version__, config, readings, store
+from etude import __version__, config, readings, roles, store
 from etude.arm import Arm, limits_of, load_problems
 from etude.config import Recipe
 from etude.console import Console
-from etude.engines import open_engine
 from etude.errors import InputError, RecipeError
 from etude.evaluate import evaluate
 from etude.judge import Judge
@@ -187,12 +186,11 @@ def _check_inputs(recipe: Recipe) -> None:
     """
     load_seeds(recipe)
     load_problems(recipe)
-    if recipe.engine.kind == "replay":
-        open_engine("replay", recipe.engine.recordings).close()
-    elif recipe.pretrain is None:
+    if recipe.pretrain is None and recipe.engine.kind not in ("replay", "openai"):
         from etude.engines.transformers.loading import load_config
 
         load_config(recipe.model.base)
+    roles.check(recipe)
 
 
 def _resolved(recipe: Recipe, folder: Path) -> Recipe:

@@ -16,6 +16,7 @@ from etude.cluster import map_units
 from etude.errors import Fault
 from etude.prompts import completed
 from etude.puzzle import NotAPuzzle, check_rules, parse
+from etude.replies import puzzle_source
 from etude.types import Outcome, Prompt, Puzzle
 
 TRIVIAL: dict[str, list[object]] = {
@@ -64,6 +65,7 @@ class _Screen:
 
     def __init__(self, arm: Arm, number: int) -> None:
         self.judge = arm.judge
+        self.chat = arm.recipe.prompt.layout == "chat"
         self.most = arm.recipe.vet.max_per_form
         self.held_out = {problem.puzzle.id for problem in arm.problems}
         self.known = {pair.puzzle.id for pair in arm.seeds}
@@ -94,8 +96,7 @@ class _Screen:
     def _read(self, proposal: store.Row) -> tuple[Puzzle | None, str, str]:
         if not proposal["finished"]:
             return None, "unparsed", "not finished within the token limit"
-        opening = "def " + proposal["prompt"].rpartition("def ")[2]
-        source = completed(Prompt(proposal["prompt"], opening), proposal["text"], "f")
+        source = self._source(proposal)
         try:
             puzzle = parse(source)
         except NotAPuzzle as error:
@@ -110,6 +111,12 @@ class _Screen:
             return puzzle, "duplicate", ""
         self.known.add(puzzle.id)
         return puzzle, "kept", ""
+
+    def _source(self, proposal: store.Row) -> str:
+        if self.chat:
+            return puzzle_source(proposal["text"])
+        opening = "def " + proposal["prompt"].rpartition("def ")[2]
+        return completed(Prompt(proposal["prompt"], opening), proposal["text"], "f")
 
     def form_is_full(self, puzzle: Puzzle) -> bool:
         return self.forms[puzzle.form] >= self.most
