@@ -3,6 +3,7 @@
 #
 #   PYTHON       the interpreter that .venv is made from (3.11 or newer)
 #   PIP_ARGS     more arguments for pip install
+#   EXTRAS       more extras for the tests, such as rl,inspect: without one, its tests are skipped
 #   PYTEST_ARGS  more arguments for pytest
 #
 # On Linux, pip's own choice of torch is the CUDA build: gigabytes, and right for a GPU. Where
@@ -12,15 +13,19 @@
 
 PYTHON ?= python3
 PIP_ARGS ?=
+EXTRAS ?=
 PYTEST_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
+DEV := $(VENV)/.dev$(if $(EXTRAS),-$(EXTRAS))
 INPUTS := pyproject.toml constraints.txt setup.py src/etude/judge/_native.c
 # Of the packages, only what a run imports is compiled to bytecode: a minute less.
 USED := etude.session, etude.training, etude.engines.transformers, etude.tiny.model
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
 	-c constraints.txt $(PIP_ARGS)
+
+COMMA := ,
 
 # The stamps order the work; two installations into one environment must not run at once.
 .NOTPARALLEL:
@@ -33,17 +38,17 @@ help:
 	@echo "make check   lint, formatting and types"
 	@echo "make clean   remove .venv and what the tools leave; the runs stay"
 	@echo
-	@echo "Variables: PYTHON=$(PYTHON)  PIP_ARGS=$(PIP_ARGS)  PYTEST_ARGS=$(PYTEST_ARGS)"
+	@echo "Variables: PYTHON=$(PYTHON)  PIP_ARGS=$(PIP_ARGS)  EXTRAS=$(EXTRAS)  PYTEST_ARGS=$(PYTEST_ARGS)"
 	@echo "No GPU? PIP_ARGS=\"--extra-index-url https://download.pytorch.org/whl/cpu\" gets a smaller torch."
 
 demo: $(VENV)/.train
 	@$(BIN)/etude run
 
-test: $(VENV)/.dev
+test: $(DEV)
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
 		-m "not gpu and not ray" $(PYTEST_ARGS)
 
-check: $(VENV)/.dev
+check: $(DEV)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -70,7 +75,7 @@ $(VENV)/.train: $(INPUTS) | $(BIN)/python
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -c "import $(USED)"
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.train
+$(DEV): $(VENV)/.train
 	@echo "Installing the tools for development into $(VENV)"
-	@$(PIP_INSTALL) -e '.[train,dev]'
+	@$(PIP_INSTALL) -e '.[train,dev$(if $(EXTRAS),$(COMMA)$(EXTRAS))]'
 	@touch $@

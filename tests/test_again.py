@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +45,7 @@ def made_run(folder: Path, planted: Outcomes | None = None, suite: str = "tiny")
     recipe = recipe.model_copy(
         update={"evaluate": recipe.evaluate.model_copy(update={"suite": suite})}
     )
-    store.Run.open(folder, recipe, {})
+    store.Run.open(folder, recipe, {"pace_seconds": 0.0123})
     for place in ("round-01", "round-02", "controls/unverified/round-01"):
         made_round(folder, place, planted or {})
     row = {"problem": PROBLEM.name, "part": "constants", "source": "def g(: pass", "detail": ""}
@@ -102,13 +103,25 @@ def test_a_run_that_agrees_has_no_flips_and_is_left_alone(tmp_path: Path) -> Non
     before = contents(run)
     done = again(run)
     assert (done.returncode, done.stderr) == (0, "")
-    first, second, *then, now = done.stdout.splitlines()
+    first, second, *then, now, pace = done.stdout.splitlines()
     assert first == "judged again: 17 candidates of 8 segments"
     assert second == "flips: 0"
     assert then == ["then: not recorded (1 segments)", f"then: {THEN} (7 segments)"]
     assert now.startswith("now:  judge-1 ")
     assert " cpu=0.4s " in now, "the recipe's limit, not the default"
+    assert re.fullmatch(
+        r"a fixed piece of work: 12\.3 ms of CPU time then, [1-9]\d*\.\d ms now", pace
+    )
     assert contents(run) == before
+
+
+@pytest.mark.parametrize("record", ["", "[]", '{"pace_seconds": "fast"}', '{"versions": {}}'])
+def test_a_run_whose_record_says_nothing_of_its_pace(tmp_path: Path, record: str) -> None:
+    run = made_run(tmp_path / "run")
+    (run / "record.json").write_text(record)
+    done = again(run)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "a fixed piece of work: not recorded of CPU time then" in done.stdout
 
 
 def test_flips_are_listed_with_their_places(tmp_path: Path) -> None:

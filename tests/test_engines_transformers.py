@@ -135,8 +135,17 @@ def test_a_prompt_is_sampled_alike_in_any_company(engine: TransformersEngine) ->
     assert among[0] == alone[0]
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+    ],
+    ids=["gpu", "host", "allocator"],
+)
 def test_a_batch_too_large_for_the_memory_is_halved(
-    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     want = engine.sample(PROMPTS, 6, seed=4, temperature=1.0, max_new_tokens=NEW)
     start, sizes = decoding.start, []
@@ -144,13 +153,16 @@ def test_a_batch_too_large_for_the_memory_is_halved(
     def small_memory(model: Any, prompts: Any, n: int, room: int) -> Any:
         sizes.append(len(prompts) * n)
         if len(prompts) * n > 4:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
         return start(model, prompts, n, room)
 
     monkeypatch.setattr(decoding, "start", small_memory)
     assert engine.sample(PROMPTS, 6, seed=4, temperature=1.0, max_new_tokens=NEW) == want
     assert max(sizes) == 30
     assert sizes.count(3) == 10
+    sizes.clear()
+    assert engine.sample(PROMPTS, 6, seed=4, temperature=1.0, max_new_tokens=NEW) == want
+    assert max(sizes) <= 4, "what was too much once is not tried again"
 
 
 def test_next_token_probabilities_equal_a_plain_forward_pass(
@@ -302,7 +314,7 @@ def test_a_folder_that_is_no_model(tmp_path: Path, llama: Path) -> None:
         ({"device": "cuda:77"}, "device must be .*cuda:77"),
         ({"device": "toaster"}, "device must be .*toaster"),
         ({"dtype": "int4"}, "dtype must be one of .*int4"),
-        ({"max_rows": 0}, "max_rows must be at least 1"),
+        ({"max_rows": -1}, "max_rows must be 0 or more"),
     ],
 )
 def test_options_out_of_range(llama: Path, options: dict[str, Any], words: str) -> None:
@@ -319,7 +331,9 @@ def test_a_closed_engine_says_so(llama: Path) -> None:
 
 
 def test_an_unknown_kind_of_engine() -> None:
-    with pytest.raises(InputError, match="must be one of transformers, replay, but got 'gpt'"):
+    with pytest.raises(
+        InputError, match="must be one of transformers, vllm, openai, replay, but got 'gpt'"
+    ):
         open_engine("gpt", "x")
 
 

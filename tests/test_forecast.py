@@ -179,3 +179,25 @@ def test_reckoned_times_are_operations_over_speed() -> None:
     assert math.isclose(made.read, 2e9 / (0.4 * 312e12))
     assert math.isclose(made.train, 6e9 / (0.35 * 312e12))
     assert made.check == 0.002
+
+
+def test_what_a_teacher_takes_is_reckoned_and_a_server_paid(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    own = forecast(config.load("smoke", SETTINGS), [])
+    larger = [*SETTINGS, "propose.engine.model=nobody/codeling-7B"]
+    prices = "solve.engine={kind='openai', model='m', input_price=2, output_price=10, choices=2}"
+    made = forecast(config.load("smoke", [*larger, prices]), [], like=own)
+    assert made.speed is own.speed
+    by_stage = {cost.work.stage: cost for cost in made.costs if cost.work.round == 1}
+    proposing, solving = by_stage["propose"], by_stage["solve"]
+    assert proposing.money == 0
+    assert proposing.seconds == pytest.approx(
+        (2 * 7e9 / 312e12) * (proposing.read / 0.4 + proposing.written / 0.05)
+    )
+    assert solving.seconds == 0
+    # 9 puzzles, 3 samples each: two requests, each with the prompt; every text to its limit.
+    assert solving.money == pytest.approx((2 * 9 * made.lengths.solve * 2 + 27 * 32 * 10) / 1e6)
+    assert "money:" in "\n".join(lines(made))
+    assert own.money == 0

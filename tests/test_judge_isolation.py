@@ -236,6 +236,34 @@ def test_here(place: Place) -> None:
     assert found["refusal"] == ""
 
 
+RUN = """
+import sys
+from etude.judge.kernel import Kernel
+{prepare}
+from etude.cli import main
+main()
+"""
+
+
+@FILTERS
+def test_a_run_that_gets_too_little_is_refused_before_it_begins(tmp_path: Path) -> None:
+    """Not hours later, when there is something to judge."""
+    out = tmp_path / "run"
+    code = RUN.format(prepare=policy(NAMESPACES))
+    words = ["run", "smoke", "--set", "judge.isolation=full", "--out", str(out)]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=ENVIRONMENT,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "namespaces off (unshare: Operation not permitted)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not out.exists()
+
+
 @LINUX
 @ROOT
 @pytest.mark.parametrize("user", [ORDINARY_USER, 65534])

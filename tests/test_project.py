@@ -34,6 +34,7 @@ ROWS = (
     {"etude", "types", "errors", "recipes", "sweeps"},
     {"config", "puzzle", "prompts", "store", "tables", "stats", "trivial"},
     {"judge", "engines", "suites", "tiny", "training", "cluster", "replies"},
+    {"roles"},
     {"seeds", "arm"},
     {"attempts"},
     {"propose", "vet", "solve", "select", "train", "evaluate", "vouch"},
@@ -57,8 +58,25 @@ ALLOWED = {
     ("training", "engines"),
     ("arm", "seeds"),
 }
-HEAVY = {"torch", "transformers", "tokenizers", "accelerate", "safetensors", "trl", "inspect_ai"}
-HEAVY_PLACES = ("engines/transformers/", "training/", "tiny/model.py", "scorers.py")
+HEAVY = {
+    "torch",
+    "transformers",
+    "tokenizers",
+    "accelerate",
+    "safetensors",
+    "trl",
+    "inspect_ai",
+    "openai",
+    "vllm",
+}
+HEAVY_PLACES = (
+    "engines/transformers/",
+    "engines/openai/",
+    "engines/vllm/",
+    "training/",
+    "tiny/model.py",
+    "scorers.py",
+)
 
 
 def row_of(part: str) -> int:

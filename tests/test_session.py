@@ -12,6 +12,7 @@ import reader_run
 from etude import config, session, store
 from etude.console import Console
 from etude.errors import InputError, RecipeError
+from etude.judge import JUDGE_VERSION
 from etude.report import write_report
 from etude.show import show
 
@@ -45,6 +46,14 @@ def test_a_student_is_asked_as_its_run_asks_it(run: Path, evaluation: Path) -> N
     assert recipe.model.base == str(run / "final" / "train")
     assert (recipe.prompt.layout, recipe.seeds.split_seed) == ("line", 11)
     assert (recipe.evaluate.max_new_tokens, recipe.evaluate.temperature) == (3, 0.5)
+
+
+def test_the_record_says_what_verdicts_rest_on(evaluation: Path) -> None:
+    record = json.loads((evaluation / "record.json").read_text())
+    limits = store.read_recipe(evaluation).judge
+    assert record["judge"].startswith(f"judge-{JUDGE_VERSION} ")
+    assert f" cpu={limits.cpu_seconds:g}s " in record["judge"]
+    assert 0 < record["pace_seconds"] < 1
 
 
 def test_problems_without_an_attempt_are_counted(

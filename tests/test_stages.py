@@ -114,7 +114,10 @@ def test_what_was_judged_says_under_which_conditions(arm: Arm) -> None:
     for stage in ("vet", "judge"):
         for path in (arm.round(1) / stage).glob("*.parquet"):
             assert json.loads(pq.read_schema(path).metadata[b"etude.judge"]) == kept.as_dict()
-    assert pq.read_schema(store.unit_path(arm.round(1) / "solve", 0)).metadata is None
+    for stage in ("propose", "solve"):
+        notes = pq.read_schema(store.unit_path(arm.round(1) / stage, 0)).metadata
+        assert list(notes) == [b"etude.engine"]
+        assert json.loads(notes[b"etude.engine"])["engine"].startswith("replay:")
 
 
 def test_the_shortest_distinct_solutions_of_learnable_puzzles_are_kept(arm: Arm) -> None:

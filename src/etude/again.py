@@ -112,6 +112,7 @@ def judge_again(
         open_judge(workers, limits, section.isolation if isolation is None else isolation) as judge,
     ):
         summary.now = judge.conditions
+        summary.paces = _recorded_pace(folder), judge.pace
         groups: deque[list[Stored]] = deque()
         for verdicts in judge.verify_all(_jobs(run, segments, groups, summary)):
             for stored, now in zip(groups.popleft(), verdicts, strict=True):
@@ -232,6 +233,8 @@ class Summary:
     segments: Counter[str] = field(default_factory=Counter)
     """By the conditions they were judged under, as JSON."""
     now: Conditions | None = None
+    paces: tuple[float | None, float] = (None, 0.0)
+    """CPU seconds of a fixed piece of work on the run's machine (None: not recorded), and here."""
 
     def compare(self, stored: Stored, now: Verdict, limits: Limits) -> Flip | None:
         """Count a candidate; its flip when it has another outcome. A fault is none."""
@@ -270,6 +273,7 @@ class Summary:
                 for text, count in self.segments.items()
             ],
             "now": self.now.as_dict() if self.now else None,
+            "pace_seconds": dict(zip(("then", "now"), self.paces, strict=True)),
         }
 
     def lines(self) -> Iterator[str]:
@@ -284,6 +288,8 @@ class Summary:
             then = described(json.loads(text)) if text else "not recorded"
             yield f"then: {then} ({count:,} segments)"
         yield f"now:  {self.now}"
+        then, here = (f"{1000 * pace:.1f} ms" if pace else "not recorded" for pace in self.paces)
+        yield f"a fixed piece of work: {then} of CPU time then, {here} now"
 
     def end(self) -> None:
         """Raise `Fault` for candidates without a verdict; exit with 1 when there are flips."""
@@ -294,6 +300,15 @@ class Summary:
             )
         if self.flips or self.near:
             sys.exit(FLIPPED)
+
+
+def _recorded_pace(run: Path) -> float | None:
+    """What the run's record says of its machine; None where it says nothing that can be read."""
+    try:
+        pace = json.loads((run / "record.json").read_text("utf-8")).get("pace_seconds")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return pace if isinstance(pace, float) and pace > 0 else None
 
 
 def near_limit(then: Verdict, now: Verdict, limits: Limits) -> bool:

@@ -17,9 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from etude import store, suites
-from etude.config import FitSection, JudgeSection, Recipe
-from etude.engines import Engine, open_engine
+from etude import roles, store, suites
+from etude.config import EngineSection, FitSection, JudgeSection, Recipe
+from etude.engines import Engine, Metered
 from etude.errors import Fault
 from etude.judge import Judge, Limits
 from etude.judge.record import METADATA_KEY
@@ -38,7 +38,7 @@ class Arm:
         self.tell = tell
         self._seeds: list[SeedPair] | None = None
         self._shown: list[Puzzle] | None = None
-        self._engine: tuple[str, Engine] | None = None
+        self._engine: tuple[tuple[EngineSection, str], Engine] | None = None
         self._judge: Judge | None = None
         self._problems: list[Problem] | None = None
 
@@ -90,26 +90,30 @@ class Arm:
         yield watched
         watched.end()
 
-    def engine(self, model: str | Path) -> Engine:
-        """The engine of one checkpoint, loaded afresh whenever the checkpoint is another one."""
-        key = str(model)
+    def engine(self, model: str | Path, role: roles.Role = "evaluate") -> Engine:
+        """What samples for a stage while `model` is the model that learns: that, or a teacher.
+
+        Loaded afresh whenever it is another one than before.
+        """
+        section = roles.section_of(self.recipe, role)
+        key = (section, roles.source_of(self.recipe, role, model))
         if self._engine is not None and self._engine[0] == key:
             return self._engine[1]
         self._drop_engine()
-        section = self.recipe.engine
-        if section.kind == "replay":
-            opened = open_engine("replay", section.recordings)
-        else:
-            opened = open_engine(
-                "transformers",
-                model,
-                device=section.device,
-                dtype=section.dtype,
-                threads=self.recipe.run.threads,
-                max_rows=section.max_rows,
-            )
+        opened = roles.open_for(
+            *key, threads=self.recipe.run.threads, journal=self.folder / "paid.jsonl"
+        )
         self._engine = (key, opened)
         return opened
+
+    def engine_note(self) -> dict[str, str]:
+        """What a segment says of the engine that made it."""
+        return roles.note(self._engine[1], self.run.folder) if self._engine else {}
+
+    def unit_kept(self) -> None:
+        """A unit is on the disk, so that what was paid for it need not be kept apart."""
+        if self._engine is not None and isinstance(self._engine[1], Metered):
+            self._engine[1].forget()
 
     def _drop_engine(self) -> None:
         if self._engine is not None:
@@ -204,6 +208,7 @@ class Watched:
     def tick(self, done: int, total: int) -> None:
         """`done` of `total` units are finished; the last one is told by `end`, with the summary."""
         self.total = total
+        self.arm.unit_kept()
         if done < total or total == 0:
             self._tell(done, "")
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from etude import store
 from etude.arm import Arm
 from etude.prompts import chosen_examples, completed, solving_prompt
+from etude.replies import solution_source
+from etude.roles import Role
 from etude.types import Prompt, Puzzle, Sample, Verdict
 
 
@@ -19,6 +21,7 @@ def attempts(
     seed: int,
     temperature: float,
     max_new_tokens: int,
+    role: Role = "evaluate",
 ) -> list[list[tuple[str, bool]]]:
     """For each puzzle `samples` functions that the model wrote, and whether each was finished.
 
@@ -28,7 +31,7 @@ def attempts(
     chosen = chosen_examples(section.examples, section.examples_seed)
     examples = chosen if section.few_shot and section.layout != "line" else ()
     prompts = [solving_prompt(puzzle, examples, layout=section.layout) for puzzle in puzzles]
-    engine = arm.engine(model)
+    engine = arm.engine(model, role)
     fitting = [prompt for prompt in prompts if engine.fits(prompt, max_new_tokens)]
     sampled = iter(
         engine.sample(
@@ -40,6 +43,8 @@ def attempts(
 
 
 def _functions(prompt: Prompt, samples: list[Sample]) -> list[tuple[str, bool]]:
+    if prompt.chat:
+        return [(solution_source(sample.text), sample.finished) for sample in samples]
     return [(completed(prompt, sample.text, "g"), sample.finished) for sample in samples]
 
 

@@ -91,16 +91,36 @@ class EngineSection(Section):
     """For `replay`: the file of recorded samples."""
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = "auto"
-    max_rows: int = Field(512, ge=1)
+    max_rows: int = Field(0, ge=0)
+    """For `transformers`: samples continued at the same time; 0 is as many as the memory holds."""
+    memory_share: float = Field(0.9, gt=0, le=1)
+    """For `vllm`: the share of the GPU's memory that it takes."""
+    context: int = Field(0, ge=0)
+    """For `openai` and `vllm`: tokens of prompt and reply; 0 is unknown, or the model's."""
+    url: str = Field("https://api.openai.com/v1", pattern=r"^https?://[^\s/@?#]+(/[^\s?#]*)?$")
+    """For `openai`: the server's address up to and with `/v1`."""
+    key_variable: str = Field("OPENAI_API_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")
+    """For `openai`: the environment variable that holds the key, which is never written down."""
     choices: int = Field(1, ge=1)
     """For `openai`: samples wanted of one request (`n`); a server that gives fewer is asked on."""
+    token_limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """For `openai`: what the server calls the limit on new tokens."""
+    concurrency: int = Field(8, ge=1)
+    """For `openai`: requests under way at the same time."""
+    requests_per_minute: int = Field(0, ge=0)
+    """For `openai`: 0 is no limit; so for tokens, prompt and reply together."""
+    tokens_per_minute: int = Field(0, ge=0)
+    timeout: float = Field(120.0, gt=0)
+    """For `openai`: seconds that a request may take."""
+    retries: int = Field(8, ge=0)
+    """For `openai`: how often a request is sent again after a failure that may pass."""
     input_price: float = Field(0.0, ge=0)
     """For `openai`: the price of a million prompt tokens, and of a million tokens of replies."""
     output_price: float = Field(0.0, ge=0)
 
 
 class PromptSection(Section):
-    layout: Literal["paper", "line"] = "paper"
+    layout: Literal["paper", "line", "chat"] = "paper"
     few_shot: bool = True
     """Show training puzzles when proposing, and the paper's five examples when solving."""
     shown: int = Field(0, ge=0)
@@ -244,6 +264,7 @@ class Recipe(Section):
                     f"{name}.max_new_tokens must be below model.context = {self.model.context}, "
                     f"which holds the prompt too, but is {asked}"
                 )
+        self._check_engines()
         fewest = min(self.evaluate.samples, self.evaluate.final_samples)
         if not self.evaluate.ks or min(self.evaluate.ks) > fewest:
             raise ValueError(
@@ -251,6 +272,23 @@ class Recipe(Section):
                 "because pass@k is undefined for k > n"
             )
         return self
+
+    def _check_engines(self) -> None:
+        if self.engine.kind == "openai" and self.run.rounds:
+            raise ValueError(
+                'engine.kind must be "transformers" or "vllm" in a run with rounds, because '
+                "[engine] samples the model that learns, which no server has; a server may "
+                "propose and solve: [propose.engine], [solve.engine]"
+            )
+        for name in ("propose", "solve"):
+            section: EngineSection | None = getattr(self, name).engine
+            if section is not None and section.kind == "openai" and not section.model:
+                raise ValueError(f"{name}.engine.model must name the server's model, but is empty")
+        if self.prompt.layout == "chat" and self.model.base == "scratch":
+            raise ValueError(
+                'prompt.layout = "chat" needs a chat model as model.base: '
+                "a model built here has no chat template"
+            )
 
 
 def recipe_names() -> list[str]:
@@ -363,8 +401,16 @@ def dump(recipe: Recipe) -> str:
     return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
 
 
-TIME_ONLY = {"run.processes", "judge.workers", "engine.device"}
-"""Settings that change how long a run takes and where, never what it finds."""
+_ENGINE_TIME_ONLY = (
+    *("device", "memory_share", "url", "key_variable", "concurrency", "requests_per_minute"),
+    *("tokens_per_minute", "timeout", "retries", "input_price", "output_price"),
+)
+TIME_ONLY = {"run.processes", "judge.workers"} | {
+    f"{section}.{name}"
+    for section in ("engine", "propose.engine", "solve.engine")
+    for name in _ENGINE_TIME_ONLY
+}
+"""Settings that change how long a run takes, where and for how much money, never what it finds."""
 
 
 def differences(ours: Recipe, theirs: Recipe) -> list[str]:

@@ -1,10 +1,11 @@
 """Puzzles -> prompt text, and model text -> functions. Strings in, strings out; pure.
 
-Two layouts of text:
+Three layouts of text:
 
 `paper`  functions are blocks separated by an empty line, closed by `assert f(g())`, as in
          "Language Models Can Teach Themselves to Program Better" (arXiv 2207.14502)
 `line`   one-line functions, one a line; for models trained on nothing else
+`chat`   one message that asks in words; the answer stands in a fenced block of the reply
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Literal
 from etude.puzzle import without_docstring
 from etude.types import Prompt, Puzzle
 
-Layout = Literal["paper", "line"]
+Layout = Literal["paper", "line", "chat"]
 
 PAPER_EXAMPLES: tuple[tuple[str, str], ...] = (
     ('def f(s: str):\n    return "Hello " + s == "Hello world"', 'def g():\n    return "world"'),
@@ -53,8 +54,11 @@ def proposal_prompt(
 
     The training puzzles are reshuffled, stripped of docstrings, renamed f1, f2, ..., and as many
     are shown as `fits` lets in, at most `most` of them where that is not 0; then comes
-    `def f{k+1}(`. Without `fits` none is shown and the prompt is `def f(`.
+    `def f{k+1}(`. Without `fits` none is shown and the prompt is `def f(`. In the layout `chat`
+    it is a message that shows them in a fenced block.
     """
+    if layout == "chat":
+        return _proposal_message(training, rng, fits, most)
     if fits is None:
         return Prompt("def f(", "def f("), []
     head = ""
@@ -74,18 +78,72 @@ def proposal_prompt(
     return prompt, shown
 
 
+def _proposal_message(
+    training: Sequence[str],
+    rng: random.Random,
+    fits: Callable[[Prompt], bool] | None,
+    most: int,
+) -> tuple[Prompt, list[int]]:
+    order = list(range(len(training)))
+    rng.shuffle(order)
+    sources: list[str] = []
+    prompt = Prompt(_proposal_text([]), "", chat=True)
+    for index in order[: most or None] if fits is not None else ():
+        longer = [*sources, renamed(without_docstring(training[index]).strip(), "f")]
+        wanted = Prompt(_proposal_text(longer), "", chat=True)
+        if fits is None or not fits(wanted):
+            break
+        prompt, sources = wanted, longer
+    return prompt, order[: len(sources)]
+
+
+def _proposal_text(sources: Sequence[str]) -> str:
+    examples = "".join(f"```python\n{source}\n```\n\n" for source in sources)
+    shown = f"Examples of such puzzles:\n\n{examples}" if sources else ""
+    return (
+        "A programming puzzle is one Python function `f`. Its first argument is the answer and has "
+        "a type: int, str, float, or lists of these; every other argument has a default. "
+        "`f` returns True exactly if the answer is right, and uses nothing but Python's builtins."
+        f"\n\n{shown}"
+        "Write one new puzzle, unlike the examples, that is neither trivial nor impossible. "
+        "Reply with the function `f` in a fenced block of Python, without a solution."
+    )
+
+
 def solving_prompt(
     puzzle: Puzzle, examples: Sequence[tuple[str, str]] = (), *, layout: Layout = "paper"
 ) -> Prompt:
     """A prompt that asks for a solution: solved examples, the puzzle, and `def g(inputs):`."""
     opening = f"def g({puzzle.inputs}):"
     shown = renamed(without_docstring(puzzle.source).strip(), "f")
+    if layout == "chat":
+        return Prompt(_solving_text(shown, opening, examples), "", chat=True)
     if layout == "line":
         return Prompt(f"{shown}\n{opening}", opening)
     head = "from typing import List\n\n" + "".join(
         example_text(f, g, layout=layout) + "\n" for f, g in examples
     )
     return Prompt(f"{head}{shown}\n\n{opening}", opening)
+
+
+def _solving_text(puzzle: str, opening: str, examples: Sequence[tuple[str, str]]) -> str:
+    pairs = "".join(f"```python\n{f}\n\n{g}\n\nassert f(g())\n```\n\n" for f, g in examples)
+    shown = f"Examples of puzzles with their solutions:\n\n{pairs}" if examples else ""
+    return (
+        "A programming puzzle is a Python function `f`. A function `g` solves it if `f(g())` is "
+        f"True.\n\n{shown}Solve this puzzle:\n\n```python\n{puzzle}\n```\n\n"
+        f"Reply with the whole function, which begins `{opening}`, in a fenced block of Python."
+    )
+
+
+def chat_messages(
+    puzzle: Puzzle, solution: str, examples: Sequence[tuple[str, str]] = ()
+) -> list[dict[str, str]]:
+    """One solved puzzle as a dialogue to train a chat model on: the question of `solving_prompt`
+    in the layout `chat`, and the solution in a fenced block."""
+    question = solving_prompt(puzzle, examples, layout="chat").text
+    answer = f"```python\n{solution.strip()}\n```"
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
 
 
 def chosen_examples(count: int, seed: int) -> tuple[tuple[str, str], ...]:
@@ -99,7 +157,7 @@ def chosen_examples(count: int, seed: int) -> tuple[tuple[str, str], ...]:
 
 
 def example_text(puzzle: str, solution: str, *, layout: Layout = "paper") -> str:
-    """The training text of one solved puzzle."""
+    """The training text of one solved puzzle. In the layout `chat` it is that of `paper`."""
     if layout == "line":
         return f"{puzzle}\n{solution}\n"
     return f"{puzzle}\n\n{solution}\n\nassert f(g())\n"

@@ -6,7 +6,7 @@ import math
 import random
 from pathlib import Path
 
-from etude import store, tables
+from etude import roles, store, tables
 from etude.arm import Arm
 from etude.cluster import map_units
 from etude.prompts import proposal_prompt
@@ -24,17 +24,17 @@ def propose(arm: Arm, number: int, model: str | Path) -> Path:
         return _unit(arm, model, arm.seed(number, "propose", unit), size)
 
     with arm.watched(number, "propose", units) as watched:
-        map_units(stage, units, work, tables.PROPOSE, watched.tick)
+        map_units(stage, units, work, tables.PROPOSE, watched.tick, arm.engine_note)
         rows = store.read_stage(stage)
         finished = sum(row["finished"] for row in rows)
-        watched.summary = f"{len(rows):,} asked  {finished:,} finished"
+        watched.summary = f"{len(rows):,} asked  {finished:,} finished{roles.spent(stage)}"
     return stage
 
 
 def _unit(arm: Arm, model: str | Path, seed: int, size: int) -> list[store.Row]:
     section = arm.recipe.propose
     prompts, parents = _prompts(arm, seed, math.ceil(size / section.per_prompt), model)
-    sampled = arm.engine(model).sample(
+    sampled = arm.engine(model, "propose").sample(
         prompts,
         section.per_prompt,
         seed=seed,
@@ -64,7 +64,7 @@ def _prompts(
     rng = random.Random(seed)
     puzzles = arm.shown
     section = arm.recipe.prompt
-    engine = arm.engine(model)
+    engine = arm.engine(model, "propose")
 
     def fits(prompt: Prompt) -> bool:
         return engine.fits(prompt, arm.recipe.propose.max_new_tokens)

@@ -1,4 +1,4 @@
-"""What a model wrote -> the source of a solution. Text in, text out: nothing is executed.
+"""What a model wrote -> the source of a solution or a puzzle. Text in, text out: never executed.
 
 Covered: plain text and lists of chat messages; Markdown's fenced blocks; text that goes on where
 the prompt left off. Not covered: whether it is Python, which is for the judge to say.
@@ -6,12 +6,14 @@ the prompt left off. Not covered: whether it is Python, which is for the judge t
 
 from __future__ import annotations
 
+import ast
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
 
 from etude.errors import InputError
-from etude.prompts import function_end
+from etude.prompts import function_end, renamed
+from etude.puzzle import NotAPuzzle, syntax_tree
 
 _WANTED = (
     re.compile(r"^[ \t]*def[ \t]+(?:g|sol)\b", re.MULTILINE),
@@ -40,6 +42,31 @@ def solution_source(reply: object, prefix: str = "") -> str:
     blocks = fenced(text)
     found = (block for wanted in _WANTED for block in reversed(blocks) if wanted.search(block))
     return next(found, text)
+
+
+def puzzle_source(reply: str) -> str:
+    """The puzzle in a chat model's reply: the function `f` of the last fenced block that has one.
+
+    Imports, asserts and other functions beside it are left out; a block with one function of
+    another name gives that one, as `f`. Without any block, the reply is the puzzle as a whole;
+    `puzzle.parse` says whether it is one.
+
+    >>> puzzle_source("Here:\\n```python\\ndef f(x: int, a=7): return x == a\\n```")
+    'def f(x: int, a=7): return x == a'
+    """
+    blocks = fenced(reply)
+    wanted = (re.compile(r"^[ \t]*def[ \t]+f\b", re.MULTILINE), *_WANTED[1:])
+    found = (block for kind in wanted for block in reversed(blocks) if kind.search(block))
+    source = next(found, reply)
+    try:
+        tree = syntax_tree(source)
+    except NotAPuzzle:
+        return source
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    named = [node for node in functions if node.name == "f"] or functions
+    if len(named) != 1:
+        return source
+    return renamed(ast.get_source_segment(source, named[0]) or source, "f")
 
 
 def reply_text(reply: object) -> str:

@@ -15,13 +15,13 @@ from typing import Any
 
 import tomli_w
 
-from etude import __version__, config, readings, store
-from etude.arm import Arm, load_problems
+from etude import __version__, config, readings, roles, store
+from etude.arm import Arm, limits_of, load_problems
 from etude.config import Recipe
 from etude.console import Console
-from etude.engines import open_engine
 from etude.errors import InputError, RecipeError
 from etude.evaluate import evaluate
+from etude.judge import Judge
 from etude.ladder import climb
 from etude.report import write_report
 from etude.seeds import load_seeds
@@ -36,7 +36,7 @@ def run(
     console = Console(json_lines=json_lines)
     folder, recipe = recipe_of(source, out, settings)
     _check_inputs(recipe)
-    opened = store.Run.open(folder, recipe, record())
+    opened = store.Run.open(folder, recipe, record(recipe))
     command = shlex.join(["etude", "run", str(folder), *([] if controls else ["--no-controls"])])
     with _continued_by(folder, command):
         arms = recipe.controls.arms if controls else ()
@@ -77,7 +77,7 @@ def evaluate_model(
     _check_inputs(recipe)
     target = out or Path("runs") / f"evaluate-{suite}-{_named(model)}"
     _check_target(target, recipe)
-    opened = store.Run.open(target, recipe, record())
+    opened = store.Run.open(target, recipe, record(recipe))
     words = ["--model", model, "--suite", suite, "--samples", str(samples)]
     words += ["--layout", layout] if layout else []
     words += ["--folder", str(folder)] if folder else []
@@ -209,12 +209,11 @@ def _check_inputs(recipe: Recipe) -> None:
     """
     load_seeds(recipe)
     load_problems(recipe)
-    if recipe.engine.kind == "replay":
-        open_engine("replay", recipe.engine.recordings).close()
-    elif recipe.pretrain is None:
+    if recipe.pretrain is None and recipe.engine.kind not in ("replay", "openai"):
         from etude.engines.transformers.loading import load_config
 
         load_config(recipe.model.base)
+    roles.check(recipe)
 
 
 def _resolved(recipe: Recipe, folder: Path) -> Recipe:
@@ -232,15 +231,22 @@ def _resolved(recipe: Recipe, folder: Path) -> Recipe:
     )
 
 
-def record() -> dict[str, Any]:
-    """Versions and machine, for the run's record."""
+def record(recipe: Recipe) -> dict[str, Any]:
+    """Versions, machine, and what verdicts rest on here, for the run's record.
+
+    A sandbox is started for it, so that less isolation than the recipe asks for is refused now
+    and not after hours. Raises `InputError`.
+    """
     versions = {"etude": __version__, "python": platform.python_version()}
     for name in RECORDED:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             versions[name] = "not installed"
-    return {"versions": versions, "machine": platform.machine(), "system": platform.platform()}
+    with Judge(1, limits_of(recipe.judge), recipe.judge.isolation) as judge:
+        sandbox = {"judge": str(judge.conditions), "pace_seconds": judge.pace}
+    machine = {"machine": platform.machine(), "system": platform.platform()}
+    return {"versions": versions, **machine, **sandbox}
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections import Counter
 from itertools import groupby
 from pathlib import Path
 
-from etude import store, tables
+from etude import roles, store, tables
 from etude.arm import Arm, checked, counted
 from etude.attempts import attempts, verdict_columns
 from etude.cluster import map_units
@@ -26,9 +26,10 @@ def solve(arm: Arm, number: int, model: str | Path) -> Path:
         return _candidates(arm, model, chosen, arm.seed(number, "solve", unit))
 
     with arm.watched(number, "solve", units) as watched:
-        map_units(stage, units, work, tables.SOLVE, watched.tick)
+        map_units(stage, units, work, tables.SOLVE, watched.tick, arm.engine_note)
         count = len(store.read_stage(stage))
         watched.summary = f"{len(puzzles):,} x {arm.recipe.solve.samples}  {count:,} candidates"
+        watched.summary += roles.spent(stage)
     return stage
 
 
@@ -42,6 +43,7 @@ def _candidates(arm: Arm, model: str | Path, puzzles: list[Puzzle], seed: int) -
         seed=seed,
         temperature=section.temperature,
         max_new_tokens=section.max_new_tokens,
+        role="solve",
     )
     return [
         {

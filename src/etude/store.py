@@ -274,6 +274,13 @@ def read_stage(stage: Path) -> list[Row]:
     return [row for path in sorted(stage.glob("[0-9]*.parquet")) for row in read_table(path)]
 
 
+def read_notes(stage: Path, key: str) -> list[str]:
+    """One note of each segment of a stage that has it (see `write_table`), in order."""
+    schemas = (pq.read_schema(path) for path in sorted(stage.glob("[0-9]*.parquet")))
+    found = ((schema.metadata or {}).get(key.encode()) for schema in schemas)
+    return [note.decode() for note in found if note is not None]
+
+
 def round_folder(arm: Path, number: int) -> Path:
     """The folder of one round, `round-02`; round 0 is the model before the first."""
     return arm / f"round-{number:02d}"

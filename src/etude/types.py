@@ -81,6 +81,9 @@ class Prompt:
     """The whole prompt. It ends with `opening`."""
     opening: str
     """The beginning of the function that the model is to finish, such as `def f(`."""
+    chat: bool = False
+    """True: `text` is one message to a chat model, `opening` is empty, and the reply is taken whole
+    until the model ends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,26 @@ class Sample:
 
     text: str
     finished: bool
-    """False when the token limit came before the end of the function."""
+    """False when the token limit came before the end of the function, or of a chat's reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What samples cost: summed over the requests to a server."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost: float = 0.0
+    """In the currency of the recipe's prices."""
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.requests + other.requests,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cost + other.cost,
+        )
 
 
 @dataclass(frozen=True, slots=True)

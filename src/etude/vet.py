@@ -18,6 +18,7 @@ from etude.cluster import map_units
 from etude.errors import Fault
 from etude.prompts import completed
 from etude.puzzle import NotAPuzzle, answered_at_once, check_rules, parse
+from etude.replies import puzzle_source
 from etude.trivial import trivial_answers
 from etude.types import Outcome, Prompt, Puzzle
 
@@ -61,6 +62,7 @@ class _Screen:
         self.section = arm.recipe.vet
         self.paper = self.section.rules == "paper"
         self.skips = random.Random(arm.seed(number, "vet"))
+        self.chat = arm.recipe.prompt.layout == "chat"
         self.held_out = {problem.puzzle.id for problem in arm.problems}
         self.known = {puzzle.id for puzzle in arm.shown}
         self.forms: Counter[str] = Counter()
@@ -90,8 +92,7 @@ class _Screen:
     def _read(self, proposal: store.Row) -> tuple[Puzzle | None, str, str]:
         if not proposal["finished"]:
             return None, "unparsed", "not finished within the token limit"
-        opening = "def " + proposal["prompt"].rpartition("def ")[2]
-        source = completed(Prompt(proposal["prompt"], opening), proposal["text"], "f")
+        source = self._source(proposal)
         try:
             puzzle = parse(source)
         except NotAPuzzle as error:
@@ -106,6 +107,12 @@ class _Screen:
             return puzzle, "duplicate", ""
         self.known.add(puzzle.id)
         return puzzle, "kept", ""
+
+    def _source(self, proposal: store.Row) -> str:
+        if self.chat:
+            return puzzle_source(proposal["text"])
+        opening = "def " + proposal["prompt"].rpartition("def ")[2]
+        return completed(Prompt(proposal["prompt"], opening), proposal["text"], "f")
 
     def form_is_full(self, puzzle: Puzzle) -> bool:
         return self.forms[puzzle.form] >= self.section.max_per_form

@@ -3,8 +3,9 @@
     with contextlib.closing(open_engine("transformers", "runs/a/checkpoint")) as engine:
         [[sample]] = engine.sample([prompt], 1, seed=7, temperature=0.8, max_new_tokens=64)
 
-A transformers model (`engines.transformers`) and recorded samples (`engines.replay`) are covered.
-torch is imported only when a transformers engine is opened.
+A transformers model (`engines.transformers`), vLLM in a process of its own (`engines.vllm`), any
+server that speaks OpenAI's API (`engines.openai`) and recorded samples (`engines.replay`) are
+covered. What an engine needs is imported only when it is opened.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
 from etude.errors import InputError
-from etude.types import Prompt, Sample
+from etude.types import Prompt, Sample, Usage
 
-__all__ = ["KINDS", "Engine", "open_engine"]
+__all__ = ["KINDS", "Engine", "Metered", "open_engine"]
 
 
 @runtime_checkable
@@ -57,15 +58,31 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class Metered(Engine, Protocol):
+    """An engine whose samples cost money, and are kept until someone else has them."""
+
+    @property
+    def usage(self) -> Usage:
+        """What the samples of the last call cost, whenever they were paid."""
+        ...
+
+    def forget(self) -> None:
+        """The samples so far are safe elsewhere: they need not be kept any longer."""
+        ...
+
+
 KINDS = {
-    "transformers": ("etude.engines.transformers", "TransformersEngine"),
-    "replay": ("etude.engines.replay", "ReplayEngine"),
+    "transformers": ("etude.engines.transformers", "TransformersEngine", "train"),
+    "vllm": ("etude.engines.vllm", "VllmEngine", "vllm"),
+    "openai": ("etude.engines.openai", "OpenAIEngine", "openai"),
+    "replay": ("etude.engines.replay", "ReplayEngine", ""),
 }
-"""Name of each kind of engine: its module, imported when it is opened, and its class."""
+"""Name of each kind of engine: its module, imported when it is opened, its class, its extra."""
 
 
 def open_engine(kind: str, source: str | Path, **options: Any) -> Engine:
-    """An engine by the name of its kind: `transformers` (a model) or `replay` (a recording).
+    """An engine by the name of its kind. `source` is a model, or for `replay` a recording.
 
     `options` go to the engine's class.
 
@@ -74,7 +91,7 @@ def open_engine(kind: str, source: str | Path, **options: Any) -> Engine:
     """
     if kind not in KINDS:
         raise InputError(f"engine must be one of {', '.join(KINDS)}, but got {kind!r}.")
-    module, name = KINDS[kind]
+    module, name, extra = KINDS[kind]
     try:
         made = getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
@@ -82,6 +99,6 @@ def open_engine(kind: str, source: str | Path, **options: Any) -> Engine:
             raise
         raise InputError(
             f"The {kind} engine needs the Python package {error.name}, which is not installed: "
-            "pip install 'etude[train]'."
+            f"pip install 'etude[{extra}]'."
         ) from error
     return cast(Engine, made(source, **options))

@@ -26,11 +26,13 @@ from etude.forecast.lengths import Lengths
 from etude.forecast.speed import Speed
 from etude.forecast.work import Work, count_work
 from etude.readings import is_evaluation
+from etude.roles import Role, section_of
 from etude.seeds import SeedPair, load_seeds, load_shown
 from etude.tiny.grammar import document
 
 __all__ = ["Cost", "Forecast", "Work", "count_work", "forecast"]
 
+ROLES: tuple[Role, ...] = ("propose", "solve", "evaluate")
 ROWS = 512
 """Texts sampled at a time where the engine finds that out by itself."""
 LARGEST_ON_CPU = 500_000_000
@@ -114,7 +116,7 @@ def _forecast(
     pairs, shown, problems = load_seeds(recipe), load_shown(recipe), load_problems(recipe)
     sizes = lengths.measure(recipe, pairs, shown, problems, model.count, model.context)
     pace = known or _pace(recipe, model, pairs, speed.judging(recipe, pairs))
-    paces = {stage: _role(getattr(recipe, stage).engine, pace) for stage in ("propose", "solve")}
+    paces: dict[str, Speed] = {role: _role(section_of(recipe, role), pace) for role in ROLES}
     works = count_work(
         recipe,
         pairs=len(pairs),
@@ -142,6 +144,8 @@ def _model(recipe: Recipe, folder: Path) -> _Model:
             "A forecast is of a model that samples, but engine.kind is replay: recordings take no "
             "time. Leave out --dry-run."
         )
+    if recipe.engine.kind == "openai":
+        return _served(recipe)
     if recipe.pretrain:
         return _scratch(recipe, folder)
     from etude.engines.transformers.loading import encode, load_tokenizer
@@ -203,6 +207,13 @@ def _scratch(recipe: Recipe, folder: Path) -> _Model:
     )
 
 
+def _served(recipe: Recipe) -> _Model:
+    """A model behind a server, which is only ever evaluated."""
+    context = recipe.engine.context or lengths.CONTEXT
+    how = f"by characters, {lengths.CHARACTERS:.0f} a token"
+    return _Model("", 0, context, 0, lengths.by_characters, how, "a server samples")
+
+
 def _named(model: str) -> _Model:
     """A model that is not at hand, by what its name tells."""
     parameters = speed.parameters_named(model)
@@ -235,9 +246,9 @@ def _too_large(parameters: int) -> str:
     return ""
 
 
-def _role(section: EngineSection | None, own: Speed) -> Speed:
-    """How fast a stage samples that has an engine of its own: a server takes none of our time."""
-    if section is None or (section.kind != "openai" and not section.model):
+def _role(section: EngineSection, own: Speed) -> Speed:
+    """How fast a stage samples, perhaps by an engine of its own; a server takes none of our time."""
+    if section.kind != "openai" and not section.model:
         return own
     if section.kind == "openai":
         return replace(own, read=0.0, write=0.0)
@@ -250,9 +261,9 @@ def _role(section: EngineSection | None, own: Speed) -> Speed:
     return speed.by_size(parameters, own.check, "a model for one stage")
 
 
-def _money(section: EngineSection | None, work: Work, prompt: float, written: float) -> float:
+def _money(section: EngineSection, work: Work, prompt: float, written: float) -> float:
     """What a server asks: a prompt is paid once a request, a reply by its tokens."""
-    if section is None or section.kind != "openai" or not work.prompts:
+    if section.kind != "openai" or not work.prompts:
         return 0.0
     requests = work.prompts * math.ceil(work.samples / work.prompts / section.choices)
     paid = requests * prompt * section.input_price + written * section.output_price
@@ -269,7 +280,8 @@ def _cost(recipe: Recipe, work: Work, sizes: Lengths, pace: Speed) -> Cost:
     trained = work.documents * work.epochs * document
     seconds = read * pace.read + written * pace.write + work.checks * pace.check
     steps = math.ceil(trained / _trained_by(recipe, work).batch_tokens) if trained else 0
-    money = _money(getattr(section, "engine", None), work, prompt.get(work.stage, 0.0), written)
+    engine = next((section_of(recipe, role) for role in ROLES if role == work.stage), recipe.engine)
+    money = _money(engine, work, prompt.get(work.stage, 0.0), written)
     return Cost(work, read, written, trained, steps, seconds + trained * pace.train, money)
 
 

@@ -20,10 +20,11 @@ from pathlib import Path
 
 from etude.arm import fit_options, limits_of
 from etude.config import FitSection, Recipe
-from etude.engines import Engine, open_engine
+from etude.engines import Engine
 from etude.forecast.lengths import Count
 from etude.judge import Judge
 from etude.prompts import example_text
+from etude.roles import open_for
 from etude.seeds import SeedPair
 from etude.types import Prompt
 
@@ -98,14 +99,7 @@ def measured(
     count: Count,
 ) -> Speed:
     """Measured with the model's weights, here. Raises `InputError` when they can't be loaded."""
-    engine = open_engine(
-        "transformers",
-        model,
-        device=recipe.engine.device,
-        dtype=recipe.engine.dtype,
-        threads=recipe.run.threads,
-        max_rows=recipe.engine.max_rows,
-    )
+    engine = open_for(recipe.engine, str(model), threads=recipe.run.threads, journal=None)
     puzzles = [Prompt(f"{pair.puzzle.source}\ndef g(", "def g(") for pair in pairs]
     prompts = [prompt for prompt in puzzles if engine.fits(prompt, TOKENS)]
     with closing(engine):

@@ -4,8 +4,9 @@
     [[sample]] = engine.sample([prompt], 1, seed=7, temperature=0.8, max_new_tokens=64)
 
 Covered: batching by length, prompts computed once for all their samples, finished rows dropped
-while others go on, batches halved where they don't fit a GPU's memory. Not covered: several GPUs,
-encoder-decoder models, models that keep a running state instead of keys and values.
+while others go on, batches as large as the memory allows and halved where that was too much, chat
+models by their own template. Not covered: several GPUs, encoder-decoder models, models that keep a
+running state instead of keys and values.
 """
 
 from __future__ import annotations
@@ -19,19 +20,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from etude.engines.samples import check_range, ended
 from etude.engines.transformers import decoding
 from etude.engines.transformers.loading import (
     check_source,
     context_length,
     decode,
-    encode,
+    encode_prompts,
     load_config,
     load_model,
     load_tokenizer,
     torch_threads,
 )
+from etude.engines.transformers.memory import Rows, is_out_of_memory
 from etude.errors import InputError
-from etude.prompts import function_end
 from etude.types import Prompt, Sample
 
 __all__ = ["TransformersEngine"]
@@ -46,7 +48,7 @@ class _Item:
 
     place: int
     """Index of the prompt in the request."""
-    opening: str
+    prompt: Prompt
     ids: tuple[int, ...]
     uniforms: Tensor
     """(samples, tokens): the numbers that the samples are drawn with."""
@@ -62,42 +64,55 @@ class TransformersEngine:
         device: str = "auto",
         dtype: str = "auto",
         threads: int | None = None,
-        max_rows: int = 512,
+        max_rows: int = 0,
     ) -> None:
         """Loads the model.
 
         Args:
             model: a folder written by `save_pretrained`, or a name on the hub.
             device: `cpu`, `cuda`, `cuda:1`, ...; `auto` is a GPU where there is one.
-            dtype: `float32`, `bfloat16`, `float16`; `auto` is float32 on a CPU and the
-                checkpoint's own on a GPU.
+            dtype: `float32`, `bfloat16`, `float16`; `auto` is float32 on a CPU, and on a GPU one
+                of 16 bits: the checkpoint's own, else bfloat16 where the GPU multiplies it.
             threads: CPU threads while sampling; None leaves torch's setting alone.
-            max_rows: samples continued at the same time.
+            max_rows: samples continued at the same time; 0 is as many as the memory holds.
 
         Raises:
             InputError: no such model or device, or an argument out of its range.
         """
-        if max_rows < 1:
-            raise InputError(f"max_rows must be at least 1, but got {max_rows}.")
+        if max_rows < 0:
+            raise InputError(f"max_rows must be 0 or more, but got {max_rows}.")
         self.name = f"transformers:{check_source(model)}"
-        self.max_rows = max_rows
+        self._source = str(model)
         self._threads = threads
         self._tokenizer = load_tokenizer(model)
         config = load_config(model)
         shares = config.model_type in decoding.SHARING_MODELS
         self.context = context_length(config)
         self._device = _device(device)
-        if dtype == "auto" and self._device.type == "cpu":
-            dtype = "float32"
+        if dtype == "auto":
+            dtype = _best_dtype(config, self._device)
         attention = decoding.SHARED_ATTENTION if shares else None
-        self._model: Any = (
-            load_model(model, dtype=dtype, attention=attention).to(self._device).eval()
-        )
+        self._model: Any = self._loaded(dtype, attention)
         if self._model._is_stateful:
             raise InputError(
                 f"The model {model} keeps a running state; expected one with a key-value cache."
             )
+        self._entries = self._model.get_input_embeddings().weight.shape[0]
+        _check_vocabulary(self._tokenizer, self._entries, self._source)
         self._ends = _Ends(self._tokenizer, self._model)
+        self._rows = Rows(self._model, max_rows, shares=shares)
+
+    def _loaded(self, dtype: str, attention: str | None) -> Any:
+        try:
+            made = load_model(self._source, dtype=dtype, attention=attention)
+            return made.to(self._device).eval()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise InputError(
+                f"The model {self._source} must fit the memory of {self._device.type}, but does "
+                "not: take a smaller one, or engine.dtype of 16 bits."
+            ) from None
 
     def close(self) -> None:
         """Gives the weights back."""
@@ -107,7 +122,7 @@ class TransformersEngine:
 
     def fits(self, prompt: Prompt, max_new_tokens: int) -> bool:
         """See `Engine.fits`."""
-        [ids] = encode(self._tokenizer, [prompt.text])
+        [ids] = encode_prompts(self._tokenizer, [prompt], self._source)
         return self.context is None or len(ids) + max_new_tokens <= self.context
 
     def sample(
@@ -123,7 +138,8 @@ class TransformersEngine:
 
         Up to rounding, the samples do not depend on `max_rows`, the device, or the other prompts.
         """
-        _check_range(n, temperature, max_new_tokens)
+        check_range(n, temperature, max_new_tokens)
+        self._live_model()
         encoded = self._encode(prompts, max_new_tokens)
         out: list[list[Sample]] = [[] for _ in prompts]
         with torch_threads(self._threads):
@@ -151,13 +167,19 @@ class TransformersEngine:
         return self._model
 
     def _encode(self, prompts: Sequence[Prompt], max_new_tokens: int) -> list[list[int]]:
-        encoded = encode(self._tokenizer, [prompt.text for prompt in prompts])
+        encoded = encode_prompts(self._tokenizer, prompts, self._source)
         for number, ids in enumerate(encoded):
             if self.context is not None and len(ids) + max_new_tokens > self.context:
                 raise InputError(
                     f"A prompt and its continuation must fit the model's {self.context} tokens, "
                     f"but prompt {number} has {len(ids)} and {max_new_tokens} new ones are asked "
                     "for: leave out the prompts for which fits() is False."
+                )
+            if max(ids) >= self._entries:
+                raise InputError(
+                    f"The tokenizer of {self._source} must belong to the model, but makes token "
+                    f"{max(ids)} of prompt {number}, and the model has {self._entries:,}: "
+                    "put the model's own tokenizer into its folder."
                 )
         return encoded
 
@@ -169,32 +191,60 @@ class TransformersEngine:
         seed: int,
         max_new_tokens: int,
     ) -> Iterator[list[_Item]]:
-        """Prompts of like length together, at most `max_rows` samples at a time."""
-        width = min(n, self.max_rows)
-        together = max(1, self.max_rows // max(width, 1))
+        """Prompts of like length together, the shortest first, as many as the memory holds."""
         order = sorted(range(len(prompts)), key=lambda place: len(encoded[place]))
-        for first in range(0, len(order) if n else 0, together):
-            places = order[first : first + together]
+        first = 0
+        while n and first < len(order):
+            places, width = self._together(order[first:], encoded, n, max_new_tokens)
+            first += len(places)
             numbers = [_uniforms(seed, place, n, max_new_tokens) for place in places]
             for left in range(0, n, width):
                 yield [
                     _Item(
                         place,
-                        prompts[place].opening,
+                        prompts[place],
                         tuple(encoded[place]),
                         drawn[left : left + width],
                     )
                     for place, drawn in zip(places, numbers, strict=True)
                 ]
 
+    def _together(
+        self, order: Sequence[int], encoded: Sequence[list[int]], n: int, room: int
+    ) -> tuple[Sequence[int], int]:
+        """The next prompts that go together, and how many samples of each at a time."""
+
+        def most(count: int) -> int:
+            return self._rows.most(len(encoded[order[count - 1]]), room, n)
+
+        width = min(n, most(1))
+        count = min(max(1, most(1) // width), len(order))
+        while count > 1 and most(count) // width < count:
+            count -= 1
+        return order[:count], width
+
     def _run(self, batch: list[_Item], temperature: float) -> list[list[Sample]]:
-        """The samples of a batch; of its halves where the GPU's memory is too small for it."""
+        """The samples of a batch; of its halves where the memory is too small for it.
+
+        Raises:
+            InputError: there is no memory for a single sample.
+        """
+        rows = sum(len(item.uniforms) for item in batch)
         try:
             return _Batch(self._live_model(), self._ends, batch, temperature).run()
-        except torch.OutOfMemoryError:
-            if sum(len(item.uniforms) for item in batch) == 1:
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
                 raise
-        torch.cuda.empty_cache()
+            if rows == 1:
+                raise InputError(
+                    f"{self.name} must have memory for one sample, but a prompt of "
+                    f"{len(batch[0].ids)} tokens and {batch[0].uniforms.shape[1]} new ones are too "
+                    f"much for this {self._device.type}: take a smaller model, shorter prompts, or "
+                    "engine.dtype of 16 bits."
+                ) from None
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        self._rows.learn(rows)
         first, second = _halves(batch)
         return _joined(batch, self._run(first, temperature), self._run(second, temperature))
 
@@ -237,7 +287,10 @@ class _Batch:
         # Per row that is still in the decoder: which sample it is, and whether it goes on.
         self._rows = torch.arange(count, device=model.device)
         self._live = torch.ones(count, dtype=torch.bool, device=model.device)
-        fresh = torch.tensor([item.opening.endswith("\n") for item in batch], device=model.device)
+        openings = [item.prompt.opening for item in batch]
+        fresh = torch.tensor([text.endswith("\n") for text in openings], device=model.device)
+        functions = torch.tensor([not item.prompt.chat for item in batch], device=model.device)
+        self._is_function = functions.repeat_interleave(self._n)
         self._after_newline = fresh.repeat_interleave(self._n)
         self._decoding = decoding.start(model, [item.ids for item in batch], self._n, self._room)
 
@@ -260,7 +313,7 @@ class _Batch:
         tokens = decoding.draw(self._decoding.logits, uniforms, self._temperature)
         self._tokens[self._rows, step] = tokens
         stopped = self._ends.stop[tokens]
-        possible = self._ends.possible(tokens, self._after_newline)
+        possible = self._ends.possible(tokens, self._after_newline) & self._is_function
         self._after_newline = self._ends.newline[tokens]
         for at in ((stopped | possible) & self._live).nonzero()[:, 0].tolist():
             self._finish(at, int(self._rows[at]), step, stopped=bool(stopped[at]))
@@ -268,10 +321,9 @@ class _Batch:
 
     def _finish(self, at: int, row: int, step: int, *, stopped: bool) -> None:
         text = self._text(row, step if stopped else step + 1)
-        # After a stop token nothing follows, as if the next line began with something else.
-        end = function_end(self._batch[row // self._n].opening, text + "\n." if stopped else text)
-        if stopped or end is not None:
-            self._samples[row] = Sample(text[:end], finished=True)
+        sample = ended(self._batch[row // self._n].prompt, text, stopped=stopped)
+        if sample is not None:
+            self._samples[row] = sample
             self._live[at] = False
 
     def _text(self, row: int, length: int) -> str:
@@ -285,6 +337,7 @@ class _Batch:
         kept = self._decoding.keep(self._live)
         self._rows, self._live = self._rows[kept], self._live[kept]
         self._after_newline = self._after_newline[kept]
+        self._is_function = self._is_function[kept]
         return tokens[kept]
 
 
@@ -302,13 +355,27 @@ def _device(device: str) -> torch.device:
     return made
 
 
-def _check_range(n: int, temperature: float, max_new_tokens: int) -> None:
-    if n < 0:
-        raise InputError(f"n, the samples of a prompt, must be 0 or more, but got {n}.")
-    if not 0 <= temperature < float("inf"):
-        raise InputError(f"temperature must be 0 or more, but got {temperature}.")
-    if max_new_tokens < 1:
-        raise InputError(f"max_new_tokens must be at least 1, but got {max_new_tokens}.")
+def _best_dtype(config: Any, device: torch.device) -> str:
+    """The type of numbers that samples fastest without loss that matters."""
+    if device.type == "cpu":
+        return "float32"
+    own = str(config.dtype).removeprefix("torch.")
+    if own in ("bfloat16", "float16"):
+        return own
+    native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bfloat16" if native or device.type != "cuda" else "float16"
+
+
+def _check_vocabulary(tokenizer: Any, entries: int, model: str) -> None:
+    """Raises `InputError` for a tokenizer that knows more words than the model.
+
+    Tokens added to it, which many chat models have in reserve, do not count.
+    """
+    if tokenizer.vocab_size > entries:
+        raise InputError(
+            f"The tokenizer of {model} must belong to the model, but has {tokenizer.vocab_size:,} "
+            f"tokens, and the model {entries:,}: put the model's own tokenizer into its folder."
+        )
 
 
 def _uniforms(seed: int, place: int, n: int, room: int) -> Tensor:
@@ -334,7 +401,7 @@ def _halves(batch: list[_Item]) -> tuple[list[_Item], list[_Item]]:
     [item] = batch
     middle = len(item.uniforms) // 2
     return tuple(
-        [_Item(item.place, item.opening, item.ids, part)]
+        [_Item(item.place, item.prompt, item.ids, part)]
         for part in (item.uniforms[:middle], item.uniforms[middle:])
     )  # type: ignore[return-value]
 

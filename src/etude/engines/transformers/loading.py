@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import http.client
 import logging
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
+from jinja2 import TemplateError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from etude.errors import InputError
+from etude.types import Prompt
 
+HUB_SECONDS = 5.0
+"""How long the hub may take to answer at all."""
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -66,6 +76,8 @@ def check_source(model: str | Path) -> str:
 
 
 def _load(what: str, loader: Any, source: str, **options: Any) -> Any:
+    if not Path(source).is_dir():
+        options["local_files_only"] = _cached_only(source)
     try:
         with quiet():
             return loader.from_pretrained(source, **options)
@@ -75,6 +87,51 @@ def _load(what: str, loader: Any, source: str, **options: Any) -> Any:
             f"The {what} of {source} can't be loaded; expected a transformers causal language "
             f"model with its tokenizer, but: {reason}"
         ) from error
+
+
+def _cached_only(name: str) -> bool:
+    """Whether to take a model of the hub from the cache, because the hub can't be reached.
+
+    The hub's client would find that out too, after half a minute of trying again, for each file.
+
+    Raises:
+        InputError: the hub can't be reached, and the cache has no such model.
+    """
+    if HF_HUB_OFFLINE or _hub_answers(ENDPOINT):
+        return bool(HF_HUB_OFFLINE)
+    if not _is_cached(name):
+        raise InputError(
+            f"{name} must be a folder, or a model on the hub, but there is no such folder here, "
+            f"and {ENDPOINT} can't be reached. Mend the path, or download the model first."
+        )
+    return True
+
+
+def _is_cached(name: str) -> bool:
+    try:
+        return isinstance(try_to_load_from_cache(name, "config.json"), str)
+    except ValueError:  # no name that a model could have
+        return False
+
+
+@functools.cache
+def _hub_answers(endpoint: str) -> bool:
+    try:
+        urllib.request.urlopen(f"{endpoint}/api/models?limit=1", timeout=HUB_SECONDS).close()
+    except urllib.error.HTTPError as error:  # an answer, if not a friendly one
+        error.close()
+    except (OSError, ValueError, http.client.HTTPException):
+        return False
+    return True
+
+
+def check_chat(tokenizer: Any, model: str | Path) -> None:
+    """Raises `InputError` for a model whose tokenizer has no chat template."""
+    if not getattr(tokenizer, "chat_template", None):
+        raise InputError(
+            f'prompt.layout = "chat" needs a model with a chat template, but {model} has none: '
+            'take its chat ("instruct") variant, or another layout.'
+        )
 
 
 def load_tokenizer(model: str | Path) -> Any:
@@ -123,6 +180,34 @@ def encode(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     start = tokenizer.bos_token_id if tokenizer.bos_token_id is not None else tokenizer.eos_token_id
     with quiet():  # It warns of texts beyond the context; whoever asks compares for himself.
         return [list(ids) or [start] for ids in tokenizer(list(texts))["input_ids"]]
+
+
+def encode_prompts(tokenizer: Any, prompts: Sequence[Prompt], model: str) -> list[list[int]]:
+    """Token ids of each prompt; of a chat prompt those of its dialogue, up to the reply.
+
+    Raises:
+        InputError: a chat prompt for a model that has no chat template, or whose template fails.
+    """
+    texts = iter(encode(tokenizer, [prompt.text for prompt in prompts if not prompt.chat]))
+    return [
+        _dialogue(tokenizer, prompt.text, model) if prompt.chat else next(texts)
+        for prompt in prompts
+    ]
+
+
+def _dialogue(tokenizer: Any, text: str, model: str) -> list[int]:
+    check_chat(tokenizer, model)
+    message = [{"role": "user", "content": text}]
+    try:
+        with quiet():
+            made = tokenizer.apply_chat_template(
+                message, add_generation_prompt=True, tokenize=True, return_dict=False
+            )
+    except (TemplateError, TypeError, ValueError) as error:
+        raise InputError(
+            f"The chat template of {model} must take one message of a user, but fails: {error}."
+        ) from None
+    return list(made)
 
 
 def decode(tokenizer: Any, rows: Sequence[Sequence[int]]) -> list[str]:
