@@ -247,7 +247,7 @@ def _too_large(parameters: int) -> str:
 
 
 def _role(section: EngineSection, own: Speed) -> Speed:
-    """How fast a stage samples, perhaps by an engine of its own; a server takes none of our time."""
+    """How fast a stage samples, maybe by an engine of its own; a server takes no time of ours."""
     if section.kind != "openai" and not section.model:
         return own
     if section.kind == "openai":
