@@ -33,17 +33,18 @@ LONGEST_FUNCTION = 60
 ROWS = (
     {"etude", "types", "errors", "recipes"},
     {"config", "puzzle", "prompts", "store", "tables", "stats"},
-    {"judge", "engines", "suites", "tiny", "training", "cluster", "replies"},
+    {"judge", "engines", "suites", "tiny", "training", "cluster", "replies", "decontaminate"},
     {"seeds", "arm"},
-    {"attempts"},
+    {"attempts", "exposure"},
     {"propose", "vet", "solve", "select", "train", "evaluate"},
     {"loop"},
     {"ladder"},
     {"readings"},
     {"console"},
     {"report", "show", "browse", "export"},
+    {"comparing"},
     {"session", "judging", "check", "rewards", "scorers"},
-    {"again"},
+    {"again", "solving", "inspect_tasks"},
     {"cli"},
     {"__main__"},
 )
@@ -57,7 +58,13 @@ ALLOWED = {
     ("arm", "seeds"),
 }
 HEAVY = {"torch", "transformers", "tokenizers", "accelerate", "safetensors", "trl", "inspect_ai"}
-HEAVY_PLACES = ("engines/transformers/", "training/", "tiny/model.py", "scorers.py")
+HEAVY_PLACES = (
+    "engines/transformers/",
+    "training/",
+    "tiny/model.py",
+    "scorers.py",
+    "inspect_tasks.py",
+)
 
 
 def row_of(part: str) -> int:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from etude import store
 from etude.arm import Arm
-from etude.prompts import PAPER_EXAMPLES, completed, solving_prompt
-from etude.types import Prompt, Puzzle, Sample, Verdict
+from etude.judge import Program
+from etude.prompts import PAPER_EXAMPLES, completed, exercise_prompt, solving_prompt
+from etude.types import Exercise, Prompt, Puzzle, Sample, Verdict
 
 
 def attempts(
     arm: Arm,
     model: str | Path,
-    puzzles: list[Puzzle],
+    puzzles: Sequence[Puzzle | Exercise],
     *,
     samples: int,
     seed: int,
@@ -22,11 +24,16 @@ def attempts(
 ) -> list[list[tuple[str, bool]]]:
     """For each puzzle `samples` functions that the model wrote, and whether each was finished.
 
-    A puzzle whose prompt does not fit the model's context gets none.
+    A puzzle, or exercise, whose prompt does not fit the model's context gets none.
     """
     section = arm.recipe.prompt
     examples = PAPER_EXAMPLES if section.few_shot and section.layout == "paper" else ()
-    prompts = [solving_prompt(puzzle, examples, layout=section.layout) for puzzle in puzzles]
+    prompts = [
+        exercise_prompt(puzzle)
+        if isinstance(puzzle, Exercise)
+        else solving_prompt(puzzle, examples, layout=section.layout)
+        for puzzle in puzzles
+    ]
     engine = arm.engine(model)
     fitting = [prompt for prompt in prompts if engine.fits(prompt, max_new_tokens)]
     sampled = iter(
@@ -35,11 +42,20 @@ def attempts(
         )
     )
     asked = {id(prompt) for prompt in fitting}
-    return [_functions(prompt, next(sampled)) if id(prompt) in asked else [] for prompt in prompts]
+    names = [one.entry_point if isinstance(one, Exercise) else "g" for one in puzzles]
+    return [
+        _functions(prompt, next(sampled), name) if id(prompt) in asked else []
+        for prompt, name in zip(prompts, names, strict=True)
+    ]
 
 
-def _functions(prompt: Prompt, samples: list[Sample]) -> list[tuple[str, bool]]:
-    return [(completed(prompt, sample.text, "g"), sample.finished) for sample in samples]
+def _functions(prompt: Prompt, samples: list[Sample], name: str) -> list[tuple[str, bool]]:
+    return [(completed(prompt, sample.text, name), sample.finished) for sample in samples]
+
+
+def program_of(exercise: Exercise, source: str) -> Program:
+    """A function that was written for an exercise, with the exercise's tests."""
+    return Program(exercise.preamble, source, exercise.tests, exercise.entry_point)
 
 
 def verdict_columns(verdict: Verdict) -> store.Row:

@@ -65,7 +65,7 @@ class _Screen:
     def __init__(self, arm: Arm, number: int) -> None:
         self.judge = arm.judge
         self.most = arm.recipe.vet.max_per_form
-        self.held_out = {problem.puzzle.id for problem in arm.problems}
+        self.held_out = {problem.id for problem in arm.problems}
         self.known = {pair.puzzle.id for pair in arm.seeds}
         self.forms: Counter[str] = Counter()
         self.puzzles: list[Puzzle | None] = []

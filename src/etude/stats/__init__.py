@@ -24,12 +24,13 @@ from etude.stats.passk import (
     pass_at_k,
     standard_errors,
 )
-from etude.stats.power import detectable_gain, detectable_range
+from etude.stats.power import detectable_difference, detectable_gain, detectable_range
 
 __all__ = [
     "Errors",
     "Estimate",
     "attempt_variance",
+    "detectable_difference",
     "detectable_gain",
     "detectable_range",
     "holm",

@@ -61,7 +61,7 @@ def mcnemar(gained: int, lost: int) -> float:
         raise ValueError(f"counts of problems can't be negative but are {gained} and {lost}")
     total = gained + lost
     tail = sum(math.comb(total, i) for i in range(min(gained, lost) + 1))
-    return min(1.0, 2 * tail / 2**total)
+    return min(1.0, 2 * tail / (1 << total))
 
 
 def sign_flips(before: Floats, after: Floats, *, seed: int = 0) -> list[float]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
+from collections.abc import Sequence
+from statistics import NormalDist, stdev
 
 LEVEL = 0.05
 POWER = 0.8
@@ -49,3 +50,18 @@ def detectable_range(problems: int, samples: int, rate: float) -> tuple[float, f
     the two models independently: then one attempt a problem says as much as many.
     """
     return detectable_gain(problems, samples, rate), detectable_gain(problems, 1, rate)
+
+
+def detectable_difference(
+    differences: Sequence[float], *, level: float = LEVEL, power: float = POWER
+) -> float:
+    """`detectable_gain` with the noise that was found: paired differences over problems.
+
+    (z[1 - level/2] + z[power]) * (their standard deviation) / sqrt(problems). It speaks of another
+    comparison of the same size. Raises ValueError for fewer than two problems.
+    """
+    if len(differences) < 2:
+        raise ValueError(f"a spread needs at least two problems but got {len(differences)}")
+    normal = NormalDist()
+    quantiles = normal.inv_cdf(1 - level / 2) + normal.inv_cdf(power)
+    return quantiles * stdev(differences) / math.sqrt(len(differences))
