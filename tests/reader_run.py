@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
 
 from etude import config, store, tables
-from etude.evaluate import scores
+from etude.evaluate import write_scores
 from etude.puzzle import parse
 from etude.types import Problem
 
@@ -57,10 +56,7 @@ def evaluated(place: Path, accepted: Sequence[int]) -> None:
         for draw in range(SAMPLES)
     ]
     store.write_table(store.unit_path(place / "evaluate", 0), rows, tables.EVALUATE)
-    made = scores(rows, PROBLEMS, "tiny", KS, SAMPLES)
-    store.write_table(
-        place / "evaluate" / "scores.parquet", [asdict(s) for s in made], tables.SCORES
-    )
+    write_scores(place / "evaluate", rows, PROBLEMS, "tiny", KS, SAMPLES)
 
 
 def trained(out: Path, losses: Sequence[float] = (2.0, 1.5, 1.0)) -> None:

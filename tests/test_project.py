@@ -33,18 +33,19 @@ LONGEST_FUNCTION = 60
 ROWS = (
     {"etude", "types", "errors", "recipes", "sweeps"},
     {"config", "puzzle", "prompts", "store", "tables", "stats", "trivial"},
-    {"judge", "engines", "suites", "tiny", "training", "cluster", "replies"},
+    {"judge", "engines", "suites", "tiny", "training", "cluster", "replies", "decontaminate"},
     {"roles"},
     {"seeds", "arm"},
-    {"attempts"},
+    {"attempts", "exposure"},
     {"propose", "vet", "solve", "select", "train", "evaluate", "vouch"},
     {"loop"},
     {"ladder"},
     {"readings"},
     {"console"},
     {"report", "show", "browse", "export", "forecast"},
+    {"comparing"},
     {"session", "judging", "check", "rewards", "scorers"},
-    {"again", "sweep_words"},
+    {"again", "solving", "inspect_tasks", "sweep_words"},
     {"sweep"},
     {"cli"},
     {"__main__"},
@@ -76,6 +77,7 @@ HEAVY_PLACES = (
     "training/",
     "tiny/model.py",
     "scorers.py",
+    "inspect_tasks.py",
 )
 
 

@@ -56,14 +56,16 @@ def test_tiny_holds_96_new_constants_and_100_problems_of_held_out_families() -> 
     problems = load("tiny")
     assert collections.Counter(one.part for one in problems) == {"constants": 96, "families": 100}
     assert len({one.name for one in problems}) == 196
-    assert len({one.puzzle.id for one in problems}) == 196
-    assert all(one.puzzle.name == "f" for one in problems)
+    assert len({one.id for one in problems}) == 196
+    assert all(one.puzzle is not None and one.puzzle.name == "f" for one in problems)
 
 
 def test_tiny_is_what_the_families_hold_out_in_their_order() -> None:
     constants, families = held_out()
     problems = load("tiny")
-    assert [one.puzzle.source for one in problems] == [one.puzzle for one in constants + families]
+    assert [one.puzzle.source for one in problems if one.puzzle] == [
+        one.puzzle for one in constants + families
+    ]
     assert [one.name.split("/")[0] for one in problems] == [
         one.family for one in constants + families
     ]
@@ -80,14 +82,14 @@ def test_another_split_gives_other_problems() -> None:
 
 def test_p3_is_the_published_228_in_their_order(p3: Path) -> None:
     published = json.loads((p3 / "test_228.json").read_text())
-    assert [one.puzzle.source for one in load("p3", folder=p3)] == published
+    assert [one.puzzle.source for one in load("p3", folder=p3) if one.puzzle] == published
 
 
 def test_p3_is_150_derived_from_humaneval_and_78_others(p3: Path) -> None:
     problems = load("p3", folder=p3)
     assert collections.Counter(one.part for one in problems) == {"humaneval": 150, "other": 78}
     assert len({one.name for one in problems}) == 228
-    assert {one.puzzle.name for one in problems} == {"sat"}
+    assert {one.puzzle.name for one in problems if one.puzzle} == {"sat"}
     parts = {one.name: one.part for one in problems}
     assert parts["AllCubicRoots:0"] == "other"
     assert parts["DeepestParens:0"] == "humaneval"
@@ -96,7 +98,7 @@ def test_p3_is_150_derived_from_humaneval_and_78_others(p3: Path) -> None:
 def test_p3_trains_on_155_other_puzzles(p3: Path) -> None:
     training = p3_training(p3)
     assert len({one.id for one in training}) == 155
-    assert not {one.id for one in training} & {one.puzzle.id for one in load("p3", folder=p3)}
+    assert not {one.id for one in training} & {one.id for one in load("p3", folder=p3)}
 
 
 def test_a_folder_without_the_files_is_named(tmp_path: Path) -> None:
@@ -116,7 +118,7 @@ def test_a_changed_local_file_is_refused(p3: Path, tmp_path: Path) -> None:
 
 
 def test_an_unknown_suite_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"tiny, p3, but 'p4'"):
+    with pytest.raises(InputError, match=r"tiny, p3, .*mbpp\+, but 'p4'"):
         load("p4")
 
 

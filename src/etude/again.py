@@ -21,14 +21,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from etude import readings, store
-from etude.arm import kept_puzzles, limits_of, load_problems
+from etude.arm import kept_puzzles, limits_of, load_problems, longest_tests
+from etude.attempts import program_of
 from etude.errors import Fault, InputError
-from etude.judge import Conditions, Limits
+from etude.judge import Conditions, Limits, Program
 from etude.judge.limits import WAITING
 from etude.judge.record import METADATA_KEY, described
 from etude.judging import MOST_FAULTS, open_judge, say
 from etude.readings.words import harmless
-from etude.types import Outcome, Puzzle, Verdict
+from etude.types import Exercise, Outcome, Puzzle, Verdict
 
 NEAR = 0.25
 """The part of a limit from which on another machine, or a busy one, may pass it."""
@@ -102,7 +103,7 @@ def judge_again(
     if not segments:
         raise InputError(f"{folder} must hold verdicts to be judged again, but has none yet.")
     section = run.recipe.judge
-    limits = limits_of(section)
+    limits = limits_of(section, longest_tests(run.recipe))
     if cpu_seconds is not None:
         waiting = max(limits.wall_seconds, WAITING * cpu_seconds)
         limits = replace(limits, cpu_seconds=cpu_seconds, wall_seconds=waiting)
@@ -136,7 +137,7 @@ def judged_segments(run: Path) -> list[Path]:
     return found
 
 
-Job = tuple[Puzzle, list[str]]
+Job = tuple[Puzzle, list[str]] | Program
 
 
 def _jobs(
@@ -158,8 +159,14 @@ def _jobs(
                     "its recipe or tables were changed."
                 )
             stored = [_stored(path, place, row) for row in group]
+            task = known[name]
+            if isinstance(task, Exercise):
+                for item in stored:
+                    groups.append([item])
+                    yield program_of(task, item.source)
+                continue
             groups.append(stored)
-            yield known[name], [item.source for item in stored]
+            yield task, [item.source for item in stored]
 
 
 class _Puzzles:
@@ -167,13 +174,13 @@ class _Puzzles:
 
     def __init__(self, run: store.Run) -> None:
         self._run = run
-        self._round: tuple[Path, Mapping[str, Puzzle]] | None = None
+        self._round: tuple[Path, Mapping[str, Puzzle | Exercise]] | None = None
 
     @cached_property
-    def problems(self) -> Mapping[str, Puzzle]:
-        return {problem.name: problem.puzzle for problem in load_problems(self._run.recipe)}
+    def problems(self) -> Mapping[str, Puzzle | Exercise]:
+        return {problem.name: problem.task for problem in load_problems(self._run.recipe)}
 
-    def of_round(self, folder: Path) -> Mapping[str, Puzzle]:
+    def of_round(self, folder: Path) -> Mapping[str, Puzzle | Exercise]:
         if self._round is None or self._round[0] != folder:
             self._round = folder, {puzzle.id: puzzle for puzzle in kept_puzzles(folder)}
         return self._round[1]

@@ -125,9 +125,8 @@ class Arm:
         """The judge with the recipe's limits, started at its first use."""
         if self._judge is None:
             section = self.recipe.judge
-            self._judge = Judge(
-                section.workers, limits_of(section), section.isolation, twice=section.twice
-            )
+            limits = limits_of(section, longest_tests(self.recipe))
+            self._judge = Judge(section.workers, limits, section.isolation, twice=section.twice)
             if self._judge.isolation != "full":
                 _say_weaker(self._judge.isolation)
         return self._judge
@@ -176,9 +175,10 @@ def _say_weaker(level: str) -> None:
     print(f"isolation: {level}; `etude check` says why", file=sys.stderr)
 
 
-def limits_of(section: JudgeSection) -> Limits:
-    """The limits that a recipe sets for each step of a candidate."""
+def limits_of(section: JudgeSection, longest: int = 0) -> Limits:
+    """The limits that a recipe sets for each step, with room for tests of `longest` bytes."""
     return Limits(
+        source_bytes=max(Limits().source_bytes, longest),
         cpu_seconds=section.cpu_seconds,
         wall_seconds=section.wall_seconds,
         memory_bytes=section.memory_mib << 20,
@@ -190,6 +190,14 @@ def load_problems(recipe: Recipe) -> list[Problem]:
     section = recipe.evaluate
     folder = Path(section.folder) if section.folder else None
     return suites.load(section.suite, folder=folder, split_seed=recipe.seeds.split_seed)
+
+
+def longest_tests(recipe: Recipe) -> int:
+    """Bytes of the longest tests of a recipe's suite; EvalPlus has some of several megabytes."""
+    if recipe.evaluate.suite not in suites.FORMATS:
+        return 0
+    exercises = (problem.exercise for problem in load_problems(recipe))
+    return max(len(one.tests.encode("utf-8", "surrogatepass")) for one in exercises if one)
 
 
 @dataclass

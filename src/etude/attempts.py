@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from etude import store
 from etude.arm import Arm
-from etude.prompts import chosen_examples, completed, solving_prompt
+from etude.judge import Program
+from etude.prompts import (
+    Layout,
+    chosen_examples,
+    completed,
+    exercise_prompt,
+    solving_prompt,
+    task_message,
+)
 from etude.replies import solution_source
 from etude.roles import Role
-from etude.types import Prompt, Puzzle, Sample, Verdict
+from etude.types import Exercise, Prompt, Puzzle, Sample, Verdict
 
 
 def attempts(
     arm: Arm,
     model: str | Path,
-    puzzles: list[Puzzle],
+    puzzles: Sequence[Puzzle | Exercise],
     *,
     samples: int,
     seed: int,
@@ -25,12 +34,17 @@ def attempts(
 ) -> list[list[tuple[str, bool]]]:
     """For each puzzle `samples` functions that the model wrote, and whether each was finished.
 
-    A puzzle whose prompt does not fit the model's context gets none.
+    A puzzle, or exercise, whose prompt does not fit the model's context gets none.
     """
     section = arm.recipe.prompt
     chosen = chosen_examples(section.examples, section.examples_seed)
     examples = chosen if section.few_shot and section.layout != "line" else ()
-    prompts = [solving_prompt(puzzle, examples, layout=section.layout) for puzzle in puzzles]
+    prompts = [
+        _exercise_prompt(puzzle, section.layout)
+        if isinstance(puzzle, Exercise)
+        else solving_prompt(puzzle, examples, layout=section.layout)
+        for puzzle in puzzles
+    ]
     engine = arm.engine(model, role)
     fitting = [prompt for prompt in prompts if engine.fits(prompt, max_new_tokens)]
     sampled = iter(
@@ -39,13 +53,28 @@ def attempts(
         )
     )
     asked = {id(prompt) for prompt in fitting}
-    return [_functions(prompt, next(sampled)) if id(prompt) in asked else [] for prompt in prompts]
+    names = [one.entry_point if isinstance(one, Exercise) else "g" for one in puzzles]
+    return [
+        _functions(prompt, next(sampled), name) if id(prompt) in asked else []
+        for prompt, name in zip(prompts, names, strict=True)
+    ]
 
 
-def _functions(prompt: Prompt, samples: list[Sample]) -> list[tuple[str, bool]]:
+def _exercise_prompt(exercise: Exercise, layout: Layout) -> Prompt:
+    if layout == "chat":
+        return Prompt(task_message(exercise), "", chat=True)
+    return exercise_prompt(exercise)
+
+
+def _functions(prompt: Prompt, samples: list[Sample], name: str) -> list[tuple[str, bool]]:
     if prompt.chat:
         return [(solution_source(sample.text), sample.finished) for sample in samples]
-    return [(completed(prompt, sample.text, "g"), sample.finished) for sample in samples]
+    return [(completed(prompt, sample.text, name), sample.finished) for sample in samples]
+
+
+def program_of(exercise: Exercise, source: str) -> Program:
+    """A function that was written for an exercise, with the exercise's tests."""
+    return Program(exercise.preamble, source, exercise.tests, exercise.entry_point)
 
 
 def verdict_columns(verdict: Verdict) -> store.Row:

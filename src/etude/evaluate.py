@@ -1,20 +1,29 @@
-"""Evaluate: attempts at held-out problems, judged, and pass@k with intervals over problems."""
+"""Evaluate: attempts at held-out problems, judged, and pass@k with intervals over problems.
+
+A stage's folder holds, beside the attempts:
+
+    scores.parquet          pass@k of each part for every k up to the attempts: the whole curve
+    problems.parquet        each problem: attempts, accepted, what the others were
+    contamination.parquet   which problems the training examples meet, and how (see `decontaminate`)
+"""
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from etude import store, tables
+from etude import decontaminate, store, tables
 from etude.arm import Arm, checked
-from etude.attempts import attempts, verdict_columns
+from etude.attempts import attempts, program_of, verdict_columns
 from etude.cluster import map_units
 from etude.errors import InputError
-from etude.stats import mean_interval, paired_difference, pass_at_k
-from etude.types import Problem, Score
+from etude.exposure import trained_on
+from etude.judge import Judge
+from etude.stats import mean_intervals, paired_difference, pass_at_all_k, standard_errors
+from etude.types import Exercise, Problem, Score, Verdict
 
 
 def evaluate(
@@ -46,8 +55,9 @@ def evaluate(
                 f"evaluate.max_new_tokens must leave room for a prompt in the model's context, but "
                 f"with {arm.recipe.evaluate.max_new_tokens} not one problem fits. Lower it."
             )
-        made = scores(rows, problems, arm.recipe.evaluate.suite, arm.recipe.evaluate.ks, samples)
-        store.write_table(stage / "scores.parquet", [asdict(s) for s in made], tables.SCORES)
+        section = arm.recipe.evaluate
+        made = write_scores(stage, rows, problems, section.suite, section.ks, samples)
+        _write_contamination(stage, problems, model)
         watched.summary = summary(made)
         if before is not None:
             earlier = store.read_stage(before / "evaluate")
@@ -59,27 +69,68 @@ def _unit(
     arm: Arm, model: str | Path, problems: list[Problem], samples: int, seed: int
 ) -> list[store.Row]:
     section = arm.recipe.evaluate
-    puzzles = [problem.puzzle for problem in problems]
     written = attempts(
         arm,
         model,
-        puzzles,
+        [problem.task for problem in problems],
         samples=samples,
         seed=seed,
         temperature=section.temperature,
         max_new_tokens=section.max_new_tokens,
     )
-    jobs = [
-        (puzzle, [source for source, _ in functions])
-        for puzzle, functions in zip(puzzles, written, strict=True)
-    ]
+    sources = [[source for source, _ in functions] for functions in written]
     rows: list[store.Row] = []
-    judged = zip(problems, jobs, arm.judge.verify_all(jobs), strict=True)
-    for problem, (_, sources), verdicts in judged:
-        for draw, (source, verdict) in enumerate(zip(sources, checked(verdicts), strict=True)):
+    judged = zip(problems, sources, verdicts_of(arm.judge, problems, sources), strict=True)
+    for problem, tried, verdicts in judged:
+        for draw, (source, verdict) in enumerate(zip(tried, checked(verdicts), strict=True)):
             ids = {"problem": problem.name, "part": problem.part, "draw": draw, "source": source}
             rows.append(ids | verdict_columns(verdict))
     return rows
+
+
+def verdicts_of(
+    judge: Judge, problems: Sequence[Problem], sources: Sequence[Sequence[str]]
+) -> Iterator[list[Verdict]]:
+    """For each problem the verdicts on its sources, in order. Equal sources are judged once."""
+    distinct = [list(dict.fromkeys(tried)) for tried in sources]
+    found = judge.verify_all(
+        job
+        for problem, tried in zip(problems, distinct, strict=True)
+        for job in (
+            [program_of(problem.task, source) for source in tried]
+            if isinstance(problem.task, Exercise)
+            else [(problem.task, tried)]
+        )
+    )
+    for problem, tried, once in zip(problems, sources, distinct, strict=True):
+        if isinstance(problem.task, Exercise):
+            verdicts = [next(found)[0] for _ in once]
+        else:
+            verdicts = next(found)
+        known = dict(zip(once, verdicts, strict=True))
+        yield [known[source] for source in tried]
+
+
+def write_scores(
+    stage: Path,
+    rows: Sequence[store.Row],
+    problems: Sequence[Problem],
+    suite: str,
+    ks: Sequence[int],
+    samples: int,
+) -> list[Score]:
+    """Write the curve and the table of problems. The scores of the asked `ks`."""
+    curve = scores(rows, problems, suite, range(1, samples + 1), samples)
+    accepted = accepted_by_part(rows, problems)
+    written = []
+    for score in curve:
+        errors = standard_errors(samples, list(accepted[score.part].values()), score.k)
+        extra = {"error_attempts": errors.attempts, "error_problems": errors.problems}
+        written.append(asdict(score) | extra | {"asked": score.k in ks})
+    store.write_table(stage / "scores.parquet", written, tables.SCORES)
+    table = problem_rows(rows, problems, samples)
+    store.write_table(stage / "problems.parquet", table, tables.PROBLEMS)
+    return [score for score in curve if score.k in ks]
 
 
 def scores(
@@ -93,17 +144,57 @@ def scores(
 
     A problem without an attempt (its prompt does not fit the model) counts as never solved.
     """
-    accepted = Counter(row["problem"] for row in rows if row["outcome"] == "accepted")
-    parts: dict[str, list[str]] = defaultdict(list)
-    for problem in problems:
-        parts[problem.part].append(problem.name)
+    wanted = [k for k in ks if k <= samples]
+    columns = [k - 1 for k in wanted]
     made = []
-    for part, names in parts.items():
-        for k in (k for k in ks if k <= samples):
-            values = [pass_at_k(samples, accepted[name], k) for name in names]
-            mean = mean_interval(values)
-            made.append(Score(suite, part, k, mean.value, mean.low, mean.high, len(names), samples))
+    for part, accepted in accepted_by_part(rows, problems).items():
+        values = pass_at_all_k(samples, list(accepted.values()))[:, columns]
+        for k, mean in zip(wanted, mean_intervals(values), strict=True):
+            made.append(
+                Score(suite, part, k, mean.value, mean.low, mean.high, len(accepted), samples)
+            )
     return made
+
+
+def accepted_by_part(
+    rows: Sequence[store.Row], problems: Sequence[Problem]
+) -> dict[str, dict[str, int]]:
+    """How many attempts at each problem were accepted, by part, in the order of the suite."""
+    accepted = Counter(row["problem"] for row in rows if row["outcome"] == "accepted")
+    parts: dict[str, dict[str, int]] = defaultdict(dict)
+    for problem in problems:
+        parts[problem.part][problem.name] = accepted[problem.name]
+    return parts
+
+
+def problem_rows(
+    rows: Sequence[store.Row], problems: Sequence[Problem], samples: int
+) -> list[store.Row]:
+    """Each problem with what became of its attempts; pass@1 over `samples`, attempted or not."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for row in rows:
+        found[row["problem"]][row["outcome"]] += 1
+    return [
+        {
+            "problem": problem.name,
+            "problem_id": problem.id,
+            "part": problem.part,
+            "attempts": found[problem.name].total(),
+            "pass_at_1": found[problem.name]["accepted"] / samples,
+        }
+        | {outcome: found[problem.name][outcome] for outcome in tables.OUTCOMES}
+        for problem in problems
+    ]
+
+
+def _write_contamination(stage: Path, problems: Sequence[Problem], model: str | Path) -> None:
+    """Nothing is written where the model's training examples are not known."""
+    trained = trained_on(model)
+    if trained is not None:
+        hits = decontaminate.contamination(problems, trained)
+        store.write_table(
+            stage / "contamination.parquet", [asdict(hit) for hit in hits], tables.CONTAMINATION
+        )
 
 
 def gain(

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from etude.puzzle import without_docstring
-from etude.types import Prompt, Puzzle
+from etude.types import Exercise, Prompt, Puzzle
 
 Layout = Literal["paper", "line", "chat"]
 
@@ -156,6 +156,25 @@ def chosen_examples(count: int, seed: int) -> tuple[tuple[str, str], ...]:
     return tuple(random.Random(seed).sample(PAPER_EXAMPLES, count))
 
 
+def exercise_prompt(exercise: Exercise) -> Prompt:
+    """A prompt that asks for a function with tests: it goes on where the suite's prompt ends."""
+    return Prompt(exercise.prompt, exercise.opening)
+
+
+def task_message(task: Puzzle | Exercise) -> str:
+    """What a chat model is asked: the whole puzzle or exercise, and for Python in a block."""
+    if isinstance(task, Exercise):
+        return (
+            f"Write the Python function `{task.entry_point}`, whole, with the imports that it "
+            f"needs.\n\n```python\n{task.prompt}\n```\n\nAnswer with one block of Python."
+        )
+    shown = renamed(without_docstring(task.source).strip(), "f")
+    return (
+        f"Write a Python function `g({task.inputs})` whose result makes `f` return True.\n\n"
+        f"```python\n{shown}\n```\n\nAnswer with one block of Python."
+    )
+
+
 def example_text(puzzle: str, solution: str, *, layout: Layout = "paper") -> str:
     """The training text of one solved puzzle. In the layout `chat` it is that of `paper`."""
     if layout == "line":
@@ -182,9 +201,11 @@ def function_end(opening: str, completion: str) -> int | None:
     newline = text.find("\n", header) if header is not None else -1
     if newline < 0:
         return None
+    given = opening.rfind("\n")  # of a body that has begun, the lines are not looked at again
     on_first_line = text[header:newline].strip()
-    if on_first_line and not on_first_line.startswith("#"):
+    if given < newline and on_first_line and not on_first_line.startswith("#"):
         return max(newline - len(opening), 0)
+    newline = max(newline, given)
     while newline >= 0:
         following = text[newline + 1 : newline + 2]
         if following and not following.isspace() and following != "#":

@@ -15,7 +15,7 @@ from etude.errors import Fault, InputError
 from etude.judge.pairs import BrokenLine, Exam, Pair, read_pairs
 from etude.prompts import renamed
 from etude.puzzle import NotAPuzzle, parse, syntax_tree
-from etude.suites import p3_records
+from etude.suites.p3 import p3_records
 from etude.tiny import families
 from etude.types import Puzzle
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from etude.types import Outcome
+
 TEXT = pa.string()
 
 SEEDS = pa.schema(
@@ -98,6 +100,33 @@ SCORES = pa.schema(
         ("high", pa.float64()),
         ("problems", pa.int32()),
         ("samples", pa.int32()),
+        ("asked", pa.bool_()),  # False: of the whole curve, but not among the recipe's ks
+        ("error_attempts", pa.float64()),  # standard error of other attempts; null for 2k > samples
+        ("error_problems", pa.float64()),  # of other problems alone; null likewise
+    ]
+)
+OUTCOMES = tuple(str(outcome) for outcome in Outcome if outcome is not Outcome.FAULT)
+PROBLEMS = pa.schema(
+    [
+        ("problem", TEXT),
+        ("problem_id", TEXT),  # content hash of what is asked
+        ("part", TEXT),
+        ("attempts", pa.int32()),  # 0 where the prompt does not fit the model
+        ("accepted", pa.int32()),
+        ("pass_at_1", pa.float64()),
+        *((outcome, pa.int32()) for outcome in OUTCOMES[1:]),
+    ]
+)
+CONTAMINATION = pa.schema(
+    [
+        ("problem", TEXT),
+        ("part", TEXT),
+        ("level", TEXT),  # exact, canonical, form or 8-gram
+        ("examples", pa.int64()),  # training examples that meet the problem at this level
+        ("share", pa.float64()),  # of the problem's 8-grams that the worst example holds
+        ("example_id", TEXT),
+        ("problem_text", TEXT),
+        ("example_text", TEXT),
     ]
 )
 MEASURED = frozenset({"cpu_seconds", "peak_bytes"})

@@ -153,13 +153,47 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class Exercise:
+    """A function to write that tests decide about, as in HumanEval and MBPP."""
+
+    prompt: str
+    """What a model is shown. It ends with `opening`."""
+    opening: str
+    """The beginning of the function: its header, or up to the end of its docstring."""
+    preamble: str
+    """What stands before the function in the program that is judged: imports, helpers."""
+    tests: str
+    entry_point: str
+
+    @property
+    def id(self) -> str:
+        return content_id(self.prompt, self.preamble, self.tests, self.entry_point)
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
-    """One held-out problem of a suite."""
+    """One held-out problem of a suite: a puzzle, or an exercise."""
 
     name: str
     part: str
     """The part of the suite that is scored apart: `constants`, `families`, `humaneval`, `other`."""
-    puzzle: Puzzle
+    puzzle: Puzzle | None = None
+    exercise: Exercise | None = None
+    solution: str = ""
+    """A reference solution, as the suite has it: a function `g` (`sol`), or the function asked for.
+    Empty where it has none."""
+
+    @property
+    def task(self) -> Puzzle | Exercise:
+        """Whichever of the two it is."""
+        task = self.puzzle or self.exercise
+        assert task is not None, f"the problem {self.name} asks for nothing"
+        return task
+
+    @property
+    def id(self) -> str:
+        """The same for problems that ask the same, whatever their names."""
+        return self.task.id
 
 
 @dataclass(frozen=True, slots=True)

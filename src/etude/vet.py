@@ -63,7 +63,7 @@ class _Screen:
         self.paper = self.section.rules == "paper"
         self.skips = random.Random(arm.seed(number, "vet"))
         self.chat = arm.recipe.prompt.layout == "chat"
-        self.held_out = {problem.puzzle.id for problem in arm.problems}
+        self.held_out = {problem.id for problem in arm.problems}
         self.known = {puzzle.id for puzzle in arm.shown}
         self.forms: Counter[str] = Counter()
         self.puzzles: list[Puzzle | None] = []

@@ -12,10 +12,16 @@ from itertools import islice
 from statistics import fmean
 
 from etude.config import Recipe
-from etude.prompts import chosen_examples, example_text, proposal_prompt, solving_prompt
+from etude.prompts import (
+    chosen_examples,
+    example_text,
+    exercise_prompt,
+    proposal_prompt,
+    solving_prompt,
+)
 from etude.seeds import SeedPair
 from etude.tiny.grammar import document
-from etude.types import Problem, Prompt, Puzzle
+from etude.types import Exercise, Problem, Prompt, Puzzle
 
 CHARACTERS = 3.0
 """Characters a token of Python, roughly: GPT-2's tokenizer makes 2.6 of them on P3's puzzles, and
@@ -64,7 +70,7 @@ def measure(
     return Lengths(
         propose=fmean(count(list(islice(_proposing(recipe, shown, count, context), LOOKED_AT)))),
         solve=fmean(count(_solving(recipe, shown))),
-        evaluate=fmean(count(_solving(recipe, [problem.puzzle for problem in problems]))),
+        evaluate=fmean(count(_solving(recipe, [problem.task for problem in problems]))),
         seed=fmean(count(documents)),
         pretrain=fmean(count(pretrained)) if pretrained else 0.0,
     )
@@ -91,8 +97,13 @@ def _proposing(
         yield prompt.text
 
 
-def _solving(recipe: Recipe, puzzles: Sequence[Puzzle]) -> list[str]:
+def _solving(recipe: Recipe, tasks: Sequence[Puzzle | Exercise]) -> list[str]:
     section = recipe.prompt
     chosen = chosen_examples(section.examples, section.examples_seed)
     examples = chosen if section.few_shot and section.layout != "line" else ()
-    return [solving_prompt(p, examples, layout=section.layout).text for p in puzzles]
+    return [
+        exercise_prompt(task).text
+        if isinstance(task, Exercise)
+        else solving_prompt(task, examples, layout=section.layout).text
+        for task in tasks
+    ]

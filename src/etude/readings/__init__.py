@@ -37,6 +37,8 @@ PARTS = {
     "families": "held-out families",
     "humaneval": "P3, from HumanEval",
     "other": "P3, other problems",
+    "all": "problems of the suite",
+    "own": "puzzles of the file",
 }
 
 
@@ -150,9 +152,36 @@ def segment(path: Path, names: Sequence[str]) -> list[store.Row]:
 
 
 def scores(evaluated: Path) -> list[Score]:
-    """The scores of an `evaluate` folder; none before it has ended."""
+    """The scores of an `evaluate` folder for the ks that were asked; none before it has ended."""
+    return [score for score, asked in _curve(evaluated) if asked]
+
+
+def curve(evaluated: Path) -> list[Score]:
+    """pass@k of an `evaluate` folder for every k; none before it has ended."""
+    return [score for score, _ in _curve(evaluated)]
+
+
+def _curve(evaluated: Path) -> list[tuple[Score, bool]]:
     path = evaluated / "scores.parquet"
-    return [Score(**row) for row in store.read_table(path)] if path.exists() else []
+    if not path.exists():
+        return []
+    names = Score.__dataclass_fields__
+    return [
+        (Score(**{name: row[name] for name in names}), row.get("asked") is not False)
+        for row in store.read_table(path)
+    ]
+
+
+def problems(evaluated: Path) -> list[store.Row]:
+    """Each problem of an `evaluate` folder with its attempts; none before it has ended."""
+    path = evaluated / "problems.parquet"
+    return store.read_table(path) if path.exists() else []
+
+
+def contamination(evaluated: Path) -> list[store.Row] | None:
+    """Problems that training examples meet; None where these were not known."""
+    path = evaluated / "contamination.parquet"
+    return store.read_table(path) if path.exists() else None
 
 
 def is_evaluation(recipe: config.Recipe) -> bool:

@@ -1,11 +1,7 @@
-"""Suites: the held-out problems that a model is evaluated on.
+"""P3: Schuster et al. 2021, "Programming Puzzles" (arXiv 2106.05784, MIT licence).
 
-    tiny   196 one-line problems: 96 new constants of training families, 100 of held-out families
-    p3     the 228 test problems of P3: 150 derived from HumanEval, 78 others
-
-P3 is Schuster et al. 2021, "Programming Puzzles" (arXiv 2106.05784, MIT licence). Its two files
-are read from a folder of the user's, or downloaded once and kept in a cache folder; either way
-their checksums must be those that published figures rest on.
+Its two files are read from a folder of the user's, or downloaded once and kept in a cache folder;
+either way their checksums must be those that published figures rest on.
 """
 
 from __future__ import annotations
@@ -15,17 +11,12 @@ import http.client
 import json
 import os
 import urllib.request
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from etude.errors import Fault, InputError
 from etude.puzzle import NotAPuzzle, parse
-from etude.tiny.families import SPLIT_SEED, Instance, held_out
 from etude.types import Problem, Puzzle
-
-SUITES = ("tiny", "p3")
 
 P3_URL = "https://raw.githubusercontent.com/microsoft/PythonProgrammingPuzzles/main/puzzles"
 P3_FILES = {
@@ -41,66 +32,48 @@ _TIMEOUT = 30.0
 """Seconds that a download may stand still."""
 
 
-def load(name: str, *, folder: Path | None = None, split_seed: int = SPLIT_SEED) -> list[Problem]:
-    """The problems of a suite, in a fixed order.
+def p3_problems(half: str, folder: Path | None = None) -> list[Problem]:
+    """The problems of P3's `test` half (228), its `train` half (155), or `all` 1,715 instances.
 
-    `folder` holds P3's `puzzles.json` and `split.json`; without it they are downloaded once.
-    `split_seed` chooses the tiny world's held-out families. Raises `InputError` for an unknown
-    suite, a failed download, or files that are not the published ones.
-
-    >>> [problem.name for problem in load("tiny")][:2]
-    ['of_length/0', 'anagram/0']
+    A half has the first instance of each of its problems. The part `humaneval` derives from
+    HumanEval. Raises `InputError` for a failed download, or files that are not the published ones.
     """
-    if name == "tiny":
-        return _tiny(split_seed)
-    if name == "p3":
-        return _p3_test(folder)
-    raise InputError(f"A suite must be one of {', '.join(SUITES)}, but {name!r} was asked for.")
-
-
-def _tiny(split_seed: int) -> list[Problem]:
-    constants, families = held_out(split_seed=split_seed)
-    return _numbered("constants", constants) + _numbered("families", families)
-
-
-def _numbered(part: str, instances: Iterable[Instance]) -> list[Problem]:
-    """Problems named `family/number`, counting from 0 within each family."""
-    counts: Counter[str] = Counter()
-    problems = []
-    for instance in instances:
-        name = f"{instance.family}/{counts[instance.family]}"
-        counts[instance.family] += 1
-        problems.append(Problem(name, part, _parsed(instance.puzzle, name)))
-    return problems
-
-
-def _p3_test(folder: Path | None) -> list[Problem]:
     return [
         Problem(
             record["name"],
             "humaneval" if record["module"] == _HUMANEVAL_MODULE else "other",
-            _parsed(record["sat"], record["name"]),
+            parsed(record["sat"], record["name"]),
+            solution=_solution(record),
         )
-        for record in p3_records("test", folder)
+        for record in p3_records(half, folder)
     ]
+
+
+def _solution(record: dict[str, Any]) -> str:
+    """The first of the problem's solutions; most have one."""
+    bodies = record["sol_bodies"]
+    return f"{record['sol_header']}\n{bodies[0]}" if bodies else ""
 
 
 def p3_training(folder: Path | None = None) -> list[Puzzle]:
     """P3's 155 training puzzles, as they stand in the data. Raises `InputError` as `load` does."""
-    return [_parsed(record["sat"], record["name"]) for record in p3_records("train", folder)]
+    return [parsed(record["sat"], record["name"]) for record in p3_records("train", folder)]
 
 
 def p3_records(half: str, folder: Path | None) -> list[dict[str, Any]]:
-    """The first instance of every problem of one half of P3, in the order of `split.json`.
+    """Of one half of P3 the first instance of every problem, in the order of `split.json`.
 
     Each has `name`, `sat` (the puzzle), `sol_header`, `sol_bodies`. Raises `InputError` as `load`.
     """
     files = _p3_from(folder) if folder else download_p3()
-    by_name = {record["name"]: record for record in json.loads(files["puzzles.json"])}
+    records: list[dict[str, Any]] = json.loads(files["puzzles.json"])
+    if half == "all":
+        return records
+    by_name = {record["name"]: record for record in records}
     return [by_name[f"{problem}:0"] for problem in json.loads(files["split.json"])[half]]
 
 
-def _parsed(source: str, name: str) -> Puzzle:
+def parsed(source: str, name: str) -> Puzzle:
     """These texts are ours or checked by their sums, so one that is no puzzle is our fault."""
     try:
         return parse(source)

@@ -1,0 +1,51 @@
+"""What a model of a run was trained on, as far as the run's tables say.
+
+Covered: the seed pairs and the selected examples of all rounds up to a checkpoint, of the loop and
+of its controls. Not covered: what a base model saw before, and the expressions of a pretraining.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from etude import store
+from etude.config import Recipe
+from etude.decontaminate import Trained
+from etude.prompts import example_text
+from etude.seeds import load_seeds
+from etude.types import content_id
+
+
+def trained_on(model: str | Path) -> list[Trained] | None:
+    """The training examples of a checkpoint; None where they are not known.
+
+    The checkpoint is known by its place in its run, such as `runs/tiny/round-02/train`.
+    """
+    path = Path(model)
+    run = next((one for one in path.parents if (one / "recipe.toml").is_file()), None)
+    if run is None or path.name != "train":
+        return None
+    arm, last = path.parent.parent, path.parent.name
+    recipe = store.read_recipe(run)
+    found = _seeds(recipe)
+    for folder in sorted(arm.glob("round-[0-9]*")):
+        if folder.name <= last or last == "final":
+            found += _examples(folder)
+    return found
+
+
+def _seeds(recipe: Recipe) -> list[Trained]:
+    layout = recipe.prompt.layout
+    made = []
+    for pair in load_seeds(recipe):
+        text = example_text(pair.puzzle.source, pair.solution, layout=layout)
+        made.append(Trained(content_id(text), text, pair.puzzle.id, pair.puzzle.form))
+    return made
+
+
+def _examples(folder: Path) -> list[Trained]:
+    forms = {row["puzzle_id"]: row["form"] for row in store.read_stage(folder / "vet")}
+    return [
+        Trained(row["example_id"], row["text"], row["puzzle_id"], forms.get(row["puzzle_id"], ""))
+        for row in store.read_stage(folder / "select")
+    ]

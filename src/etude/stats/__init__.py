@@ -1,0 +1,46 @@
+"""Statistics of evaluations: formulas with their guards and sources.
+
+    passk       unbiased pass@k, one k or the whole curve, and the noise that attempts bring
+    intervals   95% intervals over problems, of one rate or of many at once
+    paired      two models on the same problems: differences, exact tests, many tests at once
+    power       the smallest difference that an evaluation can be expected to show
+
+Covered: independent attempts at problems that stand for more like them. Not covered: the variance
+between training seeds, which takes several runs to see.
+"""
+
+from etude.stats.intervals import Estimate, mean_interval, mean_intervals
+from etude.stats.paired import (
+    holm,
+    mcnemar,
+    paired_difference,
+    paired_differences,
+    sign_flips,
+)
+from etude.stats.passk import (
+    Errors,
+    attempt_variance,
+    pass_at_all_k,
+    pass_at_k,
+    standard_errors,
+)
+from etude.stats.power import detectable_difference, detectable_gain, detectable_range
+
+__all__ = [
+    "Errors",
+    "Estimate",
+    "attempt_variance",
+    "detectable_difference",
+    "detectable_gain",
+    "detectable_range",
+    "holm",
+    "mcnemar",
+    "mean_interval",
+    "mean_intervals",
+    "paired_difference",
+    "paired_differences",
+    "pass_at_all_k",
+    "pass_at_k",
+    "sign_flips",
+    "standard_errors",
+]
