@@ -122,6 +122,18 @@ def test_a_dry_run_writes_nothing_and_its_time_is_about_right(
     assert (texts["propose"], texts["evaluate"]) == (100, 196)
 
 
+def test_the_papers_run_is_counted_as_the_paper_counts_it() -> None:
+    works = count_work(config.load("paper-125m"), pairs=145, problems=228)
+    by_stage = {(work.round, work.stage): work for work in works if work.arm == "verified"}
+    proposing, solving = by_stage[1, "propose"], by_stage[3, "solve"]
+    assert (proposing.prompts, proposing.samples, proposing.units) == (4_000, 256_000, 63)
+    assert (solving.prompts, solving.samples) == (256_000, 25_600_000)  # at most
+    assert by_stage[None, "evaluate"].samples == 228 * 100
+    documents = [by_stage[number, "train"].documents for number in (1, 2, 3)]
+    assert documents == [256_000 * 8 * number for number in (1, 2, 3)]  # all so far, each round
+    assert by_stage[None, "train"].epochs == 10
+
+
 def test_no_round_keeps_more_puzzles_than_are_proposed() -> None:
     few = config.load("smoke", ["propose.samples=10"])
     assert most_kept(few)("verified", 1) == 10
@@ -139,7 +151,7 @@ def test_a_model_from_a_folder_is_measured(tmp_path: Path) -> None:
     assert made.lengths_by == "by the model's tokenizer"
     assert made.speed.source.startswith("measured here")
     assert min(made.speed.read, made.speed.write, made.speed.train, made.speed.check) > 0
-    assert made.training_bytes == 16 * (made.parameters or 0) > 0
+    assert made.training_bytes == 16 * made.parameters > 0
 
 
 def test_a_model_that_is_not_at_hand_is_reckoned_by_its_name(
@@ -150,7 +162,7 @@ def test_a_model_that_is_not_at_hand_is_reckoned_by_its_name(
     recipe = config.parse(f'name = "a"\nmodel.base = "nobody/codeling-1.3B"\n{bare}', "here")
     made = forecast(recipe, [])
     assert made.parameters == 1_300_000_000
-    said = "\n".join(lines(made))
+    said = " ".join(" ".join(lines(made)).split())
     assert "reckoned, not measured (the model is not at hand" in said
     assert "by characters" in said
     recipe = config.parse(f'name = "a"\nmodel.base = "nobody/codeling"\n{bare}', "here")

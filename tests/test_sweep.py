@@ -202,12 +202,13 @@ def test_the_ablation_has_the_papers_arms() -> None:
 
 
 @pytest.mark.slow
-def test_a_sweep_of_runs_from_nothing(tmp_path: Path) -> None:
+def test_a_run_of_a_sweep_from_nothing(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text(
-        'name = "s"\nrecipe = "smoke"\n[members]\na = []\nb = ["select.per_puzzle=1"]\n'
-        "[rows]\nseeds = 'a/seeds'\na = 'a/verified'\nb = 'b/verified'\n"
+        'name = "s"\nrecipe = "smoke"\n[members]\na = ["select.per_puzzle=1"]\n'
+        "[rows]\nseeds = 'a/seeds'\na = 'a/verified'\n"
     )
     quick = ["run.rounds=1", "controls.arms=[]", "pretrain.documents=200", "seeds.epochs=1"]
     options = Options(settings=quick, out=tmp_path / "out", json_lines=True)
     run_sweep(str(tmp_path / "s.toml"), options)
-    assert [row["label"] for row in table(tmp_path / "out")["rows"]] == ["seeds", "a", "b"]
+    assert [row["label"] for row in table(tmp_path / "out")["rows"]] == ["seeds", "a"]
+    assert store.read_recipe(tmp_path / "out" / "a").select.per_puzzle == 1

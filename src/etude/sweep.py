@@ -178,7 +178,7 @@ def forecast_sweep(source: str, options: Options) -> None:
         console.say(line)
     for name, each in itertools.islice(made.items(), 1):
         console.say(f"\n{name}:")
-        for line in notes(each):
+        for line in notes(each, console.width):
             console.say(line)
 
 

@@ -81,4 +81,5 @@ def forecast_lines(made: Mapping[str, Forecast]) -> Lines:
         ])  # fmt: skip
     total = 3600 * sum(each.hours for each in made.values())
     money = sum(each.money for each in made.values())
-    return [*aligned([*rows, ["all", "", "", "", duration(total), f"{money:,.2f}" * bool(money)]])]
+    rows.append(["all", "", "", "", duration(total), f"{money:,.2f}"])
+    return aligned(rows if money else [row[:-1] for row in rows])

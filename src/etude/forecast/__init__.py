@@ -64,12 +64,13 @@ class Forecast:
     costs: tuple[Cost, ...]
     lengths: Lengths
     speed: Speed
-    parameters: int | None
+    parameters: int
     lengths_by: str
     sampling_bytes: float
     """Weights, and keys and values of as many texts as are sampled at a time."""
     training_bytes: float
-    """Weights, gradients and the optimiser's two moments, in 32-bit numbers."""
+    training_in: str
+    """What these bytes are."""
 
     @property
     def money(self) -> float:
@@ -134,7 +135,12 @@ def _forecast(
         model.parameters,
         model.counted_by,
         sampling_bytes=2 * model.parameters + rows * longest * model.cache_bytes,
-        training_bytes=16 * model.parameters,
+        training_bytes=model.parameters * (4 if recipe.train.method == "lora" else 16),
+        training_in=(
+            "weights in 32 bits, without the adapter and activations"
+            if recipe.train.method == "lora"
+            else "weights, gradients and optimiser in 32 bits, without activations"
+        ),
     )
 
 
@@ -154,11 +160,11 @@ def _model(recipe: Recipe, folder: Path) -> _Model:
     try:
         known, tokenizer = sizes(recipe.model.base), load_tokenizer(recipe.model.base)
     except InputError:
-        return _named(recipe.model.base)
+        return _named(recipe.model.base, recipe.engine.context)
     return _Model(
         recipe.model.base,
         known.parameters,
-        known.context or lengths.CONTEXT,
+        min(filter(None, (known.context, recipe.engine.context)), default=lengths.CONTEXT),
         known.cache_bytes,
         lambda texts: [len(ids) for ids in encode(tokenizer, texts)],
         "by the model's tokenizer",
@@ -214,7 +220,7 @@ def _served(recipe: Recipe) -> _Model:
     return _Model("", 0, context, 0, lengths.by_characters, how, "a server samples")
 
 
-def _named(model: str) -> _Model:
+def _named(model: str, context: int = 0) -> _Model:
     """A model that is not at hand, by what its name tells."""
     parameters = speed.parameters_named(model)
     if parameters is None:
@@ -225,10 +231,11 @@ def _named(model: str) -> _Model:
     return _Model(
         model,
         parameters,
-        lengths.CONTEXT,
+        context or lengths.CONTEXT,
         0,
         lengths.by_characters,
-        f"by characters, {lengths.CHARACTERS:.0f} a token, in a context of {lengths.CONTEXT:,}: "
+        f"by characters, {lengths.CHARACTERS:.0f} a token, in a context of "
+        f"{context or lengths.CONTEXT:,}: "
         "the model's tokenizer is not at hand",
         "the model is not at hand, its size is that in its name",
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from etude.console import Console, aligned, duration
+from etude.console import WIDEST, Console, aligned, duration
 from etude.forecast import Cost, Forecast
+from etude.readings import is_evaluation
 
 GIB = 1 << 30
 
@@ -17,39 +19,64 @@ def show(made: Forecast, console: Console) -> None:
     console.record("forecast", **as_dict(made))
     name = made.recipe.name
     console.say(f"{name}: what the run would do. Nothing is written; times are estimates.", "bold")
-    for line in lines(made):
+    for line in lines(made, console.width):
         console.say(line)
 
 
-def lines(made: Forecast) -> list[str]:
+def lines(made: Forecast, width: int = WIDEST) -> list[str]:
     """A row a stage, then what the counts, times and memory rest on."""
     head = ["", "units", "prompts", "texts", "tokens", "checks", "trained on", "steps", "time"]
     rows = [head, *(_row(cost) for cost in made.costs if cost.work.arm == "verified")]
     others = dict.fromkeys(cost.work.arm for cost in made.costs if cost.work.arm != "verified")
     rows += [_sum(arm, [c for c in made.costs if c.work.arm == arm]) for arm in others]
     rows.append(_sum("all", made.costs))
-    return [*aligned(rows), "", *notes(made)]
+    return [*aligned(rows), "", *notes(made, width)]
 
 
-def notes(made: Forecast) -> list[str]:
+def notes(made: Forecast, width: int = WIDEST) -> list[str]:
     """What the rows rest on."""
-    recipe, sizes = made.recipe, made.lengths
-    most = min(recipe.propose.samples, recipe.vet.max_puzzles)
-    arms = "" if recipe.run.processes == 1 else f", of which {recipe.run.processes} run at a time"
-    found = [
-        f"counts:   exact for propose and evaluate; at most for the rest, with {most:,} puzzles a "
-        "round and every text as long as it may be",
-        f"lengths:  prompts of {sizes.propose:,.0f} tokens to propose, {sizes.solve:,.0f} to solve,"
-        f" {sizes.evaluate:,.0f} to evaluate, pairs of {sizes.seed:,.0f}; {made.lengths_by}",
-        f"time:     {made.hours:,.2f} hours for all arms{arms}; {made.speed.source}; the judge "
-        f"measured here, {1000 * made.speed.check:.1f} ms a check",
-        f"memory:   {_size(made.sampling_bytes)} to sample (weights and caches in 16 bits),"
-        f" {_size(made.training_bytes)} to train (weights, gradients and optimiser in 32 "
-        "bits, without activations)",
-    ]
+    told = {"counts:": _counts(made), "lengths:": _lengths(made), "time:": _time(made)}
+    told["memory:"] = f"{_size(made.sampling_bytes)} to sample (weights and caches in 16 bits)"
+    if not is_evaluation(made.recipe):
+        told["memory:"] += f", {_size(made.training_bytes)} to train ({made.training_in})"
     if made.money:
-        found.append(f"money:    {made.money:,.2f} for the servers, by the prices in the recipe")
-    return found
+        told["money:"] = f"{made.money:,.2f} for the servers, by the prices in the recipe"
+    return [
+        line
+        for head, text in told.items()
+        for line in textwrap.wrap(f"{head:<10}{text}", width, subsequent_indent=" " * 10)
+    ]
+
+
+def _counts(made: Forecast) -> str:
+    recipe = made.recipe
+    if is_evaluation(recipe):
+        return "exact; every text is taken to be as long as it may be"
+    most = min(recipe.propose.samples, recipe.vet.max_puzzles)
+    return (
+        f"exact for propose and evaluate; at most for the rest, with {most:,} puzzles a round and "
+        "every text as long as it may be"
+    )
+
+
+def _lengths(made: Forecast) -> str:
+    sizes = made.lengths
+    if is_evaluation(made.recipe):
+        return f"prompts of {sizes.evaluate:,.0f} tokens; {made.lengths_by}"
+    return (
+        f"prompts of {sizes.propose:,.0f} tokens to propose, {sizes.solve:,.0f} to solve, "
+        f"{sizes.evaluate:,.0f} to evaluate, pairs of {sizes.seed:,.0f}; {made.lengths_by}"
+    )
+
+
+def _time(made: Forecast) -> str:
+    together = made.recipe.run.processes
+    single = together == 1 or is_evaluation(made.recipe)
+    arms = "" if single else f" for all arms, of which {together} run at a time"
+    return (
+        f"{made.hours:,.2f} hours{arms}; {made.speed.source}; the judge measured here, "
+        f"{1000 * made.speed.check:.1f} ms a check"
+    )
 
 
 def _row(cost: Cost) -> list[str]:
