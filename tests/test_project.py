@@ -56,7 +56,16 @@ ALLOWED = {
     ("training", "engines"),
     ("arm", "seeds"),
 }
-HEAVY = {"torch", "transformers", "tokenizers", "accelerate", "safetensors", "trl", "inspect_ai"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "tokenizers",
+    "accelerate",
+    "safetensors",
+    "peft",
+    "trl",
+    "inspect_ai",
+}
 HEAVY_PLACES = ("engines/transformers/", "training/", "tiny/model.py", "scorers.py")
 
 

@@ -45,20 +45,56 @@ class ModelSection(Section):
     ffn: int = Field(384, ge=8)
     context: int = Field(192, ge=32)
     attention: Literal["eager", "sdpa"] = "eager"
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     """Training precision. `auto` is bf16 where the processor has it, and is resolved at start."""
 
 
 class FitSection(Section):
-    """One training: how long and how fast."""
+    """One training: how long, how fast, and how. `docs/training.md` says more of each."""
 
     epochs: float = Field(gt=0)
     learning_rate: float = Field(gt=0)
     batch_tokens: int = Field(1024, ge=16)
+    """Tokens of a step's batch, padding included, however it is cut and shared."""
+    method: Literal["full", "lora"] = "full"
+    lora_rank: int = Field(16, ge=1)
+    lora_alpha: float = Field(32, gt=0)
+    lora_dropout: float = Field(0, ge=0, lt=1)
+    lora_targets: str | tuple[str, ...] = "all-linear"
+    """`all-linear`, or the names of modules, such as `["q_proj", "v_proj"]`."""
+    loss: Literal["text", "solution"] = "text"
+    """What the model learns to predict: the whole text, or the solution given the puzzle."""
+    packing: bool = False
+    """Several documents in a row, none of which sees another."""
+    block_tokens: int = Field(1024, ge=16)
+    """With packing: the tokens of a row."""
+    accumulate: int = Field(1, ge=1)
+    """Parts that a batch is cut into on each device, one after the other, to save memory."""
+    checkpointing: bool = False
+    """Compute activations twice instead of keeping them: slower, in less memory."""
+    processes: int = Field(1, ge=1)
+    """Processes that share each batch, a device each."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """The learning rate after the warm-up."""
+    warmup: float = Field(0.05, ge=0, lt=1)
+    """Share of the steps in which the learning rate rises, where `warmup_steps` is not given."""
+    warmup_steps: int | None = Field(None, ge=0)
+    final_lr: float = Field(0.05, ge=0, lt=1)
+    """With the schedule `cosine`: the last learning rate, as a share of the full one."""
+    weight_decay: float = Field(0.05, ge=0)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (
+        0.9,
+        0.98,
+    )
+    epsilon: float = Field(1e-8, gt=0)
+    clip: float = Field(1.0, ge=0)
+    """Largest norm of the gradient; 0 clips nothing."""
 
 
 class PretrainSection(FitSection):
     documents: int = Field(24_000, ge=1)
+    loss: Literal["text"] = "text"
+    """The only one: what a model is pretrained on has no solutions."""
     epochs: float = Field(1, gt=0)
     learning_rate: float = Field(2e-3, gt=0)
     batch_tokens: int = Field(768, ge=16)
