@@ -65,6 +65,7 @@ HEAVY = {
     "tokenizers",
     "accelerate",
     "safetensors",
+    "peft",
     "trl",
     "inspect_ai",
     "openai",

@@ -18,7 +18,7 @@ from etude.select import select
 from etude.solve import judge, solve
 from etude.stats import pass_at_k
 from etude.suites import load
-from etude.train import _summary, report, seed_texts
+from etude.train import _examples, _summary, report, seed_documents
 from etude.types import Event, Outcome, Verdict
 from etude.vet import vet
 
@@ -253,10 +253,29 @@ def test_a_suite_of_which_no_problem_fits_is_no_score_of_zero(tmp_path: Path) ->
         evaluate(arm, None, tmp_path / "out", "recorded", 2)
 
 
-def test_seed_texts_are_documents_of_the_layout(arm: Arm) -> None:
-    texts = seed_texts(arm)
-    assert len(texts) == 83 * arm.recipe.seeds.per_family
-    assert all(text.count("\n") == 2 and text.startswith("def f(") for text in texts)
+def test_seed_documents_are_documents_of_the_layout(arm: Arm) -> None:
+    made = seed_documents(arm)
+    assert len(made) == 83 * arm.recipe.seeds.per_family
+    assert all(one.text.count("\n") == 2 and one.text.startswith("def f(") for one in made)
+
+
+def test_what_is_learned_of_a_seed_pair_is_its_solution(arm: Arm) -> None:
+    for one, pair in zip(seed_documents(arm), arm.seeds, strict=True):
+        assert one.text[: one.prompt_characters] == f"{pair.puzzle.source}\n"
+        assert one.text[one.prompt_characters :] == f"{pair.solution}\n"
+
+
+def test_what_is_learned_of_an_example_is_its_solution(arm: Arm) -> None:
+    through_judge(arm)
+    select(arm, 1)
+    rows = store.read_stage(arm.round(1) / "select")
+    assert rows
+    whole, parts = (_examples(arm, [1], loss) for loss in ("text", "solution"))
+    assert [one.text for one in whole] == [one.text for one in parts] == [r["text"] for r in rows]
+    puzzles = {puzzle.id: puzzle.source for puzzle in arm.puzzles(1)}
+    for one, row in zip(parts, rows, strict=True):
+        assert one.text[: one.prompt_characters] == f"{puzzles[row['puzzle_id']]}\n"
+    assert all(one.prompt_characters == 0 for one in whole)
 
 
 def through_judge(arm: Arm) -> Path:

@@ -246,10 +246,7 @@ def counted(values: Counter[str], first: str = "accepted") -> str:
 
 def fit_options(recipe: Recipe, section: FitSection) -> dict[str, object]:
     """The settings of one training, for `training.FitSettings`."""
-    return {
-        "epochs": section.epochs,
-        "learning_rate": section.learning_rate,
-        "batch_tokens": section.batch_tokens,
+    return section.model_dump(include=set(FitSection.model_fields)) | {
         "precision": recipe.model.precision,
         "threads": recipe.run.threads,
         "attention": recipe.model.attention,

@@ -9,11 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from etude import store
 from etude.arm import Arm, fit_options
 from etude.config import FitSection
-from etude.errors import InputError
+from etude.errors import Fault, InputError
+from etude.judge.record import METADATA_KEY
 from etude.prompts import example_text
+from etude.types import Document
 
 
 def pretrain(arm: Arm) -> str | Path:
@@ -31,7 +35,7 @@ def pretrain(arm: Arm) -> str | Path:
         blank = folder / "blank"
         if not blank.exists():
             _build(arm, blank, texts)
-        _fit(arm, 0, "pretrain", blank, texts, out, section)
+        _fit(arm, 0, "pretrain", blank, [Document(text) for text in texts], out, section)
     else:
         _tell_finished(arm, 0, "pretrain", out)
     return out
@@ -61,28 +65,28 @@ def _build(arm: Arm, out: Path, texts: Sequence[str]) -> None:
 def train_on_seeds(arm: Arm, base: str | Path) -> Path:
     """The model that the first round starts from: the base, fine-tuned on the seed pairs."""
     out = store.round_folder(arm.run.folder, 0) / "train"
-    return _fit(arm, 0, "train", base, seed_texts(arm), out, arm.recipe.seeds)
+    return _fit(arm, 0, "train", base, seed_documents(arm), out, arm.recipe.seeds)
 
 
 def train(arm: Arm, number: int, base: str | Path, latest: str | Path) -> Path:
     """The model of a round: seeds, the round's examples, a sample of the earlier ones."""
     section = arm.recipe.train
-    new = _examples(arm, [number])
-    old = _examples(arm, range(1, number))
+    new = _examples(arm, [number], section.loss)
+    old = _examples(arm, range(1, number), section.loss)
     random.Random(arm.seed(number, "replay")).shuffle(old)
     kept = len(old) if section.replay == "all" else round(section.replay * len(new))
-    texts = seed_texts(arm) * section.seed_repeat + new + old[:kept]
+    documents = seed_documents(arm) * section.seed_repeat + new + old[:kept]
     start = base if section.start == "base" else latest
-    return _fit(arm, number, "train", start, texts, arm.round(number) / "train", section)
+    return _fit(arm, number, "train", start, documents, arm.round(number) / "train", section)
 
 
 def train_student(arm: Arm, base: str | Path, latest: str | Path) -> Path:
     """The student: trained on the seeds and the examples of all rounds."""
     section = arm.recipe.final
-    examples = _examples(arm, range(1, arm.recipe.run.rounds + 1))
-    texts = seed_texts(arm) * section.seed_repeat + examples
+    examples = _examples(arm, range(1, arm.recipe.run.rounds + 1), section.loss)
+    documents = seed_documents(arm) * section.seed_repeat + examples
     start = base if section.start == "base" else latest
-    return _fit(arm, None, "train", start, texts, arm.folder / "final" / "train", section)
+    return _fit(arm, None, "train", start, documents, arm.folder / "final" / "train", section)
 
 
 def train_longer_on_seeds(arm: Arm, base: str | Path, seeded: Path) -> Path:
@@ -95,7 +99,7 @@ def train_longer_on_seeds(arm: Arm, base: str | Path, seeded: Path) -> Path:
     begun = "base" in (recipe.final.start, recipe.train.start, recipe.seeds.begin)
     start = base if begun else seeded
     out = arm.folder / "final" / "train"
-    return _fit(arm, None, "train", start, seed_texts(arm), out, section)
+    return _fit(arm, None, "train", start, seed_documents(arm), out, section)
 
 
 def trainings_of_student(arm: Arm) -> list[Path]:
@@ -110,10 +114,21 @@ def trainings_of_student(arm: Arm) -> list[Path]:
     return made
 
 
-def seed_texts(arm: Arm) -> list[str]:
+def seed_documents(arm: Arm) -> list[Document]:
     """The training texts of the seed pairs."""
     layout = arm.recipe.prompt.layout
-    return [example_text(pair.puzzle.source, pair.solution, layout=layout) for pair in arm.seeds]
+    return [
+        _document(example_text(pair.puzzle.source, pair.solution, layout=layout), pair.solution)
+        for pair in arm.seeds
+    ]
+
+
+def _document(text: str, solution: str) -> Document:
+    """A training text, of which the puzzle is only read where the loss is that of the solution."""
+    start = text.rfind(solution)
+    if start < 0:
+        raise Fault(f"a training text must hold its solution, but this one does not: {text[:80]!r}")
+    return Document(text, start)
 
 
 def report(folder: Path) -> dict[str, Any]:
@@ -135,10 +150,27 @@ def _whole(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _examples(arm: Arm, rounds: Sequence[int]) -> list[str]:
-    return [
-        row["text"] for number in rounds for row in store.read_stage(arm.round(number) / "select")
-    ]
+def _examples(arm: Arm, rounds: Sequence[int], loss: str) -> list[Document]:
+    """The examples of rounds. Candidates, of which there are many more, are read if need be."""
+    folders = [arm.round(number) for number in rounds]
+    if loss == "text":
+        return [Document(row["text"]) for at in folders for row in store.read_stage(at / "select")]
+    found = []
+    for at in folders:
+        source = {row["candidate_id"]: row["source"] for row in store.read_stage(at / "solve")}
+        rows = store.read_stage(at / "select")
+        found += [_document(row["text"], source[row["candidate_id"]]) for row in rows]
+    return found
+
+
+def _judged(arm: Arm, number: int | None) -> str:
+    """What the verdicts rest on that chose a training's examples, as their table says it."""
+    stage = arm.round(arm.recipe.run.rounds if number is None else number) / "judge"
+    segment = store.unit_path(stage, 0)
+    if not segment.exists():
+        return ""
+    noted = pq.read_schema(segment).metadata or {}
+    return str(noted.get(METADATA_KEY.encode(), b"").decode("utf-8"))
 
 
 def _fit(
@@ -146,7 +178,7 @@ def _fit(
     number: int | None,
     stage: str,
     model: str | Path,
-    texts: Sequence[str],
+    documents: Sequence[Document],
     out: Path,
     section: FitSection,
 ) -> Path:
@@ -157,8 +189,9 @@ def _fit(
     from etude.training import FitSettings, fit
 
     settings = FitSettings(**fit_options(arm.recipe, section))  # type: ignore[arg-type]
+    seed, judged = arm.seed(number, stage), _judged(arm, number)
     with arm.watched(number, stage, 1) as watched:
-        fit(model, texts, out, settings, seed=arm.seed(number, stage), progress=watched.tick)
+        fit(model, documents, out, settings, seed=seed, progress=watched.tick, judged=judged)
         watched.summary = _summary(out)
     return out
 

@@ -171,6 +171,16 @@ class Exercise:
 
 
 @dataclass(frozen=True, slots=True)
+class Document:
+    """One text to train on."""
+
+    text: str
+    prompt_characters: int = 0
+    """How many characters at the beginning only lead up to what is to be learned: they are read,
+    but nothing is learned from predicting them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One held-out problem of a suite: a puzzle, or an exercise."""
 
