@@ -9,6 +9,7 @@ Prints its port. Without a model its texts depend on prompt, seed and place amon
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -38,6 +39,7 @@ class State:
         self.most_choices: int = plan.get("most_choices", 100)
         self.delay: float = plan.get("delay", 0.0)
         self.text: str | None = plan.get("text")
+        self.teaches: bool = plan.get("teaches", False)
         self.asked: list[dict[str, Any]] = []
         self.keys: list[str] = []
         self.answered = 0
@@ -115,7 +117,7 @@ class Handler(BaseHTTPRequestHandler):
         limit = asked.get("max_tokens") or asked["max_completion_tokens"]
         choices = []
         for text, reason in texts(prompt, asked["seed"], wanted, asked["temperature"], limit):
-            for stop in asked.get("stop", ()):
+            for stop in asked.get("stop") or ():
                 if stop in text:
                     text, reason = text[: text.index(stop)], "stop"
             said = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
@@ -145,8 +147,8 @@ def texts(
         yield from modelled(prompt, seed, n, temperature, limit)
         return
     for index in range(n):
-        if STATE.text is not None:
-            yield STATE.text, "stop"
+        if STATE.text is not None or STATE.teaches:
+            yield STATE.text or taught(prompt, seed + index), "stop"
             continue
         chance = (seed, index) if temperature else ()
         number = int(sha256(f"{prompt} {chance}".encode()).hexdigest()[:6], 16)
@@ -154,6 +156,19 @@ def texts(
             yield " return (" + "1 + " * limit, "length"
         else:
             yield f" return {number}\ndef h(x): return x\n", "stop"
+
+
+def taught(prompt: str, chance: int) -> str:
+    """A puzzle with constants of its own, or a solution of one, right in two of three."""
+    wrong = "" if chance % 3 else " + 1"
+    if "Write one new puzzle" in prompt:
+        made = f"def f(x: int, a={chance % 997}, b=7):\n    return x - a == b * 20"
+        return f"Sure:\n```python\n{made}\n```"
+    if match := re.search(r"begins `(def g\(.*?\):)`", prompt):
+        return f"Add.\n\n```python\n{match[1]}\n    return b * 20 + a{wrong}\n```\nDone."
+    if prompt == "def f(":
+        return f"x: int, a={chance % 997}, b=7): return x - a == b * 20\n"
+    return f" return b * 20 + a{wrong}\n"
 
 
 def modelled(

@@ -86,6 +86,7 @@ def test_gpt_neo_is_refused_before_anything_starts(stage: None, tmp_path: Path) 
         check_vllm(str(neo))
 
 
+@pytest.mark.slow
 def test_what_vllm_refuses_is_one_sentence(stage: None, tmp_path: Path) -> None:
     qwen = engines_models.build("qwen2", tmp_path)
     with pytest.raises(InputError, match=r"vLLM has no Qwen2ForCausalLM; it says: Model arch"):
