@@ -47,10 +47,10 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def _model(kind: str, vocabulary: int) -> Any:
+def _model(kind: str, vocabulary: int, context: int) -> Any:
     common = {
         "vocab_size": vocabulary,
-        "max_position_embeddings": CONTEXT,
+        "max_position_embeddings": context,
         "bos_token_id": 1,
         "eos_token_id": 2,
         "pad_token_id": 0,
@@ -75,12 +75,20 @@ def _model(kind: str, vocabulary: int) -> Any:
     return GPTNeoForCausalLM(neo)
 
 
-def build(kind: str, folder: Path) -> Path:
+TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}{{ 'f' if m.role == 'user' else 'g' }}({{ m.content }})"
+    "{% endfor %}{% if add_generation_prompt %}g({% endif %}"
+)
+
+
+def build(kind: str, folder: Path, *, context: int = CONTEXT, chat: bool = False) -> Path:
     """A folder with a random `llama`, `qwen2` or `gpt_neo` and its tokenizer."""
     words = tokenizer()
+    if chat:
+        words.chat_template = TEMPLATE
     with torch.random.fork_rng(), quiet():
         torch.manual_seed(5)
-        made = _model(kind, len(words))
+        made = _model(kind, len(words), context)
         made.save_pretrained(folder)
         words.save_pretrained(folder)
     return folder

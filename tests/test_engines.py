@@ -1,21 +1,18 @@
-"""What every engine promises, and what recordings are."""
+"""What recordings are. What every engine promises is in test_engine_contract."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 import engines_models
-from etude.engines import Engine, open_engine
+from etude.engines import open_engine
 from etude.engines.replay import ReplayEngine, record
 from etude.errors import InputError
-from etude.prompts import function_end
 from etude.types import Prompt, Sample
 
 PROMPTS = [
@@ -41,64 +38,6 @@ def recording(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             recorder.sample(PROMPTS, 5, seed=seed, **SETTINGS)
         assert not recorder.fits(TOO_LONG, 20)
     return path
-
-
-@pytest.fixture(params=["transformers", "replay"])
-def engine(request: pytest.FixtureRequest, folder: Path, recording: Path) -> Iterator[Engine]:
-    source = folder if request.param == "transformers" else recording
-    options = {"threads": 1} if request.param == "transformers" else {}
-    with closing(open_engine(request.param, source, **options)) as opened:
-        yield opened
-
-
-def test_it_is_an_engine_with_a_name(engine: Engine) -> None:
-    assert isinstance(engine, Engine)
-    assert engine.name.split(":")[0] in ("transformers", "replay")
-
-
-def test_n_samples_for_each_prompt_in_order(engine: Engine) -> None:
-    drawn = engine.sample(PROMPTS, 5, seed=1, **SETTINGS)
-    assert [len(samples) for samples in drawn] == [5] * len(PROMPTS)
-    assert all(isinstance(sample, Sample) for samples in drawn for sample in samples)
-
-
-def test_nothing_asked_nothing_given(engine: Engine) -> None:
-    assert engine.sample([], 5, seed=1, **SETTINGS) == []
-    assert engine.sample(PROMPTS, 0, seed=1, **SETTINGS) == [[]] * len(PROMPTS)
-
-
-def test_the_seed_decides(engine: Engine) -> None:
-    first = engine.sample(PROMPTS, 5, seed=1, **SETTINGS)
-    second = engine.sample(PROMPTS, 5, seed=2, **SETTINGS)
-    assert first != second
-    assert engine.sample(PROMPTS, 5, seed=1, **SETTINGS) == first
-
-
-def test_a_prompt_that_comes_twice_gets_other_samples(engine: Engine) -> None:
-    drawn = engine.sample(PROMPTS, 5, seed=1, **SETTINGS)
-    assert drawn[1] != drawn[2]
-
-
-def test_finished_samples_end_with_the_function(engine: Engine) -> None:
-    for prompt, samples in zip(PROMPTS, engine.sample(PROMPTS, 5, seed=1, **SETTINGS), strict=True):
-        for sample in samples:
-            assert function_end(prompt.opening, sample.text) is None
-            # None where the model ended the text in the middle of a header.
-            end = function_end(prompt.opening, sample.text + "\n.")
-            assert not sample.finished or end in (len(sample.text), None)
-
-
-def test_global_random_state_is_left_alone(engine: Engine) -> None:
-    before = torch.get_rng_state()
-    engine.sample(PROMPTS, 5, seed=1, **SETTINGS)
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_a_prompt_too_long_is_known_beforehand(engine: Engine) -> None:
-    assert engine.fits(PROMPTS[0], 20)
-    assert not engine.fits(TOO_LONG, 20)
-    with pytest.raises(InputError):
-        engine.sample([TOO_LONG], 1, seed=1, **SETTINGS)
 
 
 def test_a_recording_replays_what_the_engine_said(folder: Path, recording: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import engines_models
 import etude.engines.transformers as module
 from etude.engines import open_engine
-from etude.engines.transformers import TransformersEngine, decoding
+from etude.engines.transformers import TransformersEngine, decoding, loading, memory
 from etude.engines.transformers.loading import quiet, torch_threads
 from etude.errors import InputError
 from etude.prompts import function_end
@@ -163,6 +164,167 @@ def test_a_batch_too_large_for_the_memory_is_halved(
     sizes.clear()
     assert engine.sample(PROMPTS, 6, seed=4, temperature=1.0, max_new_tokens=NEW) == want
     assert max(sizes) <= 4, "what was too much once is not tried again"
+
+
+def test_no_memory_for_one_sample_is_one_sentence(
+    llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(decoding, "start", none)
+    with pytest.raises(InputError, match=r"must have memory for one sample, .* tokens and 24 new"):
+        TransformersEngine(llama).sample(PROMPTS, 6, seed=4, temperature=1.0, max_new_tokens=NEW)
+
+
+def test_another_error_is_not_taken_for_a_lack_of_memory(
+    llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(decoding, "start", broken)
+    with pytest.raises(RuntimeError, match="mat1"):
+        TransformersEngine(llama).sample(PROMPTS, 6, seed=4, temperature=1.0, max_new_tokens=NEW)
+
+
+def test_rows_follow_from_the_memory_and_the_size_of_a_row(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row of a GPT-Neo, which copies the prompt's keys and values, takes exactly their bytes."""
+    model = engine._model
+    shares = model.config.model_type != "gpt_neo"
+    config = model.config
+    heads = getattr(config, "num_key_value_heads", config.num_attention_heads)
+    token = 2 * config.num_hidden_layers * heads * 8 * 4
+    own = 24 + (60 // 6 + 1 if shares else 60)
+    row = own * token + memory.LOGITS * config.vocab_size
+    monkeypatch.setattr(memory, "CPU_BYTES", 7 * row)
+    assert memory.Rows(model, 0, shares=shares).most(60, 24, 6) == 7
+    assert memory.Rows(model, 3, shares=shares).most(60, 24, 6) == 3
+    rows = memory.Rows(model, 0, shares=shares)
+    rows.learn(5)
+    assert rows.most(60, 24, 6) == 2
+    rows.learn(1)
+    assert rows.most(60, 24, 6) == 1
+
+
+def test_a_small_memory_changes_nothing(
+    engine: TransformersEngine, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    want = engine.sample(PROMPTS, 6, seed=1, temperature=1.0, max_new_tokens=NEW)
+    for rows in (1, 4, 9):
+        monkeypatch.setattr(memory, "CPU_BYTES", rows * 40_000)
+        assert engine.sample(PROMPTS, 6, seed=1, temperature=1.0, max_new_tokens=NEW) == want
+
+
+def test_a_chat_prompt_is_rendered_and_its_reply_taken_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = TransformersEngine(engines_models.build("llama", tmp_path, chat=True), threads=1)
+    chat = Prompt("return a + b", "", chat=True)
+    [ids] = opened._encode([chat], 4)
+    assert opened._tokenizer.decode(ids) == "<bos>f(return a + b)g("
+    reply = opened._tokenizer("def g():\n    return a\n\ndef f(")["input_ids"][1:]
+    for ending, finished in (([opened._tokenizer.eos_token_id], True), ([], False)):
+        steps = iter([*reply, *ending])
+        monkeypatch.setattr(
+            decoding,
+            "draw",
+            lambda logits, *_, steps=steps: torch.full(logits.shape[:1], next(steps)),
+        )
+        [[said]] = opened.sample(
+            [chat], 1, seed=0, temperature=1.0, max_new_tokens=len(reply) + len(ending)
+        )
+        assert said == Sample("def g():\n    return a\n\ndef f(", finished)
+
+
+def test_functions_and_messages_go_in_one_batch(tmp_path: Path) -> None:
+    opened = TransformersEngine(engines_models.build("llama", tmp_path, chat=True), threads=1)
+    mixed = [PROMPTS[0], Prompt("return a + b", "", chat=True), PROMPTS[1]]
+    settings: dict[str, Any] = {"seed": 3, "temperature": 1.0, "max_new_tokens": NEW}
+    drawn = opened.sample(mixed, 6, **settings)
+    assert drawn[0] == opened.sample(mixed[:1], 6, **settings)[0]
+    assert any("\n" in sample.text.strip() for sample in drawn[1])
+
+
+def test_a_message_needs_a_chat_template(llama: Path, tmp_path: Path) -> None:
+    chat = Prompt("return a + b", "", chat=True)
+    with pytest.raises(InputError, match=r"needs a model with a chat template, but .* has none"):
+        TransformersEngine(llama).fits(chat, 4)
+    folder = engines_models.build("llama", tmp_path, chat=True)
+    (folder / "chat_template.jinja").write_text("{{ raise_exception('no users here') }}")
+    with pytest.raises(InputError, match=r"chat template of .* fails: no users here"):
+        TransformersEngine(folder).fits(chat, 4)
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
+    folder = engines_models.build("llama", tmp_path)
+    smaller = engines_models._model("llama", 60, engines_models.CONTEXT)
+    with quiet():
+        smaller.save_pretrained(folder)
+    with pytest.raises(InputError, match=r"tokenizer of .* must belong to the model, but has 88"):
+        TransformersEngine(folder)
+
+
+def test_a_token_that_was_added_without_the_model_is_refused(tmp_path: Path) -> None:
+    folder = engines_models.build("llama", tmp_path)
+    words = engines_models.tokenizer()
+    words.add_tokens(["<added>"])
+    words.save_pretrained(folder)
+    opened = TransformersEngine(folder, threads=1)
+    settings: dict[str, Any] = {"seed": 0, "temperature": 1.0, "max_new_tokens": 4}
+    assert len(opened.sample(PROMPTS, 1, **settings)) == len(PROMPTS)
+    with pytest.raises(InputError, match="makes token 88 of prompt 0, and the model has 88"):
+        opened.sample([Prompt("def <added>", "def <added>")], 1, **settings)
+
+
+def test_a_model_without_a_token_for_padding_samples(tmp_path: Path) -> None:
+    folder = engines_models.build("gpt_neo", tmp_path)
+    want = TransformersEngine(folder, threads=1).sample(
+        PROMPTS, 2, seed=0, temperature=1.0, max_new_tokens=NEW
+    )
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings.pop("pad_token")
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    opened = TransformersEngine(folder, threads=1)
+    assert opened._tokenizer.pad_token_id is None
+    assert opened.sample(PROMPTS, 2, seed=0, temperature=1.0, max_new_tokens=NEW) == want
+
+
+def test_sixteen_bits_where_they_pay() -> None:
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    config = engines_models._model("llama", 100, 32).config
+    config.dtype = torch.bfloat16
+    assert module._best_dtype(config, cpu) == "float32"
+    assert module._best_dtype(config, gpu) == "bfloat16"
+    config.dtype = torch.float16
+    assert module._best_dtype(config, gpu) == "float16"
+
+
+def test_a_name_of_the_hub_without_a_network_is_one_sentence_and_fast(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loading, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(loading, "HF_HUB_OFFLINE", False)
+    start = time.monotonic()
+    for name in ("etude-tests/no-such-model", "no such name at all"):
+        with pytest.raises(InputError, match=rf"{name} must be a folder.*can't be reached"):
+            TransformersEngine(name)
+    assert time.monotonic() - start < 5
+
+
+def test_without_the_hub_what_is_in_the_cache_is_taken(
+    llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(loading, "HF_HUB_OFFLINE", False)
+    found = str(llama / "config.json")
+    monkeypatch.setattr(loading, "try_to_load_from_cache", lambda *_: found)
+    assert loading._cached_only("etude-tests/cached")
+    monkeypatch.setattr(loading, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(loading, "try_to_load_from_cache", lambda *_: None)
+    assert loading._cached_only("etude-tests/left-to-transformers")
 
 
 def test_next_token_probabilities_equal_a_plain_forward_pass(

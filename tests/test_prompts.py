@@ -6,6 +6,7 @@ import pytest
 
 from etude.prompts import (
     PAPER_EXAMPLES,
+    chat_messages,
     chosen_examples,
     completed,
     example_text,
@@ -15,6 +16,7 @@ from etude.prompts import (
     solving_prompt,
 )
 from etude.puzzle import parse
+from etude.replies import solution_source
 from etude.types import Prompt
 
 SHARED = Path(__file__).parents[1].parent / "shared"
@@ -123,3 +125,53 @@ def test_line_layout_is_one_function_a_line() -> None:
 
 def test_only_the_header_is_renamed() -> None:
     assert renamed("def sat(x: str): return 'sat' in x", "f") == "def f(x: str): return 'sat' in x"
+
+
+def test_a_message_that_asks_for_a_puzzle_shows_others_in_fenced_blocks() -> None:
+    prompt, shown = proposal_prompt(
+        TRAINING, random.Random(1), layout="chat", fits=lambda _: True, most=3
+    )
+    assert (prompt.chat, prompt.opening, len(shown)) == (True, "", 3)
+    assert [puzzle_block(TRAINING[index]) in prompt.text for index in shown] == [True] * 3
+    assert prompt.text.count("```") == 6
+    assert "Say" not in prompt.text
+    assert proposal_prompt(TRAINING, random.Random(1), layout="chat")[1] == []
+
+
+def puzzle_block(source: str) -> str:
+    number = source.split("a=")[1].split(")")[0]
+    return f"```python\ndef f(x: int, a={number}):\n    return x == a\n```"
+
+
+def test_a_message_keeps_to_its_budget_too() -> None:
+    least = len(proposal_prompt(TRAINING, random.Random(1), layout="chat")[0].text)
+    for budget in range(least, least + 600, 50):
+        prompt, shown = proposal_prompt(
+            TRAINING, random.Random(1), layout="chat", fits=lambda p, b=budget: len(p.text) <= b
+        )
+        assert len(prompt.text) <= budget
+        assert prompt.text.count("```python") == len(shown)
+
+
+def test_at_most_so_many_puzzles_are_shown() -> None:
+    prompt, shown = proposal_prompt(TRAINING, random.Random(1), fits=lambda _: True, most=4)
+    assert len(shown) == 4
+    assert prompt.opening == "def f5("
+
+
+def test_a_message_that_asks_for_a_solution_and_the_dialogue_to_learn_from() -> None:
+    puzzle = parse(TRAINING[5])
+    prompt = solving_prompt(puzzle, PAPER_EXAMPLES[:2], layout="chat")
+    assert prompt.chat
+    assert "```python\ndef f(x: int, a=5):\n    return x == a\n```" in prompt.text
+    assert "begins `def g(a=5):`" in prompt.text
+    assert prompt.text.count("assert f(g())") == 2
+    question, answer = chat_messages(puzzle, "def g(a=5):\n    return a\n", PAPER_EXAMPLES[:2])
+    assert question == {"role": "user", "content": prompt.text}
+    assert answer == {
+        "role": "assistant",
+        "content": "```python\ndef g(a=5):\n    return a\n```",
+    }
+    assert solution_source([question, answer]) == "def g(a=5):\n    return a"
+    paper = example_text("def f(x: int): return x", "def g(): return 1")
+    assert example_text("def f(x: int): return x", "def g(): return 1", layout="chat") == paper

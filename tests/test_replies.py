@@ -9,7 +9,8 @@ import pytest
 
 from etude import replies
 from etude.errors import InputError
-from etude.replies import reply_text, solution_source
+from etude.puzzle import NotAPuzzle, parse
+from etude.replies import puzzle_source, reply_text, solution_source
 
 G = "def g(a=7):\n    return 9 - a"
 F = "def f(x: int, a=7):\n    return x + a == 9"
@@ -98,3 +99,26 @@ def test_hostile_text_takes_no_time(text: str) -> None:
     solution_source(text)
     solution_source(text, "def g(")
     assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        F,
+        block(F),
+        f"Here:\n{block(F)}\nand solved:\n{block(G)}",
+        f"First:\n{block('def f(x: int): return x')}\nBetter:\n{block(F)}",
+        block(f"from typing import List\n\n{F}\n\nassert f(2)"),
+        block(f"{G}\n\n{F}\n\nprint(f(g()))"),
+        block(F.replace("def f(", "def sat(")),
+        f"```python\n{F}",
+    ],
+)
+def test_the_puzzle_is_found(reply: str) -> None:
+    assert puzzle_source(reply).rstrip() == F
+
+
+@pytest.mark.parametrize("reply", ["", "I can't.", block("f = 3"), block("def f(x: int"), "\x00"])
+def test_where_there_is_no_puzzle_the_parser_says_so(reply: str) -> None:
+    with pytest.raises(NotAPuzzle):
+        parse(puzzle_source(reply))

@@ -131,6 +131,8 @@ class EngineSection(Section):
     """For `transformers`: samples continued at the same time; 0 is as many as the memory holds."""
     memory_share: float = Field(0.9, gt=0, le=1)
     """For `vllm`: the share of the GPU's memory that it takes."""
+    python: str = ""
+    """For `vllm`: the interpreter of the environment that has it; empty is this one."""
     context: int = Field(0, ge=0)
     """For `openai` and `vllm`: tokens of prompt and reply; 0 is unknown, or the model's."""
     url: str = Field("https://api.openai.com/v1", pattern=r"^https?://[^\s/@?#]+(/[^\s?#]*)?$")
@@ -438,7 +440,15 @@ def dump(recipe: Recipe) -> str:
 
 
 _ENGINE_TIME_ONLY = (
-    *("device", "memory_share", "url", "key_variable", "concurrency", "requests_per_minute"),
+    *(
+        "device",
+        "memory_share",
+        "python",
+        "url",
+        "key_variable",
+        "concurrency",
+        "requests_per_minute",
+    ),
     *("tokens_per_minute", "timeout", "retries", "input_price", "output_price"),
 )
 TIME_ONLY = {"run.processes", "judge.workers"} | {

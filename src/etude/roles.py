@@ -50,7 +50,7 @@ def open_for(section: EngineSection, source: str, *, threads: int, journal: Path
         options["max_rows"] = section.max_rows
     elif section.kind == "vllm":
         options = {"dtype": section.dtype, "context": section.context}
-        options["memory_share"] = section.memory_share
+        options |= {"memory_share": section.memory_share, "python": section.python}
     elif section.kind == "openai":
         options = {name: getattr(section, name) for name in _SERVER} | {"journal": journal}
     return open_engine(section.kind, source, **options)
@@ -91,7 +91,7 @@ def _check_one(recipe: Recipe, section: EngineSection, source: str) -> None:
     if section.kind == "vllm":
         from etude.engines.vllm import check_vllm
 
-        check_vllm(source)
+        check_vllm(source, section.python)
 
 
 def note(engine: Engine, run: Path) -> dict[str, str]:

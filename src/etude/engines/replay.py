@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from etude.engines import Engine
+from etude.engines.samples import check_range
 from etude.errors import InputError
 from etude.types import Prompt, Sample
 
@@ -63,8 +64,10 @@ class ReplayEngine:
         """The first `n` samples recorded for each prompt; the next `n` where a prompt comes again.
 
         Raises:
-            InputError: a prompt that was not recorded, or with too few samples.
+            InputError: a prompt that was not recorded, or with too few samples, or an argument that
+                no engine takes.
         """
+        check_range(n, temperature, max_new_tokens)
         taken: Counter[str] = Counter()
         out = []
         for prompt in prompts:

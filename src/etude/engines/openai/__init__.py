@@ -13,11 +13,14 @@ what is in the journal stays as it is.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import openai
 
 from etude.engines.openai.asking import Asking, Server, Stopped, guessed_tokens
@@ -179,6 +182,9 @@ class OpenAIEngine:
             base_url=self._server.url,
             timeout=self._server.timeout,
             max_retries=retries,
+            http_client=openai.DefaultAsyncHttpx2Client(
+                base_url=self._server.url, timeout=self._server.timeout, verify=_certificates()
+            ),
         )
 
     async def _check(self, asked: dict[str, Any]) -> None:
@@ -186,3 +192,9 @@ class OpenAIEngine:
         async with self._client(few.retries) as client:
             asking = Asking(client, few, self._model, self._requests, self._tokens)
             await asking.reply(asked, 1, 1)
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Read once: it takes longer than many a request."""
+    return httpx2.create_ssl_context()

@@ -17,7 +17,7 @@ from etude.store import writing_to
 
 
 class Journal:
-    """Replies by the key of their request. Without a path, in memory alone."""
+    """Replies by the key of their request. Without a path, nothing is kept."""
 
     def __init__(self, path: Path | None) -> None:
         """Reads what is there. Raises `InputError` for a file that is no journal."""
@@ -35,9 +35,9 @@ class Journal:
 
     def put(self, key: str, reply: Reply) -> None:
         """Keeps a reply. On return it is on the disk. Raises `InputError` when that is full."""
-        self._replies[key] = reply
         if self._path is None:
             return
+        self._replies[key] = reply
         line = json.dumps({"key": key, **reply.as_json()}, ensure_ascii=True) + "\n"
         with writing_to(self._path):
             if self._file is None:
