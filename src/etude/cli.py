@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from etude.errors import Fault, UserError
+from etude.errors import Fault, InputError, UserError
 
 app = typer.Typer(
     name="etude",
@@ -139,27 +139,75 @@ def judge(
 @app.command()
 def evaluate(
     model: Annotated[
-        str, typer.Option(help="A run, a model's folder, or a model's name on the hub.")
-    ],
-    suite: Annotated[str, typer.Option(help="tiny or p3.")] = "tiny",
-    folder: Annotated[Path | None, typer.Option(help="A local folder of the suite's data.")] = None,
+        str | None,
+        typer.Option(
+            help="A run, a model's folder, a model's name on the hub, or an evaluation's folder."
+        ),
+    ] = None,
+    suite: Annotated[
+        str,
+        typer.Option(help="tiny, p3, p3-train, p3-all, humaneval, humaneval+, mbpp or mbpp+."),
+    ] = "tiny",
+    folder: Annotated[
+        Path | None, typer.Option(help="The suite's file, or the folder that holds it.")
+    ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Attempts a problem.")] = 100,
     layout: Annotated[
         str | None, typer.Option(help="paper or line [that of the model's run, else paper].")
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(help="Compare with this model, or evaluation, problem by problem."),
+    ] = None,
+    check_suite: Annotated[
+        bool, typer.Option("--check-suite", help="Judge the suite's own solutions, and no model.")
+    ] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder of attempts and scores [runs/evaluate-SUITE-MODEL].")
     ] = None,
     settings: Set = [],  # noqa: B006 - typer copies it
     json: Json = False,
 ) -> None:
-    """pass@k of any model on a suite of held-out problems."""
+    """pass@k of any model on a suite of held-out problems, also against another model."""
     from etude import session
 
+    if check_suite == (model is not None):
+        raise InputError(
+            "etude evaluate takes --model, or --check-suite without one. Give one of the two."
+        )
+    if model is None:
+        session.check_suite(suite, folder, settings, json_lines=json)
+        return
     session.evaluate_model(
         model, suite, folder, samples=samples, layout=layout, out=out, settings=settings,
-        json_lines=json,
+        json_lines=json, against=against,
     )  # fmt: skip
+
+
+@app.command()
+def solve(
+    file: Annotated[
+        Path, typer.Argument(help="Puzzles: JSONL or Parquet of puzzle, P3's JSON, or a .py file.")
+    ],
+    model: Annotated[
+        str, typer.Option(help="A run, a model's folder, or a model's name on the hub.")
+    ],
+    samples: Annotated[int, typer.Option(min=1, help="Attempts a puzzle.")] = 10,
+    layout: Annotated[
+        str | None, typer.Option(help="paper or line [that of the model's run, else paper].")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write every attempt and its verdict to this JSONL file.")
+    ] = None,
+    settings: Set = [],  # noqa: B006 - typer copies it
+    json: Json = False,
+) -> None:
+    """Try a model on puzzles of your own."""
+    from etude import solving
+
+    solving.solve_file(
+        file, model, samples=samples, layout=layout, out=out, settings=settings, json_lines=json
+    )
 
 
 @app.command()

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from etude import config, readings, store
-from etude.console import Console, aligned, part_heading
+from etude.console import Console, aligned, part_heading, wrapped
 from etude.errors import InputError
 from etude.readings.words import harmless, percent, signed
 from etude.stats import (
@@ -162,8 +162,8 @@ def _check_same_problems(before: Side, after: Side) -> None:
     name = min(ours ^ theirs, default=("", ""))[0] or min(after.problems, default="none")
     raise InputError(
         f"{after.place} and {before.place} must have been asked the same problems to be compared, "
-        f"but {len(ours - theirs):,} are the first's alone and {len(theirs - ours):,} the second's, "
-        f"for example {harmless(name, lines=1)} ({after.suite}, {before.suite}). "
+        f"but {len(ours - theirs):,} are the first's alone and {len(theirs - ours):,} the "
+        f"second's, for example {harmless(name, lines=1)} ({after.suite}, {before.suite}). "
         "Evaluate both on the same suite and split."
     )
 
@@ -251,7 +251,9 @@ def _show_changes(console: Console, found: Comparison) -> None:
     console.say()
     for title, some in (("better at", gains), ("worse at", losses)):
         named = [f"{harmless(n, lines=1)} {100 * c:+.0f}" for n, c in some[:MOST_NAMED]]
-        console.say(f"A is {title} {len(some)} problems" + ": " * bool(named) + ", ".join(named))
+        head = f"A is {title} {len(some)} problems" + ":" * bool(named)
+        for line in wrapped([head, *", ".join(named).split(" ")], console.width, "", "  ", " "):
+            console.say(line)
 
 
 def chance(p: float) -> str:

@@ -1,9 +1,10 @@
-"""The judge as a scorer for inspect_ai (the extra `inspect`).
+"""The judge as scorers for inspect_ai (the extra `inspect`): of puzzles, of programs with tests.
 
     Task(dataset=[Sample(input=..., metadata={"puzzle": "def f(x: int): ..."})],
          solver=generate(), scorer=etude_scorer())
 
-Only this module imports inspect_ai: `pip install 'etude[inspect]'`.
+Only this module and `inspect_tasks`, which has whole suites, import inspect_ai:
+`pip install 'etude[inspect]'`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import asdict
 from functools import cache
 
 from etude.errors import Fault, InputError
-from etude.judge import Judge, Limits
+from etude.judge import Judge, Limits, Program
 from etude.readings.words import printable
 from etude.replies import solution_source
 from etude.types import Outcome, Verdict
@@ -65,29 +66,61 @@ def etude_scorer(
     async def score(state: TaskState, target: Target) -> Score:
         text = _puzzle(state, target, puzzle)
         source = solution_source(state.output.completion, prefix)
-        # A thread of anyio's, since inspect_ai runs with trio as well as with asyncio.
-        verdict, conditions = await anyio.to_thread.run_sync(
-            _verified, judge, text, source, abandon_on_cancel=True
-        )
-        if verdict.outcome is Outcome.FAULT:
-            raise Fault(f"the sandbox failed, so there is no score: {printable(verdict.detail)}")
-        return Score(
-            value=CORRECT if verdict.outcome is Outcome.ACCEPTED else INCORRECT,
-            answer=source,
-            explanation=_explanation(verdict),
-            metadata={**asdict(verdict), "outcome": str(verdict.outcome), "judge": conditions},
-        )
+        return await _scored(judge, (text, source), source)
 
     return score
 
 
-def _verified(
-    judge: tuple[int | None, Limits, str], puzzle: str, solution: str
-) -> tuple[Verdict, str]:
+@scorer(metrics=[accuracy(), stderr()])
+def etude_program_scorer(
+    workers: int | None = None,
+    cpu_seconds: float = _LIMITS.cpu_seconds,
+    isolation: str = "auto",
+) -> Scorer:
+    """Correct when the model's function passes its tests, which run where it can't reach them.
+
+    The sample's metadata has `tests`, `entry_point`, and `preamble`, what stands before the
+    function. All else is as with `etude_scorer`.
+    """
+    judge = (workers, Limits.of_cpu(cpu_seconds), isolation)
+
+    async def score(state: TaskState, target: Target) -> Score:
+        found = [_text(state, key) for key in ("preamble", "tests", "entry_point")]
+        preamble, tests, entry = found
+        source = solution_source(state.output.completion)
+        return await _scored(judge, Program(f"{preamble}\n", source, tests, entry), source)
+
+    return score
+
+
+JudgeSettings = tuple[int | None, Limits, str]
+Question = tuple[str, str] | Program
+"""A puzzle and a solution, or a program with its tests."""
+
+
+async def _scored(judge: JudgeSettings, question: Question, source: str) -> Score:
+    # A thread of anyio's, since inspect_ai runs with trio as well as with asyncio.
+    verdict, conditions = await anyio.to_thread.run_sync(
+        _verified, judge, question, abandon_on_cancel=True
+    )
+    if verdict.outcome is Outcome.FAULT:
+        raise Fault(f"the sandbox failed, so there is no score: {printable(verdict.detail)}")
+    return Score(
+        value=CORRECT if verdict.outcome is Outcome.ACCEPTED else INCORRECT,
+        answer=source,
+        explanation=_explanation(verdict),
+        metadata={**asdict(verdict), "outcome": str(verdict.outcome), "judge": conditions},
+    )
+
+
+def _verified(judge: JudgeSettings, question: Question) -> tuple[Verdict, str]:
     """The verdict of the judge with these settings, and under which conditions."""
     with _starting:  # two samples that come first would otherwise both start one
         started = _started(*judge)
-    return started.verify(puzzle, solution), str(started.conditions)
+    conditions = str(started.conditions)
+    if isinstance(question, Program):
+        return started.verify_program(question), conditions
+    return started.verify(*question), conditions
 
 
 @cache
@@ -104,6 +137,16 @@ def _puzzle(state: TaskState, target: Target, key: str) -> str:
         raise InputError(
             f"sample {state.sample_id!r} must have a puzzle, as text under {key!r} in its "
             f"metadata or as its target, but has {text!r}"
+        )
+    return text
+
+
+def _text(state: TaskState, key: str) -> str:
+    text = (state.metadata or {}).get(key)
+    if not isinstance(text, str):
+        raise InputError(
+            f"sample {state.sample_id!r} must have a text under {key!r} in its metadata, but has "
+            f"{text!r}"
         )
     return text
 

@@ -7,8 +7,9 @@ import platform
 import shlex
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,20 @@ from typing import Any
 import tomli_w
 
 from etude import __version__, config, readings, roles, store
-from etude.arm import Arm, limits_of, load_problems
+from etude.arm import Arm, checked, limits_of, load_problems
+from etude.comparing import is_evaluated, read_side, show_comparison
 from etude.config import Recipe
-from etude.console import Console
+from etude.console import Console, wrapped
 from etude.errors import InputError, RecipeError
-from etude.evaluate import evaluate
+from etude.evaluate import evaluate, verdicts_of
 from etude.judge import Judge
 from etude.ladder import climb
+from etude.readings.words import harmless
 from etude.report import write_report
 from etude.seeds import load_seeds
+from etude.show import say_contamination
+from etude.stats import detectable_range
+from etude.types import Outcome
 
 RECORDED = ("torch", "transformers", "tokenizers", "accelerate", "pyarrow", "numpy", "pydantic")
 
@@ -35,7 +41,7 @@ def run(
     """Start or continue a run, and end with its ladder and report."""
     console = Console(json_lines=json_lines)
     folder, recipe = recipe_of(source, out, settings)
-    _check_inputs(recipe)
+    check_inputs(recipe)
     opened = store.Run.open(folder, recipe, record(recipe))
     command = shlex.join(["etude", "run", str(folder), *([] if controls else ["--no-controls"])])
     with _continued_by(folder, command):
@@ -56,6 +62,40 @@ def forecast_run(source: str, settings: Sequence[str], *, controls: bool, json_l
     show(forecast(recipe, recipe.controls.arms if controls else ()), Console(json_lines=json_lines))
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """How a model is evaluated: the options of `etude evaluate`."""
+
+    suite: str
+    folder: Path | None
+    samples: int
+    layout: str | None
+    settings: Sequence[str]
+
+    def recipe(self, model: str) -> Recipe:
+        """A model of a run is asked as the run asks it, but for what the options say."""
+        given = [
+            f"evaluate.suite={_toml(self.suite)}",
+            f"evaluate.samples={self.samples}",
+            f"evaluate.final_samples={self.samples}",
+            f"evaluate.ks={[k for k in (1, 10, 100) if k <= self.samples]}",
+            *_asked_by_its_run(model),
+        ]
+        if self.layout is not None:
+            few_shot = "true" if self.layout == "paper" else "false"
+            given += [f"prompt.layout={_toml(self.layout)}", f"prompt.few_shot={few_shot}"]
+        if self.folder is not None:
+            given.append(f"evaluate.folder={_toml(str(self.folder))}")
+        return config.parse(_bare(model), "the options", [*given, *self.settings])
+
+    def words(self, model: str) -> list[str]:
+        """The options as they are given."""
+        words = ["--model", model, "--suite", self.suite, "--samples", str(self.samples)]
+        words += ["--layout", self.layout] if self.layout else []
+        words += ["--folder", str(self.folder)] if self.folder else []
+        return words + [word for setting in self.settings for word in ("--set", setting)]
+
+
 def evaluate_model(
     model: str,
     suite: str,
@@ -66,56 +106,116 @@ def evaluate_model(
     out: Path | None,
     settings: Sequence[str],
     json_lines: bool,
+    against: str | None = None,
 ) -> None:
     """pass@k of one model; attempts and scores stay in the folder `out`.
 
-    A run stands for its student, and a model of a run is asked as the run asks it.
+    A run stands for its student, and a model of a run is asked as the run asks it. `against` is
+    another model, or a folder with an evaluation, with which it is compared; so may `model` be one.
     """
     console = Console(json_lines=json_lines)
+    asked = Asked(suite, folder, samples, layout, settings)
+    places = [Path(one) for one in (against, model) if one is not None]
+    recipes = {str(place): _checked(asked, str(place)) for place in places if not _scored(place)}
+    target = (
+        Path(model) if _scored(Path(model)) else _evaluated(console, asked, model, out, recipes)
+    )
+    made = readings.scores(target / "evaluate")
+    console.scores(made, readings.unattempted(target / "evaluate", made))
+    say_contamination(console, target / "evaluate", made)
+    if against is not None:
+        other = Path(against)
+        if not _scored(other):
+            console.say()
+            beside = None if out is None else out.with_name(f"{out.name}-against")
+            other = _evaluated(console, asked, against, beside, recipes)
+        console.say()
+        show_comparison(console, read_side(other), read_side(target))
+    console.next_command(shlex.join(["etude", "show", str(target)]))
+
+
+def check_suite(
+    suite: str, folder: Path | None, settings: Sequence[str], *, json_lines: bool
+) -> None:
+    """Judge a suite's own solutions. Raises `InputError` when it has none.
+
+    Ends with exit code 1 when one of them is not accepted: no model could be credited for it.
+    """
+    console = Console(json_lines=json_lines)
+    asked = Asked(suite, folder, 1, None, settings)
+    recipe = asked.recipe("none")  # no model is opened
+    problems = [one for one in load_problems(recipe) if one.solution]
+    if not problems:
+        raise InputError(f"The suite {suite} has no solutions to check. Choose another.")
+    refused = []
+    with Arm(store.Run(Path(), recipe), "verified", console.event) as arm:
+        verdicts = verdicts_of(arm.judge, problems, [[one.solution] for one in problems])
+        for problem, (verdict,) in zip(problems, verdicts, strict=True):
+            checked([verdict])
+            if verdict.outcome is not Outcome.ACCEPTED:
+                refused.append((problem, verdict))
+    for problem, verdict in refused:
+        outcome, detail = str(verdict.outcome), verdict.detail
+        console.record("refused", problem=problem.name, outcome=outcome, detail=detail)
+        console.say(f"{harmless(f'{problem.name}  {outcome}: {detail}', lines=1)}")
+    accepted = len(problems) - len(refused)
+    console.record("suite", suite=suite, solutions=len(problems), accepted=accepted)
+    console.say(
+        f"{suite}: the judge accepts {accepted:,} of {len(problems):,} reference solutions "
+        f"({100 * accepted / len(problems):.1f} %)"
+    )
+    if refused:
+        sys.exit(1)
+
+
+def _scored(place: Path) -> bool:
+    return os.path.isdir(place) and is_evaluated(place)
+
+
+def _checked(asked: Asked, model: str) -> Recipe:
+    """The recipe that evaluates a model; whatever it names has been looked at."""
+    recipe = asked.recipe(student_of(model))
+    check_inputs(recipe)
+    return recipe
+
+
+def _evaluated(
+    console: Console,
+    asked: Asked,
+    model: str,
+    out: Path | None,
+    recipes: Mapping[str, Recipe],
+) -> Path:
+    """The folder in which the model has been evaluated: now, or before in the same way."""
+    recipe = recipes[str(Path(model))]
     model = student_of(model)
-    recipe = evaluation_recipe(model, suite, folder, samples, layout, settings)
-    _check_inputs(recipe)
-    target = out or Path("runs") / f"evaluate-{suite}-{_named(model)}"
+    target = out or Path("runs") / f"evaluate-{asked.suite}-{_named(model)}"
     _check_target(target, recipe)
     opened = store.Run.open(target, recipe, record(recipe))
-    words = ["--model", model, "--suite", suite, "--samples", str(samples)]
-    words += ["--layout", layout] if layout else []
-    words += ["--folder", str(folder)] if folder else []
-    words += [word for setting in settings for word in ("--set", setting)]
+    _say_detectable(console, len(load_problems(recipe)), asked.samples)
+    command = shlex.join(["etude", "evaluate", *asked.words(model), "--out", str(target)])
     with (
-        _continued_by(target, shlex.join(["etude", "evaluate", *words, "--out", str(target)])),
+        _continued_by(target, command),
         store.only_writer(target),
         console,
         Arm(opened, "verified", console.event) as arm,
     ):
-        scores = evaluate(arm, None, target, model, recipe.evaluate.final_samples)
-    console.scores(scores, readings.unattempted(target / "evaluate", scores))
-    console.next_command(shlex.join(["etude", "show", str(target)]))
+        evaluate(arm, None, target, model, recipe.evaluate.final_samples)
+    return target
 
 
-def evaluation_recipe(
-    model: str,
-    suite: str,
-    folder: Path | None,
-    samples: int,
-    layout: str | None,
-    settings: Sequence[str],
-) -> Recipe:
-    """The recipe of an evaluation, as the options say it. `model` is no run but a model."""
-    ks = [k for k in (1, 10, 100) if k <= samples]
-    given = [
-        f"evaluate.suite={_toml(suite)}",
-        f"evaluate.samples={samples}",
-        f"evaluate.final_samples={samples}",
-        f"evaluate.ks={ks}",
-        *_asked_by_its_run(model),
-    ]
-    if layout is not None:
-        few_shot = "true" if layout == "paper" else "false"
-        given += [f"prompt.layout={_toml(layout)}", f"prompt.few_shot={few_shot}"]
-    if folder is not None:
-        given.append(f"evaluate.folder={_toml(str(folder))}")
-    return config.parse(_bare(model), "the options", [*given, *settings])
+def _say_detectable(console: Console, problems: int, samples: int) -> None:
+    """What a comparison of this size can show, before time is spent on it."""
+    best, worst = detectable_range(problems, samples, 0.5)
+    console.record("detectable", problems=problems, samples=samples, best=best, worst=worst)
+    attempts = "1 attempt" if samples == 1 else f"{samples} attempts"
+    text = (
+        f"{problems:,} problems, {attempts} each: two models with a pass@1 near 50 are told apart "
+        f"4 times in 5 when they differ by {100 * best:.1f} points at best, {100 * worst:.1f} at "
+        "worst"
+    )
+    for line in wrapped(text.split(" "), console.width, "", "  ", " "):
+        console.say(line)
 
 
 def student_of(model: str) -> str:
@@ -202,7 +302,7 @@ def recipe_of(source: str, out: Path | None, settings: Sequence[str]) -> tuple[P
     return folder, _resolved(recipe, folder)
 
 
-def _check_inputs(recipe: Recipe) -> None:
+def check_inputs(recipe: Recipe) -> None:
     """Whatever the recipe names is looked at before a folder is made, and hours are spent on it.
 
     Raises `InputError` for seeds, a suite, a model or recordings that are not there.

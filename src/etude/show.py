@@ -14,13 +14,17 @@ from pathlib import Path
 
 from etude import readings, store
 from etude.console import Console, aligned, wrapped
+from etude.decontaminate import LEVELS
 from etude.errors import InputError
 from etude.readings import Funnel
 from etude.readings.words import harmless, percent
+from etude.tables import OUTCOMES
 from etude.types import Score
 
 SAMPLES = 3
 """Accepted pairs that are shown of the last round."""
+MOST_PROBLEMS = 250
+"""Problems of an evaluation that are listed; machines hear of all."""
 COUNTS = (
     "asked", "well_formed", "kept", "fates", "candidates", "outcomes", "solved", "taught",
     "examples",
@@ -57,8 +61,46 @@ def _evaluation(run: store.Run, console: Console, row_id: str | None) -> None:
     made = readings.scores(run.folder / "evaluate")
     if not made:
         raise InputError(f"{run.folder} holds an evaluation without scores yet: let it finish.")
+    stage = run.folder / "evaluate"
     console.say(f"model {run.recipe.model.base}, layout {run.recipe.prompt.layout}")
-    console.scores(made, readings.unattempted(run.folder / "evaluate", made))
+    console.scores(made, readings.unattempted(stage, made))
+    say_contamination(console, stage, made)
+    _problems(console, readings.problems(stage))
+
+
+def say_contamination(console: Console, stage: Path, made: Sequence[Score]) -> None:
+    """One line: how many problems the model's training examples meet, and how."""
+    hits = readings.contamination(stage)
+    if hits is None:
+        console.record("contamination", known=False)
+        console.say("\nin the training examples: not known, as the model is not one of a run")
+        return
+    met = Counter(row["level"] for row in hits)
+    total = sum({score.part: score.problems for score in made}.values())
+    console.record("contamination", known=True, problems=total, **met)
+    cells = ", ".join(f"{met[level]:,} {level}" for level in LEVELS)
+    console.say(f"\nin the training examples, of {total:,} problems: {cells}")
+    if hits:
+        console.say(f"  both texts of each: {stage / 'contamination.parquet'}")
+
+
+def _problems(console: Console, rows: Sequence[store.Row]) -> None:
+    """One line a problem: its accepted attempts, and what the others were."""
+    for row in rows:
+        console.record("problem", **row)
+    shown = [["accepted", "problem", "the other attempts"]]
+    for row in rows[:MOST_PROBLEMS]:
+        others = Counter({name: row[name] for name in OUTCOMES if name != "accepted" and row[name]})
+        left = "  ".join(tally(others)) if row["attempts"] else "not asked: its prompt is too long"
+        name = harmless(row["problem"], lines=1, width=60)
+        shown.append([f"{row['accepted']:,} of {row['attempts']:,}", name, left])
+    if rows:
+        console.say("\nproblems", "bold")
+    widths = [max(len(row[column]) for row in shown) for column in range(2)]
+    for done, name, left in shown if rows else ():
+        console.say(f"  {done:>{widths[0]}}  {name:<{widths[1]}}  {left}".rstrip())
+    if len(rows) > MOST_PROBLEMS:
+        console.say(f"  ... {len(rows) - MOST_PROBLEMS:,} more, with --json or in problems.parquet")
 
 
 def _counts(run: store.Run, console: Console) -> None:
@@ -67,6 +109,9 @@ def _counts(run: store.Run, console: Console) -> None:
         for number in readings.rounds(place):
             _round(console, arm, place, number)
     console.ladder(run)
+    stage = run.folder / "final" / "evaluate"
+    if readings.contamination(stage) is not None:
+        say_contamination(console, stage, readings.scores(stage))
     _losses(console, run.folder)
     _samples(console, run)
     console.say()

@@ -233,9 +233,8 @@ def _evaluation(sweep: Sweep, options: Options, settings: Sequence[str], out: Pa
 
     def recipe() -> Recipe:
         student = session.student_of(model)
-        return session.evaluation_recipe(
-            student, sweep.suite, None, sweep.samples, sweep.layout, settings
-        )
+        asked = session.Asked(sweep.suite, None, sweep.samples, sweep.layout, settings)
+        return asked.recipe(student)
 
     def do() -> None:
         session.evaluate_model(
