@@ -118,7 +118,7 @@ def evaluate(
     folder: Annotated[Path | None, typer.Option(help="A local folder of the suite's data.")] = None,
     samples: Annotated[int, typer.Option(min=1, help="Attempts a problem.")] = 100,
     layout: Annotated[
-        str | None, typer.Option(help="paper or line [that of the model's run, else paper].")
+        str | None, typer.Option(help="paper, line or chat [that of the model's run, else paper].")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of attempts and scores [runs/evaluate-SUITE-MODEL].")
