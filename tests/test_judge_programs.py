@@ -174,6 +174,35 @@ def test_what_a_program_does_to_its_arguments_is_seen(judge: Judge) -> None:
     assert outcome(judge, "def g(x): sorted(x)", tests) is Outcome.WRONG
 
 
+@pytest.mark.parametrize(
+    ("body", "tests", "right"),
+    [
+        ("x.append(object())", "try: g([1])\nexcept TypeError: pass\nelse: assert 0", "mistyped"),
+        ("x[0] = True", "x = [1]\ng(x)\nassert x[0] is True", "accepted"),
+        ("x[0] = 1.0", "x = [1]\ng(x)\nassert type(x[0]) is int", "wrong"),
+        ("x['a'] = x.pop('a')", "x = {'a': 1, 'b': 2}\ng(x)\nassert list(x) == ['b', 'a']",
+         "accepted"),
+        ("x.clear(); 1 // 0", "x = [1]\ntry: g(x)\nexcept ArithmeticError: pass\nassert x == [1]",
+         "wrong"),
+        ("x.sort()", "x = [3, 1]\ng(x=x)\nassert x == [3, 1]", "wrong"),
+        ("x.sort()", "x = [3, 1]\ng(x, x)\nassert x == [1, 3]", "accepted"),
+        ("return x is y[0]", "x = [1]\nassert g(x, [x]) and not g(x, [[1]])", "accepted"),
+        ("return x", "x = [1]\nassert g(x) is x", "accepted"),
+        ("return x", "x = [1]\nassert g(x) is not x", "wrong"),
+        ("return x[:]", "x = [1]\nassert g(x) is not x", "accepted"),
+        ("return x[:]", "x = [[1]]\ng(x)[0].append(2)\nassert x == [[1]]", "wrong"),
+        ("x[0].append(2)", "x = [1]\ng((x,))\nassert x == [1, 2]", "accepted"),
+        ("x.sort()", "a = [2]\nx = [a, [1]]\ng(x)\na.append(3)\nassert x == [[1], [2, 3]]",
+         "accepted"),
+        ("x.add((1, (2,)))", "x = {3}\ng(x)\nassert x == {3, (1, (2,))}", "accepted"),
+        ("x.append(x)", "x = [1]\ng(x)\nassert x[1] is x", "accepted"),
+        ("x = y = [x]; return x, y", "a, b = g(1)\nassert a is b", "accepted"),
+    ],
+)  # fmt: skip
+def test_which_container_is_which_is_seen(judge: Judge, body: str, tests: str, right: str) -> None:
+    assert outcome(judge, f"def g(x, y=None): {body}", tests) == right
+
+
 def test_a_program_remembers_from_call_to_call(judge: Judge) -> None:
     body = "seen = []\ndef g(x):\n    seen.append(x)\n    return len(seen)"
     tests = "assert g(1) == 1\nassert g(1) + 1 > 2\nassert list(range(g(1))) == [0, 1, 2]"
