@@ -203,6 +203,25 @@ def test_which_container_is_which_is_seen(judge: Judge, body: str, tests: str, r
     assert outcome(judge, f"def g(x, y=None): {body}", tests) == right
 
 
+@pytest.mark.parametrize(
+    ("body", "expected", "holds"),
+    [
+        ("return {}[x]", "KeyError", "error.args == ('é',) and str(error) == repr('é')"),
+        ("return x.encode('ascii')", "UnicodeEncodeError", "error.start == 0 and error.end == 1"),
+        ("return b'\\xff'.decode()", "UnicodeDecodeError", "'invalid start' in error.args[0]"),
+        ("raise ValueError(x, [1])", "ValueError", "error.args == ('é', [1])"),
+        ("raise ValueError(x * 400)", "ValueError", "len(str(error)) == 400"),
+        ("raise ValueError", "ValueError", "error.args == () and str(error) == ''"),
+        ("raise FileNotFoundError(2, 'no', x)", "OSError", "error.errno == 2 and error.filename"),
+        ("class E(ValueError): pass\n    raise E(x)", "ValueError", "str(error) == 'é'"),
+        ("raise ExceptionGroup(x, [ValueError()])", "Exception", "'é' in str(error)"),
+    ],
+)
+def test_an_exception_is_what_it_was(judge: Judge, body: str, expected: str, holds: str) -> None:
+    tests = f"try: g('é')\nexcept {expected} as error: assert {holds}\nelse: assert 0"
+    assert outcome(judge, f"def g(x):\n    {body}", tests) is Outcome.ACCEPTED
+
+
 def test_a_program_remembers_from_call_to_call(judge: Judge) -> None:
     body = "seen = []\ndef g(x):\n    seen.append(x)\n    return len(seen)"
     tests = "assert g(1) == 1\nassert g(1) + 1 > 2\nassert list(range(g(1))) == [0, 1, 2]"

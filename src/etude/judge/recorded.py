@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import builtins
 import typing
+from contextlib import suppress
 from struct import Struct
 
 from etude.judge import codec
@@ -213,21 +214,24 @@ def _replayed(result: bytes, containers: list[typing.Any]) -> typing.Any:
     value = built.value(mark)
     built.fill(changed)
     if how == RAISED:
-        name, text = value
+        name, reasons = value
         kind = getattr(builtins, name, None)
         if not (isinstance(kind, type) and issubclass(kind, Exception)):
             kind = Exception
         if issubclass(kind, StopIteration | StopAsyncIteration):
             kind = RuntimeError  # as out of a generator: `map` would take it for its end
-        raise _error(kind, text)
+        raise _error(kind, tuple(reasons))
     return value
 
 
-def _error(kind: type[Exception], text: str) -> Exception:
-    try:
-        return kind(text)
-    except TypeError:  # UnicodeDecodeError and its like want more
-        return Exception(text)
+def _error(kind: type[Exception], reasons: tuple[typing.Any, ...]) -> Exception:
+    with suppress(TypeError, ValueError):
+        return kind(*reasons)
+    with suppress(TypeError, ValueError):  # UnicodeDecodeError wants what is no plain data
+        error = kind.__new__(kind, *reasons)
+        error.args = reasons
+        return error
+    return Exception(*reasons)
 
 
 def called(function: typing.Any, call: bytes, limit: int) -> bytes:
@@ -250,7 +254,7 @@ def called(function: typing.Any, call: bytes, limit: int) -> bytes:
     except MemoryError:
         raise  # an outcome of its own
     except Exception as error:  # noqa: BLE001  a program may raise anything, and a test expect it
-        how, value = RAISED, [_name(error), _said(error)]
+        how, value = RAISED, [_name(error), _reasons(error, limit)]
     mark = nodes.mark(value)
     changed = _changed(nodes, given, limit)
     return codec.encode([how, mark, nodes.all(len(given)), changed], limit)
@@ -274,6 +278,19 @@ def _name(error: BaseException) -> str:
         if getattr(builtins, kind.__name__, None) is kind:
             return str(kind.__name__)
     return "Exception"
+
+
+def _reasons(error: BaseException, limit: int) -> list[typing.Any]:
+    """An exception's arguments; where they are more than its class is known for, its text."""
+    if getattr(builtins, type(error).__name__, None) is type(error):
+        reasons = list(error.args)
+        if isinstance(error, OSError) and error.filename is not None:
+            reasons.append(error.filename)
+        nodes = Nodes()
+        with suppress(codec.NotPlain, codec.TooLarge):
+            codec.encode([list(map(nodes.mark, reasons)), nodes.all()], limit)
+            return reasons
+    return [_said(error)]
 
 
 def _said(error: BaseException) -> str:
