@@ -222,6 +222,13 @@ def test_an_exception_is_what_it_was(judge: Judge, body: str, expected: str, hol
     assert outcome(judge, f"def g(x):\n    {body}", tests) is Outcome.ACCEPTED
 
 
+def test_the_stand_in_is_called_and_named_as_the_function(judge: Judge) -> None:
+    assert outcome(judge, "def g(self): return self", "assert g(self=3) == 3") is Outcome.ACCEPTED
+    tests = "import functools\nh = functools.wraps(g)(lambda x: g(x))\n"
+    tests += "assert h(1) == 1, h.__name__\nassert h.__name__ == 'g'"
+    assert outcome(judge, "def g(x): return x", tests) is Outcome.ACCEPTED
+
+
 def test_a_program_remembers_from_call_to_call(judge: Judge) -> None:
     body = "seen = []\ndef g(x):\n    seen.append(x)\n    return len(seen)"
     tests = "assert g(1) == 1\nassert g(1) + 1 > 2\nassert list(range(g(1))) == [0, 1, 2]"

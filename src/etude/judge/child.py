@@ -173,7 +173,7 @@ def run_tests(
 ) -> None:
     """Run tests on what is known of a program. Report an outcome, or ask for more calls."""
     known = (recorded.unpacked(calls), recorded.unpacked(results))
-    stand_in = recorded.StandIn(*known, guess=bool(guess), limit=exchange.room)
+    stand_in = recorded.StandIn(_text(entry), *known, guess=bool(guess), limit=exchange.room)
     said = CODE[Outcome.ACCEPTED], b""
     try:
         _test(stand_in, _text(prompt), _text(tests), _text(entry))

@@ -156,8 +156,11 @@ class Maybe:
 class StandIn:
     """What the tests call in place of the program's function."""
 
-    def __init__(self, calls: list[bytes], results: list[bytes], guess: bool, limit: int) -> None:
+    def __init__(
+        self, name: str, calls: list[bytes], results: list[bytes], guess: bool, limit: int
+    ) -> None:
         """`calls` were made and had these `results`; `guess` whether to go on without one."""
+        self.__name__ = self.__qualname__ = name
         self._calls, self._results = calls, results
         self._guess = guess
         self._limit = limit
@@ -169,7 +172,7 @@ class StandIn:
         program's, so what they come to says nothing."""
         self._guesses = 0
 
-    def __call__(self, *arguments: typing.Any, **named: typing.Any) -> typing.Any:
+    def __call__(self, /, *arguments: typing.Any, **named: typing.Any) -> typing.Any:
         if any(type(value) is Maybe for value in (*arguments, *named.values())):
             raise Unresolved
         if isinstance(self.refused, TooMany):
