@@ -243,6 +243,13 @@ def test_helpers_of_the_prompt_are_the_tests_too(judge: Judge) -> None:
     assert outcome(judge, body, tests, prompt) is Outcome.WRONG
 
 
+def test_a_helper_named_check_is_no_test(judge: Judge) -> None:
+    prompt = "def check(n):\n    return n % 2 == 0\n\ndef g(x):\n"
+    assert outcome(judge, "    return check(x)", "assert g(2)", prompt) is Outcome.ACCEPTED
+    tests = "def check(candidate):\n    assert candidate(3) is True"
+    assert outcome(judge, "    return x % 2 == 0", tests, prompt) is Outcome.WRONG
+
+
 def test_a_call_that_was_only_guessed_decides_nothing(judge: Judge) -> None:
     """Before a result is known, both sides of the comparison may be tried."""
     body = "def g(x):\n    while x == 99: pass\n    return x"
