@@ -358,3 +358,10 @@ def test_a_program_can_not_have_its_limit_again_for_each_call() -> None:
             found = stop.value
             break
     assert [verdict.outcome for verdict in found] == [Outcome.CRASHED]
+
+
+def test_calls_that_are_too_large_together_are_no_error_of_the_program(judge: Judge) -> None:
+    tests = "for n in range(12): assert g([n] * 100_000) == 100_000"
+    verdict = judge.verify_program(Program("", "def g(x): return len(x)", tests, "g"))
+    assert verdict.outcome is Outcome.UNPARSED
+    assert "bytes together" in verdict.detail

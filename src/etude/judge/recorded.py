@@ -124,7 +124,8 @@ class Built:
 
 
 class TooMany(Exception):
-    """The tests make more calls than anybody's tests do: a loop without an end."""
+    """The tests make more calls than anybody's tests do, a loop without an end, or larger ones than
+    there is room for."""
 
 
 class Maybe:
@@ -163,7 +164,7 @@ class StandIn:
         self.__name__ = self.__qualname__ = name
         self._calls, self._results = calls, results
         self._guess = guess
-        self._limit = limit
+        self._limit = self._room = limit
         self.made: list[bytes] = []
         """All calls of this run of the tests, encoded, in order."""
         self.unknown = False
@@ -181,6 +182,9 @@ class StandIn:
             call, containers = _encoded_call(arguments, named, self._limit)
             if len(self.made) >= _MOST_CALLS:
                 raise TooMany(f"more than {_MOST_CALLS:,} calls")
+            self._room -= len(packed([call]))
+            if self._room < 0:
+                raise TooMany(f"calls of more than {self._limit} bytes together")
         except (codec.NotPlain, codec.TooLarge, TooMany) as error:
             self.refused = self.refused or error
             raise
