@@ -365,3 +365,15 @@ def test_calls_that_are_too_large_together_are_no_error_of_the_program(judge: Ju
     verdict = judge.verify_program(Program("", "def g(x): return len(x)", tests, "g"))
     assert verdict.outcome is Outcome.UNPARSED
     assert "bytes together" in verdict.detail
+
+
+def test_each_argument_may_come_from_the_result_before(judge: Judge) -> None:
+    tests = "n = 0\nfor _ in range(150): n = g(n)\nassert n == 150"
+    assert outcome(judge, "def g(x): return x + 1", tests) is Outcome.ACCEPTED
+
+
+def test_tests_that_are_never_the_same_come_to_an_end() -> None:
+    tests = "import os\nwhile True: assert g(os.urandom(8).hex())"
+    with Judge(workers=1, limits=Limits(cpu_seconds=0.1)) as quick:
+        found = outcome(quick, "def g(x): return x", tests)
+    assert found in (Outcome.UNPARSED, Outcome.TIMEOUT)
