@@ -377,3 +377,17 @@ def test_tests_that_are_never_the_same_come_to_an_end() -> None:
     with Judge(workers=1, limits=Limits(cpu_seconds=0.1)) as quick:
         found = outcome(quick, "def g(x): return x", tests)
     assert found in (Outcome.UNPARSED, Outcome.TIMEOUT)
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "x, n = g(7), 0\nwhile x: x, n = x[0], n + 1\nassert n == 7",
+        "seen = []\nwhile not seen:\n if g(2) != [[[]]]: seen.append(1)\n else: seen.append(2)\n"
+        " while seen == [1] : pass\nassert seen == [2]",
+    ],
+    ids=["through what is only guessed", "because of what is only guessed"],
+)
+def test_a_loop_ends_once_the_result_is_known(judge: Judge, tests: str) -> None:
+    body = "def g(n):\n    x = []\n    for _ in range(n): x = [x]\n    return x"
+    assert outcome(judge, body, tests) is Outcome.ACCEPTED

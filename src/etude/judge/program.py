@@ -62,7 +62,7 @@ def program_plan(program: Program, limits: Limits) -> Plan[list[Verdict]]:
         return [Verdict(Outcome.UNPARSED, detail=f"longer than {limits.source_bytes} bytes")]
     calls: list[bytes] = []
     results: list[bytes] = []
-    guess = b"1"
+    guess, guesses = b"1", True
     cpu, peak = 0.0, 0
     short = 0
 
@@ -83,6 +83,9 @@ def program_plan(program: Program, limits: Limits) -> Plan[list[Verdict]]:
         parts = [prompt, tests, entry, guess, packed(calls), packed(results)]
         (ended,) = yield [Step(TESTS, parts, room=room)]
         cpu, peak = cpu + ended.cpu_seconds, max(peak, ended.peak_bytes)
+        if ended.seen(limits)[0] is not None and guesses:
+            guesses, guess = False, b""  # it may be the guesses that led to no end
+            continue
         if ended.seen(limits)[0] is not None or ended.results != bytes([ASKS]):
             return verdict(ended, "tests")
         asked = unpacked(ended.payload)
@@ -99,6 +102,6 @@ def program_plan(program: Program, limits: Limits) -> Plan[list[Verdict]]:
             # The first call without a result is one that the tests certainly make.
             return verdict(ended, "program")
         # What failed otherwise was called on a guess: go on without guessing.
-        guess = b"1" if len(results) == len(asked) else b""
+        guess = b"1" if guesses and len(results) == len(asked) else b""
     detail = f"new calls after {_MOST_RUNS:,} runs of the tests: not the same from run to run?"
     return [Verdict(Outcome.UNPARSED, None, detail, cpu, peak)]

@@ -23,6 +23,8 @@ from etude.judge import codec
 RETURNED, RAISED = 0, 1
 _U32 = Struct("<I")
 _MOST_GUESSES = 2000
+_MOST_USES = 50_000
+"""Of all guessed results together."""
 _MOST_CALLS = 20_000
 """In one run of the tests."""
 _CONTAINERS = (list, tuple, dict, set)
@@ -132,14 +134,24 @@ class Maybe:
     """The result of a call that has not been made: equal to everything, larger, smaller, true."""
 
     __hash__ = None  # type: ignore[assignment]
+    _uses = 0
+
+    def _used(self) -> None:
+        """Raise `Unresolved` when it is used without an end: `while node: node = node[1]`."""
+        Maybe._uses += 1
+        if Maybe._uses > _MOST_USES:
+            raise Unresolved
 
     def __bool__(self) -> bool:
+        self._used()
         return True
 
     def _yes(self, *_: object) -> bool:
+        self._used()
         return True
 
     def _maybe(self, *_: object) -> Maybe:
+        self._used()
         return self
 
     __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _yes
