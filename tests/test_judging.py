@@ -221,6 +221,8 @@ def test_a_sandbox_that_fails_again_and_again_is_given_up(tmp_path: Path) -> Non
     [
         ("etude - 0> w", r"standard input can't be read \(Bad file descriptor\)\."),
         ("etude - <&-", r"standard input must hold pairs, but is closed\."),
+        ("etude pairs.jsonl >&-", r"standard output must be open .*, but is closed\."),
+        ("etude pairs.jsonl --json >&-", r"standard output must be open .*, but is closed\."),
         ("etude " + "x" * 300 + ".jsonl", r"can't be read \(File name too long\)"),
         ("etude " + "x" * 300 + ".py f.py", r"can't be read \(File name too long\)"),
         ("etude --again " + "x" * 300, r"must be a run folder with a recipe\.toml"),

@@ -235,6 +235,8 @@ def say(text: str) -> None:
 
     Ends the program, as shells expect it, when nobody reads any more.
     """
+    if sys.stdout is None:
+        raise InputError("standard output must be open for the verdicts, but is closed.")
     try:
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
         print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
