@@ -170,3 +170,17 @@ def test_two_files_of_python_are_a_pair(tmp_path: Path) -> None:
         read_sources(tmp_path / "h.py", tmp_path / "g.py")
     with pytest.raises(InputError, match="but is a folder"):
         read_sources(tmp_path, tmp_path / "f.py")
+
+
+def test_a_parquet_file_with_broken_pages_is_told_in_one_line(tmp_path: Path) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "pairs.parquet"
+    pq.write_table(
+        pa.table({"puzzle": ["def f(x: int): return True"] * 3, "solution": ["x"] * 3}), path
+    )
+    data = bytearray(path.read_bytes())
+    data[10:40] = b"\xff" * 30
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="can't be read after row 0") as caught:
+        list(read_pairs(path))
+    assert "\n" not in str(caught.value)

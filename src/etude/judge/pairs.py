@@ -259,7 +259,9 @@ def _parquet_rows(path: Path) -> Iterator[Item]:
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} is not a Parquet file that can be read: {error}") from error
+        raise InputError(
+            f"{path} is not a Parquet file that can be read: {_line(error)}"
+        ) from error
     names = file.schema_arrow.names
     programs = _ENTRY_POINT in names and not set(_PUZZLE_KEYS) & set(names)
     for keys in _PROGRAM_KEYS if programs else _PAIR_KEYS:
@@ -279,7 +281,7 @@ def _rows(path: Path, file: Any, wanted: list[str]) -> Iterator[Item]:
                 yield _from_row(number, batch.slice(at, 1))
     except (pa.ArrowException, OSError) as error:
         raise InputError(
-            f"{path} is a Parquet file that can't be read after row {number:,}: {error}"
+            f"{path} is a Parquet file that can't be read after row {number:,}: {_line(error)}"
         ) from error
 
 
@@ -288,6 +290,11 @@ def _from_row(number: int, row: Any) -> Item:
         return _pair(number, row.to_pylist()[0])
     except (ValueError, OverflowError) as error:  # bytes that are no text, a date out of range
         return BrokenLine(number, f"can't be read: {error}")
+
+
+def _line(error: Exception) -> str:
+    """What an error says, in one line: pyarrow takes several, the last of them empty."""
+    return " ".join(str(error).split())
 
 
 def _or(words: Sequence[str]) -> str:
