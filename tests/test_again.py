@@ -16,7 +16,7 @@ from etude import config, store, tables
 from etude.again import near_limit
 from etude.errors import InputError
 from etude.judge import Conditions, Judge, Limits
-from etude.judge.record import METADATA_KEY
+from etude.judge.record import JUDGE_VERSION, METADATA_KEY
 from etude.puzzle import parse
 from etude.suites import load
 from etude.types import Outcome, Puzzle, Verdict
@@ -107,7 +107,7 @@ def test_a_run_that_agrees_has_no_flips_and_is_left_alone(tmp_path: Path) -> Non
     assert first == "judged again: 17 candidates of 8 segments"
     assert second == "flips: 0"
     assert then == ["then: not recorded (1 segments)", f"then: {THEN} (7 segments)"]
-    assert now.startswith("now:  judge-1 ")
+    assert now.startswith(f"now:  judge-{JUDGE_VERSION} ")
     assert " cpu=0.4s " in now, "the recipe's limit, not the default"
     assert re.fullmatch(
         r"a fixed piece of work: 12\.3 ms of CPU time then, [1-9]\d*\.\d ms now", pace

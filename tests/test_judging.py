@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from etude.judge import JUDGE_VERSION
 from judge_stage import descendants
 
 F, G = "def f(x: int, a=7): return x + a == 9", "def g(a=7): return 9 - a"
@@ -44,7 +45,7 @@ def test_each_verdict_says_under_which_conditions_it_was_found(tmp_path: Path) -
     assert (done.returncode, done.stderr) == (0, "")
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     (found,) = {row["judge"] for row in rows}
-    assert found.startswith("judge-1 ")
+    assert found.startswith(f"judge-{JUDGE_VERSION} ")
     assert " cpu=0.5s wall=10s memory=1GiB " in found
 
 

@@ -333,8 +333,16 @@ static void *child_realloc(void *context, void *block, size_t size) {
         return NULL;
     if (!size)
         size = 1; /* libc's would free the block, and say that there is no memory */
-    if (in_arenas(block))
-        return inherited.realloc(inherited.ctx, block, size);
+    if (in_arenas(block)) {
+        /* Not through the inherited allocator while there is another way: what it gives may lie in a
+         * new arena, which `child_free` would take for malloc's. The block's size is not known, but
+         * arenas hold small ones alone, and what follows one can be read. */
+        size_t most = (size_t)(arena_end - (char *)block);
+        most = most < SMALL ? most : SMALL;
+        void *moved = child_malloc(context, size);
+        return moved ? memcpy(moved, block, size < most ? size : most)
+                     : inherited.realloc(inherited.ctx, block, size);
+    }
     if (!in_slab(block))
         return realloc(block, size);
     size_t room = class_of(block) * GRAIN;
