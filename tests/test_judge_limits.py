@@ -57,6 +57,11 @@ def test_a_limit_that_cannot_be_kept_is_refused(limits: dict[str, Any], said: st
     assert said in str(caught.value)
 
 
+def test_a_cpu_time_that_is_no_number_is_refused() -> None:
+    with pytest.raises(InputError, match="cpu_seconds must be a number but is None"):
+        Limits.of_cpu(None)  # type: ignore[arg-type]
+
+
 def test_the_largest_limits_work() -> None:
     limits = Limits(86400, 86400, 1 << 40, answer_bytes=30 << 20, source_bytes=1 << 20)
     with Judge(workers=1, limits=limits) as judge:

@@ -287,6 +287,14 @@ def test_files_hold_programs_under_the_names_of_humaneval(judge: Judge, tmp_path
     ]
 
 
+def test_what_is_no_program_is_named(judge: Judge) -> None:
+    task = {"prompt": PROMPT, "completion": RIGHT, "test": TESTS, "entry_point": "g"}
+    with pytest.raises(InputError, match=r"must be an etude\.judge\.Program, but is of type dict"):
+        judge.verify_program(task)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="completion of a program must be text, but is of type N"):
+        Program(PROMPT, None, TESTS, "g")  # type: ignore[arg-type]
+
+
 def test_a_table_of_pairs_and_programs_has_gaps(tmp_path: Path) -> None:
     """As pandas and datasets write it: every row has every column, and null in the others'."""
     program = {"prompt": PROMPT, "completion": RIGHT, "test": TESTS, "entry_point": "has_close"}

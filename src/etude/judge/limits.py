@@ -60,4 +60,5 @@ class Limits:
         >>> Limits.of_cpu(20).wall_seconds
         200.0
         """
-        return cls(cpu_seconds=seconds, wall_seconds=WAITING * max(seconds, 1.0))
+        checked = cls(cpu_seconds=seconds).cpu_seconds
+        return cls(cpu_seconds=checked, wall_seconds=WAITING * max(checked, 1.0))

@@ -5,9 +5,10 @@ The tests and the program never share a process: see `recorded.py`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import takewhile
 
+from etude.judge.arguments import check_text
 from etude.judge.ended import Ended
 from etude.judge.limits import Limits
 from etude.judge.plans import Plan, Step
@@ -40,6 +41,11 @@ class Program:
     completion: str
     tests: str
     entry_point: str
+
+    def __post_init__(self) -> None:
+        """Raise `InputError` for a part that is no text."""
+        for field in fields(self):
+            check_text(f"the {field.name} of a program", getattr(self, field.name))
 
     @property
     def source(self) -> str:
