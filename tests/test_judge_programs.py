@@ -276,7 +276,7 @@ def test_files_hold_programs_under_the_names_of_humaneval(judge: Judge, tmp_path
     path = tmp_path / "mixed.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
     found = list(judge_pairs(read_pairs(path), judge))
-    assert found.pop(4) == BrokenLine(5, "no text under 'test'")
+    assert found.pop(4) == BrokenLine(5, "test must be text, but is of type int")
     told = [(item.line, item.name, verdict.outcome.value) for item, verdict in found]
     assert told == [
         (1, "", "accepted"),
@@ -306,7 +306,7 @@ def test_a_table_of_pairs_and_programs_has_gaps(tmp_path: Path) -> None:
     first, second, third = read_pairs(path)
     assert first == Pair(1, **pair)
     assert second == Exam(2, Program(PROMPT, RIGHT, TESTS, "has_close"), "")
-    assert third == BrokenLine(3, "no text under 'prompt'")
+    assert third == BrokenLine(3, "must have prompt, but has none")
 
 
 def test_parquet_holds_programs_too(judge: Judge, tmp_path: Path) -> None:
@@ -318,7 +318,8 @@ def test_parquet_holds_programs_too(judge: Judge, tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist([task, task | {"test": None}]), path)
     (exam, verdict), broken = judge_pairs(read_pairs(path), judge)
     assert (exam.line, exam.name, verdict.outcome.value) == (1, "HumanEval/0", "accepted")
-    assert broken == BrokenLine(2, "no text under 'test'")
+    assert broken.line == 2
+    assert broken.reason.startswith("must have test, but has 'task_id', 'prompt', ")
     del task["more"]
     rows = [dict.fromkeys(task) | pair, dict.fromkeys(pair) | task]
     schema = pa.schema([(key, pa.string()) for key in rows[1]])

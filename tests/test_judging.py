@@ -254,7 +254,7 @@ def test_what_is_broken_is_told_of_programs_too(tmp_path: Path) -> None:
     (tmp_path / "tasks.jsonl").write_text(json.dumps({"entry_point": "g", "prompt": F}) + "\n")
     done = judge("tasks.jsonl", folder=tmp_path)
     assert done.returncode == 2
-    assert "'completion' or 'canonical_solution'" in done.stderr
+    assert "must have completion or canonical_solution, but has 'entry_point'," in done.stderr
     assert "puzzle and solution, or prompt, completion, test and entry_point, all text" in (
         done.stderr
     )
