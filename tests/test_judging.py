@@ -250,6 +250,15 @@ def test_a_terminal_of_few_letters_gets_escapes(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "accepted, answer '\\xe9'\n")
 
 
+def test_programs_are_counted_apart_from_pairs(tmp_path: Path) -> None:
+    program = {"prompt": "def g(x):\n", "completion": "    return x\n", "entry_point": "g"}
+    line = json.dumps(program | {"test": "assert g(1) == 1"}) + "\n"
+    done = judge("-", folder=tmp_path, stdin=line * 2)
+    assert (done.stdout, done.stderr) == ("2 programs: 2 accepted\n", "")
+    done = judge("-", folder=tmp_path, stdin=line + LINE * 2)
+    assert (done.stdout, done.stderr) == ("2 pairs and 1 program: 3 accepted\n", "")
+
+
 def test_what_is_broken_is_told_of_programs_too(tmp_path: Path) -> None:
     (tmp_path / "tasks.jsonl").write_text(json.dumps({"entry_point": "g", "prompt": F}) + "\n")
     done = judge("tasks.jsonl", folder=tmp_path)
