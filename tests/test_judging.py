@@ -77,6 +77,7 @@ def test_two_files_of_python_get_one_verdict(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "accepted, answer 2\n")
     (tmp_path / "g.py").write_text("def g(): return 1 // 0")
     assert "raised: " in judge("f.py", "g.py", folder=tmp_path).stdout
+    assert "raised: " in judge("f.py", "g.py", "--out", "out.jsonl", folder=tmp_path).stdout
     (row,) = judge("f.py", "g.py", "--json", folder=tmp_path).stdout.splitlines()
     assert json.loads(row)["outcome"] == "raised"
 

@@ -79,7 +79,7 @@ def judge_files(
                     sink.write(text)
                 if json_lines:
                     say(text)
-            elif len(files) == 2:
+            if len(files) == 2 and not json_lines:
                 say(_one(verdict))
             tally.stop_if_hopeless()
     if not json_lines and len(files) != 2:
