@@ -257,6 +257,14 @@ def test_a_call_that_was_only_guessed_decides_nothing(judge: Judge) -> None:
     assert outcome(judge, body, tests) is Outcome.ACCEPTED
 
 
+def test_an_assertion_that_fails_before_any_call_is_not_the_programs(judge: Judge) -> None:
+    """As with a wrong entry_point: what the tests call is the prompt's own stub."""
+    tests = "assert add(1, 1) == 2, 'a sum'"
+    verdict = judge.verify_program(Program("def add(a, b):\n", "    return a + b\n", tests, "plus"))
+    assert verdict.outcome is Outcome.UNPARSED
+    assert verdict.detail == "tests: they never call plus: AssertionError: a sum"
+
+
 def test_verdicts_come_in_order(judge: Judge) -> None:
     programs = [
         Program("", f"def g(): return {n}", f"assert g() == {n % 3}", "g") for n in range(9)

@@ -191,8 +191,9 @@ def run_tests(
         exchange.report(CODE[Outcome.UNPARSED], b"tests: " + _detail(refused))
     elif stand_in.unknown:
         exchange.report(ASKS, b"", recorded.packed(stand_in.made))
-    elif not stand_in.made and said[0] == CODE[Outcome.ACCEPTED]:
-        exchange.report(CODE[Outcome.UNPARSED], b"tests: they never call " + entry[:100])
+    elif not stand_in.made and said[0] in (CODE[Outcome.ACCEPTED], CODE[Outcome.WRONG]):
+        never = b"tests: they never call " + entry[:100]
+        exchange.report(CODE[Outcome.UNPARSED], b": ".join(filter(None, (never, said[1]))))
     else:
         exchange.report(*said)
 
