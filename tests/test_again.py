@@ -158,10 +158,10 @@ def test_flips_are_listed_with_their_places(tmp_path: Path) -> None:
 
 
 def test_a_flip_that_a_slower_machine_explains_is_set_apart() -> None:
-    limits = Limits(cpu_seconds=1.0, memory_bytes=100)
+    limits = Limits(cpu_seconds=1.0, memory_bytes=100 << 20)
 
     def verdict(outcome: str, cpu: float = 0.0, peak: int = 0) -> Verdict:
-        return Verdict(Outcome(outcome), cpu_seconds=cpu, peak_bytes=peak)
+        return Verdict(Outcome(outcome), cpu_seconds=cpu, peak_bytes=peak << 20)
 
     timeout, memory = verdict("timeout", 1.0), verdict("memory", 0.1, 10)
     assert near_limit(timeout, verdict("accepted", 0.9), limits)

@@ -215,6 +215,12 @@ class Recipe(Section):
                     f"{name}.max_new_tokens must be below model.context = {self.model.context}, "
                     f"which holds the prompt too, but is {asked}"
                 )
+        if self.judge.wall_seconds < self.judge.cpu_seconds:
+            raise ValueError(
+                f"judge.wall_seconds must not be below judge.cpu_seconds = "
+                f"{self.judge.cpu_seconds}, in place of which it would decide, but is "
+                f"{self.judge.wall_seconds}"
+            )
         fewest = min(self.evaluate.samples, self.evaluate.final_samples)
         if not self.evaluate.ks or min(self.evaluate.ks) > fewest:
             raise ValueError(
