@@ -16,7 +16,7 @@ from etude import config, store, tables
 from etude.again import near_limit
 from etude.errors import InputError
 from etude.judge import Conditions, Judge, Limits
-from etude.judge.record import METADATA_KEY
+from etude.judge.record import JUDGE_VERSION, METADATA_KEY
 from etude.puzzle import parse
 from etude.suites import load
 from etude.types import Outcome, Puzzle, Verdict
@@ -107,7 +107,7 @@ def test_a_run_that_agrees_has_no_flips_and_is_left_alone(tmp_path: Path) -> Non
     assert first == "judged again: 17 candidates of 8 segments"
     assert second == "flips: 0"
     assert then == ["then: not recorded (1 segments)", f"then: {THEN} (7 segments)"]
-    assert now.startswith("now:  judge-1 ")
+    assert now.startswith(f"now:  judge-{JUDGE_VERSION} ")
     assert " cpu=0.4s " in now, "the recipe's limit, not the default"
     assert re.fullmatch(
         r"a fixed piece of work: 12\.3 ms of CPU time then, [1-9]\d*\.\d ms now", pace
@@ -158,10 +158,10 @@ def test_flips_are_listed_with_their_places(tmp_path: Path) -> None:
 
 
 def test_a_flip_that_a_slower_machine_explains_is_set_apart() -> None:
-    limits = Limits(cpu_seconds=1.0, memory_bytes=100)
+    limits = Limits(cpu_seconds=1.0, memory_bytes=100 << 20)
 
     def verdict(outcome: str, cpu: float = 0.0, peak: int = 0) -> Verdict:
-        return Verdict(Outcome(outcome), cpu_seconds=cpu, peak_bytes=peak)
+        return Verdict(Outcome(outcome), cpu_seconds=cpu, peak_bytes=peak << 20)
 
     timeout, memory = verdict("timeout", 1.0), verdict("memory", 0.1, 10)
     assert near_limit(timeout, verdict("accepted", 0.9), limits)

@@ -26,6 +26,13 @@ def etude(*words: object, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_help_is_also_asked_for_by_its_letter(tmp_path: Path) -> None:
+    for words in ([], ["judge"]):
+        asked = etude(*words, "-h", folder=tmp_path)
+        assert (asked.returncode, asked.stderr) == (0, "")
+        assert asked.stdout == etude(*words, "--help", folder=tmp_path).stdout
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

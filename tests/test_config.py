@@ -38,6 +38,7 @@ def test_settings_of_time_alone_do_not_count_as_a_change() -> None:
         ("evaluate.final_samples=0", "evaluate.final_samples is 0"),
         ("solve.temperature=nan", "solve.temperature"),
         ("evaluate.ks=[0,1]", "evaluate.ks.0 is 0"),
+        ("judge.cpu_seconds=6", "judge.wall_seconds must not be below judge.cpu_seconds = 6.0"),
         ("solve.max_new_tokens=192", "solve.max_new_tokens must be below model.context = 192"),
     ],
 )

@@ -32,7 +32,8 @@ TOO_LONG = Prompt("def f(x):" + " return" * 100, "def f(x):")
 SETTINGS: dict[str, Any] = {"temperature": 1.0, "max_new_tokens": 20}
 Opener = Callable[[], Engine]
 MODELS = ("llama", "qwen2", "gpt_neo")
-ENGINES = [*MODELS, "replay", "openai", pytest.param("vllm", marks=pytest.mark.gpu)]
+ON_GPU = [pytest.param(name, marks=pytest.mark.gpu) for name in ("cuda", "vllm")]
+ENGINES = [*MODELS, "replay", "openai", *ON_GPU]
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,9 @@ def opener(kind: str, models: dict[str, Path], folder: Path) -> Iterator[Opener]
         with llm_server.running(str(models["llama"])) as server:
             options = {"url": server.url, "retries": 0, "context": engines_models.CONTEXT}
             yield partial(open_engine, "openai", llm_server.MODEL, choices=2, **options)
+    elif kind == "cuda":
+        # In 16 bits, a prompt alone and among others would round differently.
+        yield partial(open_engine, "transformers", models["llama"], device=kind, dtype="float32")
     else:
         yield partial(open_engine, "vllm", models["llama"], memory_share=0.3)
 

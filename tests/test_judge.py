@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -79,6 +80,11 @@ def test_only_true_is_accepted(judge: Judge, value: str, outcome: str) -> None:
         ("Tuple[int, str]", "(1, 'a')", "accepted"),
         ("Tuple[int, str]", "(1, 'a', 2)", "mistyped"),
         ("Tuple[int, ...]", "(1, 2, 3)", "accepted"),
+        ("Tuple[()]", "()", "accepted"),
+        ("Tuple[()]", "(1, 2)", "mistyped"),
+        ("List[Tuple[()]]", "[()]", "accepted"),
+        ("List[Tuple[()]]", "[(), (1,)]", "mistyped"),
+        ("Union[()]", "1", "unparsed"),
         ("Dict[str, List[int]]", "{'a': [1]}", "accepted"),
         ("Dict[str, List[int]]", "{1: [1]}", "mistyped"),
         ("Set[int]", "{1, 2}", "accepted"),
@@ -164,6 +170,43 @@ def test_one_text_is_no_list_of_solutions(judge: Judge) -> None:
         list(judge.verify_all([(puzzle, answer_of("1"))]))
     with pytest.raises(InputError, match="answers must be a list, but are one text"):
         judge.satisfied(puzzle, "abc")
+
+
+@pytest.mark.parametrize("wrong", [None, b"def f(x): return True", 3, ["def f(x): return True"]])
+def test_what_is_no_text_is_named(judge: Judge, wrong: Any) -> None:
+    puzzle, kind = ANY.format("int"), type(wrong).__name__
+    with pytest.raises(InputError, match=f"a puzzle must be text, but is of type {kind}"):
+        judge.verify(wrong, answer_of("1"))
+    with pytest.raises(InputError, match=f"a puzzle must be text, but is of type {kind}"):
+        judge.satisfied(wrong, [1])
+    with pytest.raises(InputError, match=f"a solution must be text, but is of type {kind}"):
+        judge.verify(puzzle, wrong)
+    with pytest.raises(InputError, match=f"a solution must be text, but is of type {kind}"):
+        list(judge.verify_all([(puzzle, [answer_of("1"), wrong])]))
+
+
+@pytest.mark.parametrize("wrong", [None, 3, b"def g(): return 1"])
+def test_what_is_no_list_is_named(judge: Judge, wrong: Any) -> None:
+    with pytest.raises(InputError, match="solutions must be a list, but are"):
+        judge.verify_many(ANY.format("int"), wrong)
+    with pytest.raises(InputError, match="answers must be a list, but are"):
+        judge.satisfied(ANY.format("int"), wrong)
+
+
+def test_solutions_and_answers_may_come_from_any_iterable(judge: Judge) -> None:
+    verdicts = judge.verify_many(ANY.format("int"), (answer_of(str(n)) for n in range(3)))
+    assert [verdict.answer for verdict in verdicts] == ["0", "1", "2"]
+    assert judge.satisfied(ANY.format("int"), iter([1, "a"])) == ["accepted", "mistyped"]
+
+
+@pytest.mark.parametrize("wrong", [None, "def f(x): return True", ("puzzle",), {"puzzle": "f"}])
+def test_what_is_no_job_is_named(judge: Judge, wrong: Any) -> None:
+    """Such as the parts of one job, given in place of a list of jobs."""
+    kind = type(wrong).__name__
+    with pytest.raises(InputError, match=rf"a job must be \(puzzle, .* but is of type {kind}"):
+        list(judge.verify_all([wrong]))
+    with pytest.raises(InputError, match=rf"a job must be \(puzzle, .* but is of type {kind}"):
+        list(judge.satisfied_all([wrong]))
 
 
 def test_a_verdict_shows_the_answer(judge: Judge) -> None:
@@ -389,6 +432,10 @@ def test_bad_arguments_are_named() -> None:
         Judge(isolation="docker")
     with pytest.raises(InputError, match="at least one worker"):
         Judge(workers=0)
+    with pytest.raises(InputError, match="workers must be a whole number, but is '2'"):
+        Judge(workers="2")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"limits must be etude\.judge\.Limits, but are 5"):
+        Judge(limits=5)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="cpu_seconds must be positive"):
         Limits(cpu_seconds=0)
 

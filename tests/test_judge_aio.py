@@ -9,6 +9,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Iterator
+from typing import Any
 
 import pytest
 
@@ -164,18 +165,27 @@ def test_what_is_cancelled_at_work_keeps_its_place_until_it_ends(judge: Judge) -
     asyncio.run(ask())
 
 
-def test_what_fails_gives_up_the_rest_of_its_call(judge: Judge) -> None:
+def test_what_fails_gives_up_the_rest_of_its_call(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The rest would take the two workers eight seconds."""
+    honest, failures = judge.verify_many, [Fault("the first question failed")]
+
+    def verify_many(puzzle: str, solutions: list[str]) -> list[Verdict]:
+        if failures:
+            raise failures.pop()
+        return honest(puzzle, solutions)
 
     async def ask() -> float:
         awaited = AsyncJudge(judge, in_flight=1)
         sleepers = [SLOW.format(0.2) + f"  # {n}" for n in range(80)]
-        with pytest.raises(AttributeError):
-            await awaited.verify_many(PUZZLE, [None, *sleepers])  # type: ignore[list-item]
+        with pytest.raises(Fault, match="the first question failed"):
+            await awaited.verify_many(PUZZLE, sleepers)
         start = time.monotonic()
         assert accepted([await soon(awaited.verify(PUZZLE, answer_of(7)))]) == [True]
         return time.monotonic() - start
 
+    monkeypatch.setattr(judge, "verify_many", verify_many)
     assert asyncio.run(ask()) < 4
 
 
@@ -285,6 +295,13 @@ def test_a_stream_that_is_left_gives_up_the_rest(judge: Judge) -> None:
 
 def test_bad_arguments_are_named(judge: Judge) -> None:
     async def ask() -> None:
+        wrong: Any = [["def g(): return 7"]]
+        with pytest.raises(InputError, match="a solution must be text, but is of type list"):
+            await AsyncJudge(judge).verify_many(PUZZLE, wrong)
+        with pytest.raises(InputError, match=r"a job must be .* but is of type str"):
+            await anext(AsyncJudge(judge).verify_all([PUZZLE]))  # type: ignore[list-item]
+        with pytest.raises(InputError, match=r"must be an etude\.judge\.Program"):
+            await AsyncJudge(judge).verify_program(wrong)
         with pytest.raises(InputError, match="ahead must be at least 1 but is 0"):
             await anext(AsyncJudge(judge).verify_all([], ahead=0))
 

@@ -47,6 +47,8 @@ def judge():
         ({"wall_seconds": math.inf}, "wall_seconds must be at most 86400 but is inf"),
         ({"memory_bytes": 1e9}, "memory_bytes must be a whole number but is 1000000000.0"),
         ({"memory_bytes": 1 << 70}, "memory_bytes must be at most 2305843009213693952 but is"),
+        ({"memory_bytes": 10}, "memory_bytes must be at least 16777216 but is 10"),
+        ({"cpu_seconds": 20}, "wall_seconds must not be below cpu_seconds = 20, which it would"),
         ({"answer_bytes": 40 << 20}, "answer_bytes and source_bytes may be 32505856 together"),
         ({"source_bytes": 40 << 20}, "answer_bytes and source_bytes may be 32505856 together"),
     ],
@@ -55,6 +57,11 @@ def test_a_limit_that_cannot_be_kept_is_refused(limits: dict[str, Any], said: st
     with pytest.raises(InputError) as caught:
         Limits(**limits)
     assert said in str(caught.value)
+
+
+def test_a_cpu_time_that_is_no_number_is_refused() -> None:
+    with pytest.raises(InputError, match="cpu_seconds must be a number but is None"):
+        Limits.of_cpu(None)  # type: ignore[arg-type]
 
 
 def test_the_largest_limits_work() -> None:

@@ -96,10 +96,18 @@ def test_outcomes(judge: Judge, name: str) -> None:
 
 
 def test_the_memory_limit_holds_for_small_objects_too(judge: Judge) -> None:
-    with Judge(workers=1, limits=Limits(cpu_seconds=20, memory_bytes=64 << 20)) as small:
+    with Judge(workers=1, limits=Limits(20, 200, memory_bytes=64 << 20)) as small:
         verdict = small.verify("def f(x: int): return x == 4", CASES["many small objects"])
     assert verdict.outcome is Outcome.MEMORY
     assert verdict.peak_bytes < 200 << 20
+
+
+def test_small_objects_may_take_all_of_a_large_limit(judge: Judge) -> None:
+    """More of them than the extension keeps in a place of their own, which is a gigabyte."""
+    many = "def g():\n kept = [bytes(470) for _ in range(22 * 10**5)]\n return len(kept) // 550000"
+    with Judge(workers=1, limits=Limits(20, 200, memory_bytes=2 << 30)) as large:
+        verdict = large.verify("def f(x: int): return x == 4", many)
+    assert verdict.outcome is Outcome.ACCEPTED, verdict
 
 
 def test_a_puzzle_that_answers_differently_later_meets_the_same_memory(judge: Judge) -> None:

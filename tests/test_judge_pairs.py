@@ -6,11 +6,12 @@ import json
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from etude.errors import InputError
-from etude.judge import BrokenLine, Judge, Pair, judge_file, read_pairs, read_sources
+from etude.judge import BrokenLine, Judge, Pair, judge_file, read_lines, read_pairs, read_sources
 from etude.types import Verdict
 
 F, G = "def f(x: int):\n    return x == 1", "def g():\n    return 1"
@@ -34,6 +35,31 @@ def test_json_lines(tmp_path: Path) -> None:
     assert found[:3] == [Pair(1, F, G), Pair(2, F, G), Pair(4, F, G)]
     assert all(isinstance(item, BrokenLine) for item in found[3:])
     assert [item.line for item in found[3:]] == [5, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"Puzzle": F, "code": G}, "must have puzzle, f or sat, but has 'Puzzle', 'code'"),
+        ({"puzzle": F, "answer": G}, "must have solution, g or sol, but has 'puzzle', 'answer'"),
+        ({"puzzle": F, "solution": None}, "must have solution, g or sol, but has 'puzzle'"),
+        ({"puzzle": F, "solution": [G]}, "solution must be text, but is of type list"),
+        ({"k" * 9999: F}, f"must have puzzle, f or sat, but has '{'k' * 12}...{'k' * 13}'"),
+        ({}, "must have puzzle, f or sat, but has none"),
+        (
+            {"prompt": F, "test": G, "completion": G},
+            "must have entry_point, but has 'prompt', 'test', 'completion'",
+        ),
+    ],
+)
+def test_a_broken_line_says_what_it_holds_instead(row: dict[str, Any], reason: str) -> None:
+    (broken,) = read_lines([json.dumps(row).encode()])
+    assert broken == BrokenLine(1, reason)
+
+
+def test_a_list_in_a_line_is_told_where_it_belongs() -> None:
+    (broken,) = read_lines([json.dumps([{"puzzle": F, "solution": G}]).encode()])
+    assert broken == BrokenLine(1, "must be an object but is a list (of pairs: name it .json)")
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
@@ -116,7 +142,10 @@ def test_the_puzzles_of_p3_give_a_pair_for_each_of_their_solutions(tmp_path: Pat
     ("text", "match"),
     [
         ('{"puzzle": 1}\n{"puzzle": 2}', r"one object a line is named \.jsonl"),
-        ('{"puzzle": 1}', "must be a JSON list of objects, but is a dict"),
+        (
+            '{"puzzle": 1}',
+            r"must be a JSON list of objects, but is a dict\. One .* is a line of a \.jsonl file",
+        ),
         ("", "must be one JSON list"),
         ("[" * 10**5, "must be one JSON list"),
     ],
@@ -170,3 +199,17 @@ def test_two_files_of_python_are_a_pair(tmp_path: Path) -> None:
         read_sources(tmp_path / "h.py", tmp_path / "g.py")
     with pytest.raises(InputError, match="but is a folder"):
         read_sources(tmp_path, tmp_path / "f.py")
+
+
+def test_a_parquet_file_with_broken_pages_is_told_in_one_line(tmp_path: Path) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "pairs.parquet"
+    pq.write_table(
+        pa.table({"puzzle": ["def f(x: int): return True"] * 3, "solution": ["x"] * 3}), path
+    )
+    data = bytearray(path.read_bytes())
+    data[10:40] = b"\xff" * 30
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="can't be read after row 0") as caught:
+        list(read_pairs(path))
+    assert "\n" not in str(caught.value)

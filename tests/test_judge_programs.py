@@ -174,6 +174,61 @@ def test_what_a_program_does_to_its_arguments_is_seen(judge: Judge) -> None:
     assert outcome(judge, "def g(x): sorted(x)", tests) is Outcome.WRONG
 
 
+@pytest.mark.parametrize(
+    ("body", "tests", "right"),
+    [
+        ("x.append(object())", "try: g([1])\nexcept TypeError: pass\nelse: assert 0", "mistyped"),
+        ("x[0] = True", "x = [1]\ng(x)\nassert x[0] is True", "accepted"),
+        ("x[0] = 1.0", "x = [1]\ng(x)\nassert type(x[0]) is int", "wrong"),
+        ("x['a'] = x.pop('a')", "x = {'a': 1, 'b': 2}\ng(x)\nassert list(x) == ['b', 'a']",
+         "accepted"),
+        ("x.clear(); 1 // 0", "x = [1]\ntry: g(x)\nexcept ArithmeticError: pass\nassert x == [1]",
+         "wrong"),
+        ("x.sort()", "x = [3, 1]\ng(x=x)\nassert x == [3, 1]", "wrong"),
+        ("x.sort()", "x = [3, 1]\ng(x, x)\nassert x == [1, 3]", "accepted"),
+        ("return x is y[0]", "x = [1]\nassert g(x, [x]) and not g(x, [[1]])", "accepted"),
+        ("return x", "x = [1]\nassert g(x) is x", "accepted"),
+        ("return x", "x = [1]\nassert g(x) is not x", "wrong"),
+        ("return x[:]", "x = [1]\nassert g(x) is not x", "accepted"),
+        ("return x[:]", "x = [[1]]\ng(x)[0].append(2)\nassert x == [[1]]", "wrong"),
+        ("x[0].append(2)", "x = [1]\ng((x,))\nassert x == [1, 2]", "accepted"),
+        ("x.sort()", "a = [2]\nx = [a, [1]]\ng(x)\na.append(3)\nassert x == [[1], [2, 3]]",
+         "accepted"),
+        ("x.add((1, (2,)))", "x = {3}\ng(x)\nassert x == {3, (1, (2,))}", "accepted"),
+        ("x.append(x)", "x = [1]\ng(x)\nassert x[1] is x", "accepted"),
+        ("x = y = [x]; return x, y", "a, b = g(1)\nassert a is b", "accepted"),
+    ],
+)  # fmt: skip
+def test_which_container_is_which_is_seen(judge: Judge, body: str, tests: str, right: str) -> None:
+    assert outcome(judge, f"def g(x, y=None): {body}", tests) == right
+
+
+@pytest.mark.parametrize(
+    ("body", "expected", "holds"),
+    [
+        ("return {}[x]", "KeyError", "error.args == ('é',) and str(error) == repr('é')"),
+        ("return x.encode('ascii')", "UnicodeEncodeError", "error.start == 0 and error.end == 1"),
+        ("return b'\\xff'.decode()", "UnicodeDecodeError", "'invalid start' in error.args[0]"),
+        ("raise ValueError(x, [1])", "ValueError", "error.args == ('é', [1])"),
+        ("raise ValueError(x * 400)", "ValueError", "len(str(error)) == 400"),
+        ("raise ValueError", "ValueError", "error.args == () and str(error) == ''"),
+        ("raise FileNotFoundError(2, 'no', x)", "OSError", "error.errno == 2 and error.filename"),
+        ("class E(ValueError): pass\n    raise E(x)", "ValueError", "str(error) == 'é'"),
+        ("raise ExceptionGroup(x, [ValueError()])", "Exception", "'é' in str(error)"),
+    ],
+)
+def test_an_exception_is_what_it_was(judge: Judge, body: str, expected: str, holds: str) -> None:
+    tests = f"try: g('é')\nexcept {expected} as error: assert {holds}\nelse: assert 0"
+    assert outcome(judge, f"def g(x):\n    {body}", tests) is Outcome.ACCEPTED
+
+
+def test_the_stand_in_is_called_and_named_as_the_function(judge: Judge) -> None:
+    assert outcome(judge, "def g(self): return self", "assert g(self=3) == 3") is Outcome.ACCEPTED
+    tests = "import functools\nh = functools.wraps(g)(lambda x: g(x))\n"
+    tests += "assert h(1) == 1, h.__name__\nassert h.__name__ == 'g'"
+    assert outcome(judge, "def g(x): return x", tests) is Outcome.ACCEPTED
+
+
 def test_a_program_remembers_from_call_to_call(judge: Judge) -> None:
     body = "seen = []\ndef g(x):\n    seen.append(x)\n    return len(seen)"
     tests = "assert g(1) == 1\nassert g(1) + 1 > 2\nassert list(range(g(1))) == [0, 1, 2]"
@@ -188,11 +243,26 @@ def test_helpers_of_the_prompt_are_the_tests_too(judge: Judge) -> None:
     assert outcome(judge, body, tests, prompt) is Outcome.WRONG
 
 
+def test_a_helper_named_check_is_no_test(judge: Judge) -> None:
+    prompt = "def check(n):\n    return n % 2 == 0\n\ndef g(x):\n"
+    assert outcome(judge, "    return check(x)", "assert g(2)", prompt) is Outcome.ACCEPTED
+    tests = "def check(candidate):\n    assert candidate(3) is True"
+    assert outcome(judge, "    return x % 2 == 0", tests, prompt) is Outcome.WRONG
+
+
 def test_a_call_that_was_only_guessed_decides_nothing(judge: Judge) -> None:
     """Before a result is known, both sides of the comparison may be tried."""
     body = "def g(x):\n    while x == 99: pass\n    return x"
     tests = "if g(1) > 1: g(99)\nassert g(2) == 2"
     assert outcome(judge, body, tests) is Outcome.ACCEPTED
+
+
+def test_an_assertion_that_fails_before_any_call_is_not_the_programs(judge: Judge) -> None:
+    """As with a wrong entry_point: what the tests call is the prompt's own stub."""
+    tests = "assert add(1, 1) == 2, 'a sum'"
+    verdict = judge.verify_program(Program("def add(a, b):\n", "    return a + b\n", tests, "plus"))
+    assert verdict.outcome is Outcome.UNPARSED
+    assert verdict.detail == "tests: they never call plus: AssertionError: a sum"
 
 
 def test_verdicts_come_in_order(judge: Judge) -> None:
@@ -214,7 +284,7 @@ def test_files_hold_programs_under_the_names_of_humaneval(judge: Judge, tmp_path
     path = tmp_path / "mixed.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
     found = list(judge_pairs(read_pairs(path), judge))
-    assert found.pop(4) == BrokenLine(5, "no text under 'test'")
+    assert found.pop(4) == BrokenLine(5, "test must be text, but is of type int")
     told = [(item.line, item.name, verdict.outcome.value) for item, verdict in found]
     assert told == [
         (1, "", "accepted"),
@@ -223,6 +293,14 @@ def test_files_hold_programs_under_the_names_of_humaneval(judge: Judge, tmp_path
         (4, "", "accepted"),
         (6, "HumanEval/0", "raised"),
     ]
+
+
+def test_what_is_no_program_is_named(judge: Judge) -> None:
+    task = {"prompt": PROMPT, "completion": RIGHT, "test": TESTS, "entry_point": "g"}
+    with pytest.raises(InputError, match=r"must be an etude\.judge\.Program, but is of type dict"):
+        judge.verify_program(task)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="completion of a program must be text, but is of type N"):
+        Program(PROMPT, None, TESTS, "g")  # type: ignore[arg-type]
 
 
 def test_a_table_of_pairs_and_programs_has_gaps(tmp_path: Path) -> None:
@@ -236,7 +314,7 @@ def test_a_table_of_pairs_and_programs_has_gaps(tmp_path: Path) -> None:
     first, second, third = read_pairs(path)
     assert first == Pair(1, **pair)
     assert second == Exam(2, Program(PROMPT, RIGHT, TESTS, "has_close"), "")
-    assert third == BrokenLine(3, "no text under 'prompt'")
+    assert third == BrokenLine(3, "must have prompt, but has none")
 
 
 def test_parquet_holds_programs_too(judge: Judge, tmp_path: Path) -> None:
@@ -248,7 +326,8 @@ def test_parquet_holds_programs_too(judge: Judge, tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist([task, task | {"test": None}]), path)
     (exam, verdict), broken = judge_pairs(read_pairs(path), judge)
     assert (exam.line, exam.name, verdict.outcome.value) == (1, "HumanEval/0", "accepted")
-    assert broken == BrokenLine(2, "no text under 'test'")
+    assert broken.line == 2
+    assert broken.reason.startswith("must have test, but has 'task_id', 'prompt', ")
     del task["more"]
     rows = [dict.fromkeys(task) | pair, dict.fromkeys(pair) | task]
     schema = pa.schema([(key, pa.string()) for key in rows[1]])
@@ -296,3 +375,36 @@ def test_a_program_can_not_have_its_limit_again_for_each_call() -> None:
             found = stop.value
             break
     assert [verdict.outcome for verdict in found] == [Outcome.CRASHED]
+
+
+def test_calls_that_are_too_large_together_are_no_error_of_the_program(judge: Judge) -> None:
+    tests = "for n in range(12): assert g([n] * 100_000) == 100_000"
+    verdict = judge.verify_program(Program("", "def g(x): return len(x)", tests, "g"))
+    assert verdict.outcome is Outcome.UNPARSED
+    assert "bytes together" in verdict.detail
+
+
+def test_each_argument_may_come_from_the_result_before(judge: Judge) -> None:
+    tests = "n = 0\nfor _ in range(150): n = g(n)\nassert n == 150"
+    assert outcome(judge, "def g(x): return x + 1", tests) is Outcome.ACCEPTED
+
+
+def test_tests_that_are_never_the_same_come_to_an_end() -> None:
+    tests = "import os\nwhile True: assert g(os.urandom(8).hex())"
+    with Judge(workers=1, limits=Limits(cpu_seconds=0.1)) as quick:
+        found = outcome(quick, "def g(x): return x", tests)
+    assert found in (Outcome.UNPARSED, Outcome.TIMEOUT)
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "x, n = g(7), 0\nwhile x: x, n = x[0], n + 1\nassert n == 7",
+        "seen = []\nwhile not seen:\n if g(2) != [[[]]]: seen.append(1)\n else: seen.append(2)\n"
+        " while seen == [1] : pass\nassert seen == [2]",
+    ],
+    ids=["through what is only guessed", "because of what is only guessed"],
+)
+def test_a_loop_ends_once_the_result_is_known(judge: Judge, tests: str) -> None:
+    body = "def g(n):\n    x = []\n    for _ in range(n): x = [x]\n    return x"
+    assert outcome(judge, body, tests) is Outcome.ACCEPTED

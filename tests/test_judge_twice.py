@@ -32,6 +32,8 @@ FIXED = {
     "hashes": "def g(): return [hash('a'), hash(b'a'), hash('abc')]",
     "the order of sets": "def g(): return list({str(n) for n in range(50)})",
     "time": "import time\ndef g(): return [time.time(), time.time_ns(), time.clock_gettime(0)]",
+    "other clocks": "import time\ndef g(): return [time.clock_gettime(time.CLOCK_TAI), "
+    "time.clock_gettime(5), time.clock_gettime_ns(time.CLOCK_TAI)]",
     "text": "import time\ndef g(): return time.ctime() + time.asctime() + time.strftime('%c %Z')",
     "parts of the time": "import time\ndef g(): return [*time.localtime()] + [*time.gmtime(None)]",
     "dates": "import datetime as d\n"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from etude.judge import JUDGE_VERSION
 from judge_stage import descendants
 
 F, G = "def f(x: int, a=7): return x + a == 9", "def g(a=7): return 9 - a"
@@ -44,7 +45,7 @@ def test_each_verdict_says_under_which_conditions_it_was_found(tmp_path: Path) -
     assert (done.returncode, done.stderr) == (0, "")
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     (found,) = {row["judge"] for row in rows}
-    assert found.startswith("judge-1 ")
+    assert found.startswith(f"judge-{JUDGE_VERSION} ")
     assert " cpu=0.5s wall=10s memory=1GiB " in found
 
 
@@ -76,6 +77,7 @@ def test_two_files_of_python_get_one_verdict(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "accepted, answer 2\n")
     (tmp_path / "g.py").write_text("def g(): return 1 // 0")
     assert "raised: " in judge("f.py", "g.py", folder=tmp_path).stdout
+    assert "raised: " in judge("f.py", "g.py", "--out", "out.jsonl", folder=tmp_path).stdout
     (row,) = judge("f.py", "g.py", "--json", folder=tmp_path).stdout.splitlines()
     assert json.loads(row)["outcome"] == "raised"
 
@@ -221,6 +223,8 @@ def test_a_sandbox_that_fails_again_and_again_is_given_up(tmp_path: Path) -> Non
     [
         ("etude - 0> w", r"standard input can't be read \(Bad file descriptor\)\."),
         ("etude - <&-", r"standard input must hold pairs, but is closed\."),
+        ("etude pairs.jsonl >&-", r"standard output must be open .*, but is closed\."),
+        ("etude pairs.jsonl --json >&-", r"standard output must be open .*, but is closed\."),
         ("etude " + "x" * 300 + ".jsonl", r"can't be read \(File name too long\)"),
         ("etude " + "x" * 300 + ".py f.py", r"can't be read \(File name too long\)"),
         ("etude --again " + "x" * 300, r"must be a run folder with a recipe\.toml"),
@@ -247,11 +251,20 @@ def test_a_terminal_of_few_letters_gets_escapes(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "accepted, answer '\\xe9'\n")
 
 
+def test_programs_are_counted_apart_from_pairs(tmp_path: Path) -> None:
+    program = {"prompt": "def g(x):\n", "completion": "    return x\n", "entry_point": "g"}
+    line = json.dumps(program | {"test": "assert g(1) == 1"}) + "\n"
+    done = judge("-", folder=tmp_path, stdin=line * 2)
+    assert (done.stdout, done.stderr) == ("2 programs: 2 accepted\n", "")
+    done = judge("-", folder=tmp_path, stdin=line + LINE * 2)
+    assert (done.stdout, done.stderr) == ("2 pairs and 1 program: 3 accepted\n", "")
+
+
 def test_what_is_broken_is_told_of_programs_too(tmp_path: Path) -> None:
     (tmp_path / "tasks.jsonl").write_text(json.dumps({"entry_point": "g", "prompt": F}) + "\n")
     done = judge("tasks.jsonl", folder=tmp_path)
     assert done.returncode == 2
-    assert "'completion' or 'canonical_solution'" in done.stderr
+    assert "must have completion or canonical_solution, but has 'entry_point'," in done.stderr
     assert "puzzle and solution, or prompt, completion, test and entry_point, all text" in (
         done.stderr
     )

@@ -209,6 +209,22 @@ def test_help_imports_nothing_heavy() -> None:
     assert loaded & (HEAVY | {"pyarrow", "pydantic", "numpy"}) == set()
 
 
+def test_the_package_names_what_it_offers() -> None:
+    """As completion and `help(etude)` ask, though the judge is only loaded when it is used."""
+    ended = subprocess.run(
+        [sys.executable, "-c", "import etude, sys; print(*dir(etude)); print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names, loaded = ended.stdout.splitlines()
+    assert {"Judge", "AsyncJudge", "__version__"} <= set(names.split())
+    assert "etude.judge" not in loaded.split()
+    space: dict[str, object] = {}
+    exec("from etude import *", space)
+    assert {"Judge", "AsyncJudge"} <= set(space)
+
+
 def test_the_recipes_that_the_documents_name_are_there() -> None:
     assert {"tiny", "smoke"} <= {path.stem for path in RECIPES}
 

@@ -95,10 +95,11 @@ def test_what_trl_logs_is_told(judge: Judge) -> None:
     [
         ({"answer": ["1"]}, "must have a column 'puzzle', but its columns are: answer"),
         ({}, "but its columns are: none"),
-        ({"puzzle": ["a", "b"]}, "a text for each of 1 completions, but is 2"),
-        ({"puzzle": "a"}, "a text for each of 1 completions"),
-        ({"puzzle": 7}, "a text for each of 1 completions, but is a int"),
-        ({"puzzle": [7]}, "must hold text, but holds a int"),
+        ({"puzzle": ["a", "b"]}, "a text for each of 1 completions, but has 2"),
+        ({"puzzle": "abc"}, "a text for each of 1 completions, but is of type str"),
+        ({"puzzle": 7}, "a text for each of 1 completions, but is of type int"),
+        ({"puzzle": [7]}, "the column 'puzzle' must hold text, but holds something of type int"),
+        ({"puzzle": [None]}, "'puzzle' must hold text, but holds something of type NoneType"),
     ],
 )
 def test_a_dataset_without_puzzles_is_named(

@@ -14,12 +14,14 @@ import engines_models
 import llm_server
 from etude import config, roles, session, store
 from etude.arm import Arm
+from etude.attempts import attempts
 from etude.engines.openai import OpenAIEngine
 from etude.engines.transformers import TransformersEngine
 from etude.errors import InputError, RecipeError
 from etude.propose import propose
 from etude.select import select
 from etude.solve import judge, solve
+from etude.train import train
 from etude.types import Event
 from etude.vet import vet
 from llm_server import Running
@@ -179,30 +181,32 @@ def test_a_chat_layout_needs_a_template(tmp_path: Path) -> None:
         roles.check(config.load(recipe, settings))
 
 
-@pytest.mark.slow
 def test_a_chat_model_learns_from_a_teacher(server: Running, tmp_path: Path) -> None:
-    """The whole verb: a server proposes and solves in chat, a chat model is trained and scored."""
-    base = engines_models.build("llama", tmp_path / "base", context=2048, chat=True)
+    """A server proposes and solves in chat, a chat model is trained on it and then asked itself."""
+    base = engines_models.build("llama", tmp_path / "base", context=1024, chat=True)
     recipe = tmp_path / "distil.toml"
     recipe.write_text(
         f"""
 name = "distil"
-run.rounds = 1
 model.base = {json.dumps(str(base))}
 prompt = {{ layout = "chat", few_shot = false }}
 propose.samples = 1
 vet.max_puzzles = 1
 solve.samples = 1
-seeds = {{ per_family = 1, epochs = 0.1 }}
-train.epochs = 0.2
-final.epochs = 0.2
-evaluate = {{ samples = 1, final_samples = 1, ks = [1], max_new_tokens = 2 }}
+seeds.per_family = 1
+train = {{ epochs = 0.1, seed_repeat = 0 }}
 """
     )
-    run = tmp_path / "run"
-    settings = [*SMALL, *teacher(server.url)]
-    session.run(str(recipe), run, settings, controls=False, json_lines=True)
-    texts = [row["text"] for row in store.read_stage(run / "round-01" / "select")]
-    assert texts
-    assert all(text.startswith("def f(x: int, a=") for text in texts)
-    assert len(store.read_stage(run / "final" / "evaluate")) == 196
+    loaded = config.load(recipe, [*SMALL, *teacher(server.url)])
+    roles.check(loaded)
+    with Arm(store.Run.open(tmp_path / "run", loaded, {}), "verified", lambda _: None) as arm:
+        examples = to_the_end(arm)
+        student = train(arm, 1, base, base)
+        puzzles = [problem.puzzle for problem in arm.problems[:3]]
+        written = attempts(
+            arm, student, puzzles, samples=2, seed=1, temperature=1.0, max_new_tokens=4
+        )
+    assert {row["text"].split("a=")[0] for row in examples} == {"def f(x: int, "}
+    assert [len(functions) for functions in written] == [2] * 3
+    chats = [one for one in server.log()["asked"] if "messages" in one]
+    assert len(chats) == len(server.log()["asked"])

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from etude.judge import Judge as Judge
     from etude.judge.aio import AsyncJudge as AsyncJudge
 
+__all__ = ["AsyncJudge", "Judge", "__version__"]
 __version__ = "0.1.0"
 
 
@@ -22,3 +23,8 @@ def __getattr__(name: str) -> object:
 
         return AsyncJudge
     raise AttributeError(f"module 'etude' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What completion and `help` show: also what is loaded only when it is used."""
+    return sorted({*globals(), *__all__})

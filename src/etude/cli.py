@@ -21,6 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 TRAIN = {"torch", "transformers", "accelerate", "tokenizers", "safetensors"}
@@ -153,7 +154,7 @@ def evaluate(
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Attempts a problem.")] = 100,
     layout: Annotated[
-        str | None, typer.Option(help="paper or line [that of the model's run, else paper].")
+        str | None, typer.Option(help="paper, line or chat [that of the model's run, else paper].")
     ] = None,
     against: Annotated[
         str | None,

@@ -303,6 +303,12 @@ class Recipe(Section):
                     f"which holds the prompt too, but is {asked}"
                 )
         self._check_engines()
+        if self.judge.wall_seconds < self.judge.cpu_seconds:
+            raise ValueError(
+                f"judge.wall_seconds must not be below judge.cpu_seconds = "
+                f"{self.judge.cpu_seconds}, in place of which it would decide, but is "
+                f"{self.judge.wall_seconds}"
+            )
         fewest = min(self.evaluate.samples, self.evaluate.final_samples)
         if not self.evaluate.ks or min(self.evaluate.ks) > fewest:
             raise ValueError(

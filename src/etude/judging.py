@@ -72,14 +72,14 @@ def judge_files(
                 tally.broken_line(item)
                 continue
             pair, verdict = item
-            tally.add(verdict)
+            tally.add(pair, verdict)
             if sink is not None or json_lines:
                 text = json.dumps(verdict_record(pair, verdict, conditions))
                 if sink is not None:
                     sink.write(text)
                 if json_lines:
                     say(text)
-            elif len(files) == 2:
+            if len(files) == 2 and not json_lines:
                 say(_one(verdict))
             tally.stop_if_hopeless()
     if not json_lines and len(files) != 2:
@@ -133,15 +133,18 @@ class Tally:
 
     source: str
     outcomes: Counter[str] = field(default_factory=Counter)
+    programs: int = 0
+    """How many of the pairs are programs with tests."""
     unstable: int = 0
     broken: int = 0
     fault: str = ""
     """What the last fault was."""
     faults_in_a_row: int = 0
 
-    def add(self, verdict: Verdict) -> None:
+    def add(self, pair: Pair | Exam, verdict: Verdict) -> None:
         """Count a verdict."""
         self.outcomes[verdict.outcome] += 1
+        self.programs += isinstance(pair, Exam)
         self.unstable += verdict.stable is False
         if verdict.outcome is Outcome.FAULT:
             self.fault = verdict.detail
@@ -163,20 +166,22 @@ class Tally:
             print(f"line {line.line}: {printable(line.reason)}", file=sys.stderr)
 
     @property
-    def pairs(self) -> str:
-        count = self.outcomes.total()
-        return "1 pair" if count == 1 else f"{count:,} pairs"
+    def judged(self) -> str:
+        """`1 pair`, `2 programs` or `1 pair and 2 programs`."""
+        counts = {"pair": self.outcomes.total() - self.programs, "program": self.programs}
+        words = [f"{count:,} {what}{'s' * (count != 1)}" for what, count in counts.items() if count]
+        return " and ".join(words) or "0 pairs"
 
     def __str__(self) -> str:
         unstable = f", {self.unstable:,} unstable" if self.unstable else ""
-        return f"{self.pairs}: {counted(self.outcomes)}{unstable}"
+        return f"{self.judged}: {counted(self.outcomes)}{unstable}"
 
     def complain(self) -> None:
         """Raise `Fault` for pairs without a verdict, else `InputError` for broken lines."""
         count = "1 line holds" if self.broken == 1 else f"{self.broken:,} lines hold"
         first = f"the first {MOST_NAMED} " if self.broken > MOST_NAMED else ""
         broken = (
-            f"{self.source}: {count} no pair ({first}named above); judged: {self.pairs}. "
+            f"{self.source}: {count} no pair ({first}named above); judged: {self.judged}. "
             "Each line or row must have puzzle and solution, or prompt, completion, test and "
             "entry_point, all text."
         )
@@ -185,7 +190,7 @@ class Tally:
             if self.broken:
                 print(broken, file=sys.stderr)
             raise Fault(
-                f"the sandbox failed, so that {faults:,} of {self.pairs} got no verdict, but "
+                f"the sandbox failed, so that {faults:,} of {self.judged} got no verdict, but "
                 f"`fault` (lastly: {printable(self.fault)}). Judge these again."
             )
         if self.broken:
@@ -235,6 +240,8 @@ def say(text: str) -> None:
 
     Ends the program, as shells expect it, when nobody reads any more.
     """
+    if sys.stdout is None:
+        raise InputError("standard output must be open for the verdicts, but is closed.")
     try:
         encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
         print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
@@ -263,7 +270,7 @@ def _interrupted(tally: Tally, out: Path | None) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         kept = f", with verdicts in {out}" if out else ""
-        print(f"\nInterrupted. Judged: {tally.pairs}{kept}.", file=sys.stderr)
+        print(f"\nInterrupted. Judged: {tally.judged}{kept}.", file=sys.stderr)
         sys.exit(130)
 
 

@@ -124,14 +124,17 @@ def _texts(columns: Mapping[str, object], name: str, count: int) -> list[str]:
     if values is None:
         known = ", ".join(sorted(columns)) or "none"
         raise InputError(f"the dataset must have a column {name!r}, but its columns are: {known}")
-    if isinstance(values, str) or not isinstance(values, Sequence) or len(values) != count:
-        length = len(values) if isinstance(values, Sequence) else f"a {type(values).__name__}"
-        raise InputError(
-            f"the column {name!r} must have a text for each of {count} completions, but is {length}"
-        )
-    wrong = next((value for value in values if not isinstance(value, str)), None)
-    if wrong is not None:
-        raise InputError(f"the column {name!r} must hold text, but holds a {type(wrong).__name__}")
+    expected = f"the column {name!r} must have a text for each of {count} completions"
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise InputError(f"{expected}, but is of type {type(values).__name__}")
+    if len(values) != count:
+        raise InputError(f"{expected}, but has {len(values)}")
+    for value in values:
+        if not isinstance(value, str):
+            raise InputError(
+                f"the column {name!r} must hold text, but holds something of type "
+                f"{type(value).__name__}"
+            )
     return list(values)
 
 

@@ -67,6 +67,14 @@ class Metered(Engine, Protocol):
         """What the samples of the last call cost, whenever they were paid."""
         ...
 
+    def check(self, *, chat: bool) -> None:
+        """Asks for one token, for a chat prompt or another.
+
+        Raises:
+            InputError: the server is not there, refuses the key, or does not know the model.
+        """
+        ...
+
     def forget(self) -> None:
         """The samples so far are safe elsewhere: they need not be kept any longer."""
         ...

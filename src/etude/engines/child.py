@@ -152,5 +152,6 @@ def _leave_with(parent: int) -> None:
 def main() -> None:
     """Where the process begins: with the pipe's number and that of its parent."""
     pipe, parent = map(int, sys.argv[1:])
+    os.dup2(2, 1)  # what libraries print must not stand among our own lines
     _leave_with(parent)
     serve(Connection(pipe))

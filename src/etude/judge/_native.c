@@ -241,6 +241,7 @@ static PyObject *native_compact(PyObject *self, PyObject *none) {
 #define GROWTH_PAGES 256
 
 static char *slab_start, *slab_next, *slab_end;
+static int slab_full;       /* then malloc gives small blocks too, as far as the limit allows */
 static uint8_t *slab_class; /* of each page, in grains */
 static void *slab_free_list[SMALL / GRAIN + 1];
 static char *slab_open[SMALL / GRAIN + 1]; /* where the next block of a class is cut from */
@@ -256,13 +257,16 @@ static unsigned class_of(const void *p) {
 
 static char *slab_page(unsigned class) {
     if (slab_next == slab_end) {
-        if (slab_next == slab_start + (size_t)MOST_PAGES * PAGE)
+        if (slab_next == slab_start + (size_t)MOST_PAGES * PAGE) {
+            slab_full = 1;
             return NULL;
+        }
         void *more = mmap(slab_end, GROWTH_PAGES * PAGE, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
         if (more != slab_end) {
             if (more != MAP_FAILED)
                 munmap(more, GROWTH_PAGES * PAGE);
+            slab_full = 1;
             return NULL;
         }
         slab_end += GROWTH_PAGES * PAGE;
@@ -273,6 +277,7 @@ static char *slab_page(unsigned class) {
     return page;
 }
 
+/* NULL when the slab is full. */
 static void *slab_alloc(size_t size) {
     unsigned class = size ? (unsigned)((size + GRAIN - 1) / GRAIN) : 1;
     void *block = slab_free_list[class];
@@ -292,9 +297,10 @@ static void *slab_alloc(size_t size) {
 
 static void *child_malloc(void *context, size_t size) {
     (void)context;
-    if (size <= SMALL)
-        return slab_alloc(size);
-    return size > PY_SSIZE_T_MAX ? NULL : malloc(size);
+    void *block = size <= SMALL && !slab_full ? slab_alloc(size) : NULL;
+    if (block)
+        return block;
+    return size > PY_SSIZE_T_MAX ? NULL : malloc(size ? size : 1);
 }
 
 static void *child_calloc(void *context, size_t count, size_t each) {
@@ -303,7 +309,7 @@ static void *child_calloc(void *context, size_t count, size_t each) {
         return NULL;
     if (count * each > SMALL)
         return calloc(count, each);
-    void *block = slab_alloc(count * each);
+    void *block = child_malloc(NULL, count * each);
     return block ? memset(block, 0, count * each) : NULL;
 }
 
@@ -327,8 +333,16 @@ static void *child_realloc(void *context, void *block, size_t size) {
         return NULL;
     if (!size)
         size = 1; /* libc's would free the block, and say that there is no memory */
-    if (in_arenas(block))
-        return inherited.realloc(inherited.ctx, block, size);
+    if (in_arenas(block)) {
+        /* Not through the inherited allocator while there is another way: what it gives may lie in a
+         * new arena, which `child_free` would take for malloc's. The block's size is not known, but
+         * arenas hold small ones alone, and what follows one can be read. */
+        size_t most = (size_t)(arena_end - (char *)block);
+        most = most < SMALL ? most : SMALL;
+        void *moved = child_malloc(context, size);
+        return moved ? memcpy(moved, block, size < most ? size : most)
+                     : inherited.realloc(inherited.ctx, block, size);
+    }
     if (!in_slab(block))
         return realloc(block, size);
     size_t room = class_of(block) * GRAIN;

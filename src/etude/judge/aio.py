@@ -13,12 +13,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import TypeVar
 
 from etude.errors import Fault, InputError
-from etude.judge.jobs import check_list
+from etude.judge.arguments import listed, parted
+from etude.judge.jobs import source_of
 from etude.judge.judge import Judge, usable_cores
 from etude.judge.program import Program
 from etude.types import Outcome, Puzzle, Solution, Verdict
@@ -31,7 +32,7 @@ _FEWEST = 8
 
 AnyPuzzle = Puzzle | str
 AnySolution = Solution | str
-AnyJob = tuple[AnyPuzzle, Sequence[AnySolution]] | Program
+AnyJob = tuple[AnyPuzzle, Iterable[AnySolution]] | Program
 Result = TypeVar("Result")
 
 
@@ -60,11 +61,11 @@ class AsyncJudge:
         return await self._asked(lambda: self.judge.verify(puzzle, solution))
 
     async def verify_many(
-        self, puzzle: AnyPuzzle, solutions: Sequence[AnySolution]
+        self, puzzle: AnyPuzzle, solutions: Iterable[AnySolution]
     ) -> list[Verdict]:
         """A verdict for each solution of one puzzle, in order. Identical ones are judged once."""
-        check_list("solutions", solutions)
-        order = list(solutions)  # the caller may change theirs meanwhile
+        # A list of its own: the caller may change theirs meanwhile.
+        order = [source_of(solution) for solution in listed("solutions", solutions)]
         unique = list(dict.fromkeys(order))
         pieces = [unique[start : start + _PIECE] for start in range(0, len(unique), _PIECE)]
         tasks = [asyncio.create_task(self._piece(puzzle, piece)) for piece in pieces]
@@ -110,17 +111,17 @@ class AsyncJudge:
                 each.cancel()
             await asyncio.gather(*left, return_exceptions=True)
 
-    async def satisfied(self, puzzle: AnyPuzzle, answers: Sequence[object]) -> list[Outcome]:
+    async def satisfied(self, puzzle: AnyPuzzle, answers: Iterable[object]) -> list[Outcome]:
         """Whether `f` accepts each of these plain answers."""
         return await self._asked(lambda: self.judge.satisfied(puzzle, answers))
 
-    async def _piece(self, puzzle: AnyPuzzle, solutions: Sequence[AnySolution]) -> list[Verdict]:
+    async def _piece(self, puzzle: AnyPuzzle, solutions: Iterable[AnySolution]) -> list[Verdict]:
         return await self._asked(lambda: self.judge.verify_many(puzzle, solutions))
 
     async def _job(self, job: AnyJob) -> list[Verdict]:
         if isinstance(job, Program):
             return [await self.verify_program(job)]
-        puzzle, solutions = job
+        puzzle, solutions = parted(job, "solution")
         return await self.verify_many(puzzle, solutions)
 
     async def _begin(

@@ -173,7 +173,7 @@ def run_tests(
 ) -> None:
     """Run tests on what is known of a program. Report an outcome, or ask for more calls."""
     known = (recorded.unpacked(calls), recorded.unpacked(results))
-    stand_in = recorded.StandIn(*known, guess=bool(guess), limit=exchange.room)
+    stand_in = recorded.StandIn(_text(entry), *known, guess=bool(guess), limit=exchange.room)
     said = CODE[Outcome.ACCEPTED], b""
     try:
         _test(stand_in, _text(prompt), _text(tests), _text(entry))
@@ -191,8 +191,9 @@ def run_tests(
         exchange.report(CODE[Outcome.UNPARSED], b"tests: " + _detail(refused))
     elif stand_in.unknown:
         exchange.report(ASKS, b"", recorded.packed(stand_in.made))
-    elif not stand_in.made and said[0] == CODE[Outcome.ACCEPTED]:
-        exchange.report(CODE[Outcome.UNPARSED], b"tests: they never call " + entry[:100])
+    elif not stand_in.made and said[0] in (CODE[Outcome.ACCEPTED], CODE[Outcome.WRONG]):
+        never = b"tests: they never call " + entry[:100]
+        exchange.report(CODE[Outcome.UNPARSED], b": ".join(filter(None, (never, said[1]))))
     else:
         exchange.report(*said)
 
@@ -201,9 +202,10 @@ def _test(stand_in: recorded.StandIn, prompt: str, tests: str, entry: str) -> No
     namespace = _namespace()
     exec(_helpers(prompt), namespace)
     namespace[entry] = stand_in
+    helper = namespace.get("check")  # of the prompt, or the stand-in: not the tests' own
     exec(compile(tests, "tests", "exec", dont_inherit=True), namespace)
     check = namespace.get("check")
-    if callable(check) and check is not stand_in:
+    if callable(check) and check is not helper:
         check(stand_in)
 
 

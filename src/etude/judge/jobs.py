@@ -5,11 +5,12 @@ Nothing here looks into a source: hostile text is only encoded, compared and mea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 from etude.errors import Fault, InputError
 from etude.judge import codec, plans
+from etude.judge.arguments import check_text, listed
 from etude.judge.crew import Task
 from etude.judge.limits import Limits
 from etude.judge.program import Program, program_plan
@@ -58,16 +59,18 @@ class Verification(Job[Verdict]):
     def __init__(
         self,
         puzzle: AnyPuzzle,
-        solutions: Sequence[AnySolution],
+        solutions: Iterable[AnySolution],
         limits: Limits,
         most: int,
         *,
         twice: bool = False,
     ) -> None:
         """At most `most` solutions go into one task."""
-        check_list("solutions", solutions)
         self._limit = limits.source_bytes
-        self._sources = [_encoded(solution) for solution in solutions]
+        self._sources = [
+            source_of(solution).encode("utf-8", "surrogatepass")
+            for solution in listed("solutions", solutions)
+        ]
         head = _head(puzzle)
         self._puzzle_fits = len(head[-1]) <= self._limit
         fitting = (source for source in self._sources if len(source) <= self._limit)
@@ -90,6 +93,11 @@ class Trial(Job[Verdict]):
     """The verdict on one program with tests."""
 
     def __init__(self, program: Program, limits: Limits) -> None:
+        if not isinstance(program, Program):
+            raise InputError(
+                "a program must be an etude.judge.Program, but is of type "
+                f"{type(program).__name__}: give Program(prompt, completion, tests, entry_point)"
+            )
         super().__init__([Task(program_plan(program, limits))])
 
     def _results(self, found: Sequence[Verdict]) -> list[Verdict]:
@@ -99,10 +107,11 @@ class Trial(Job[Verdict]):
 class Question(Job[Outcome]):
     """Whether `f` accepts plain answers."""
 
-    def __init__(self, puzzle: AnyPuzzle, answers: Sequence[object], limits: Limits) -> None:
-        check_list("answers", answers)
+    def __init__(self, puzzle: AnyPuzzle, answers: Iterable[object], limits: Limits) -> None:
         head = _head(puzzle)
-        self._answers = [_plain(answer, limits.answer_bytes) for answer in answers]
+        self._answers = [
+            _plain(answer, limits.answer_bytes) for answer in listed("answers", answers)
+        ]
         self._fits = len(head[-1]) <= limits.source_bytes
         plain = (answer for answer in self._answers if isinstance(answer, bytes))
         self._items = list(dict.fromkeys(plain)) if self._fits else []
@@ -122,24 +131,21 @@ class Question(Job[Outcome]):
         ]
 
 
-def check_list(what: str, items: Sequence[object]) -> None:
-    """Raise `InputError` for a text, each character of which would be taken for an item."""
-    if isinstance(items, str):
-        raise InputError(f"{what} must be a list, but are one text: give [text]")
-
-
 def _head(puzzle: AnyPuzzle) -> list[bytes]:
     """Name, answer type, source. The first two are empty when a sandbox is to find them."""
     if isinstance(puzzle, Puzzle):
         parts = [puzzle.name, puzzle.answer_type, puzzle.source]
     else:
+        check_text("a puzzle", puzzle)
         parts = ["", "", puzzle]
     return [part.encode("utf-8", "surrogatepass") for part in parts]
 
 
-def _encoded(solution: AnySolution) -> bytes:
+def source_of(solution: AnySolution) -> str:
+    """The text of a solution. Raises `InputError` for what is none."""
     source = solution.source if isinstance(solution, Solution) else solution
-    return source.encode("utf-8", "surrogatepass")
+    check_text("a solution", source)
+    return source
 
 
 def _plain(answer: object, limit: int) -> bytes | Outcome:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import queue
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar
 
 from etude.errors import Fault, InputError
 from etude.judge import isolation as levels
+from etude.judge.arguments import listed, parted
 from etude.judge.crew import Task, Tasks, Terms, Worker
 from etude.judge.jobs import (
     MOST_ITEMS,
@@ -65,6 +66,10 @@ class Judge:
         if isolation not in levels.LEVELS:
             known = ", ".join(levels.LEVELS)
             raise InputError(f"isolation must be one of {known}, but is {isolation!r}")
+        if not isinstance(workers, int | None):
+            raise InputError(f"workers must be a whole number, but is {workers!r}")
+        if not isinstance(limits, Limits | None):
+            raise InputError(f"limits must be etude.judge.Limits, but are {limits!r}")
         if workers is not None and workers < 1:
             raise InputError(f"a judge needs at least one worker, but was given {workers}")
         self.limits = limits or Limits()
@@ -97,17 +102,18 @@ class Judge:
         """Whether the solution solves the puzzle."""
         return self.verify_many(puzzle, [solution])[0]
 
-    def verify_many(self, puzzle: AnyPuzzle, solutions: Sequence[AnySolution]) -> list[Verdict]:
+    def verify_many(self, puzzle: AnyPuzzle, solutions: Iterable[AnySolution]) -> list[Verdict]:
         """A verdict for each solution of one puzzle, in order.
 
         Identical sources are judged once, and `f` is asked once about identical answers.
         """
+        solutions = listed("solutions", solutions)
         piece = self._share(len(solutions))
         job = Verification(puzzle, solutions, self.limits, piece, twice=self._twice)
         return next(self._stream(iter([job])))
 
     def verify_all(
-        self, jobs: Iterable[tuple[AnyPuzzle, Sequence[AnySolution]] | Program]
+        self, jobs: Iterable[tuple[AnyPuzzle, Iterable[AnySolution]] | Program]
     ) -> Iterator[list[Verdict]]:
         """The verdicts of each job, in order, while later ones are being judged.
 
@@ -116,17 +122,17 @@ class Judge:
         """
         return self._stream(map(self._job, jobs))
 
-    def _job(self, job: tuple[AnyPuzzle, Sequence[AnySolution]] | Program) -> Job[Verdict]:
+    def _job(self, job: tuple[AnyPuzzle, Iterable[AnySolution]] | Program) -> Job[Verdict]:
         if isinstance(job, Program):
             return Trial(job, self.limits)
-        puzzle, solutions = job
+        puzzle, solutions = parted(job, "solution")
         return Verification(puzzle, solutions, self.limits, MOST_ITEMS, twice=self._twice)
 
     def verify_program(self, program: Program) -> Verdict:
         """Whether a program passes its tests, which run where it can't reach them."""
-        return next(self.verify_all([program]))[0]
+        return next(self._stream(iter([Trial(program, self.limits)])))[0]
 
-    def satisfied(self, puzzle: AnyPuzzle, answers: Sequence[object]) -> list[Outcome]:
+    def satisfied(self, puzzle: AnyPuzzle, answers: Iterable[object]) -> list[Outcome]:
         """Whether `f` accepts each of these plain answers. They may share one process.
 
         An answer that is not plain data is `mistyped`. Answers after one that takes too long are
@@ -135,10 +141,11 @@ class Judge:
         return next(self.satisfied_all([(puzzle, answers)]))
 
     def satisfied_all(
-        self, jobs: Iterable[tuple[AnyPuzzle, Sequence[object]]]
+        self, jobs: Iterable[tuple[AnyPuzzle, Iterable[object]]]
     ) -> Iterator[list[Outcome]]:
         """The outcomes of each job, in order, while later ones are being judged."""
-        return self._stream(Question(puzzle, answers, self.limits) for puzzle, answers in jobs)
+        parts = (parted(job, "answer") for job in jobs)
+        return self._stream(Question(puzzle, answers, self.limits) for puzzle, answers in parts)
 
     def close(self) -> None:
         """End every sandbox. Whoever still waits for a verdict gets a `Fault`."""

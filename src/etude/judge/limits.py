@@ -10,6 +10,8 @@ WAITING = 10.0
 """Elapsed seconds for each of CPU time, so that a step that computes is never stopped by them."""
 _MOST_SECONDS = 86_400
 _MOST_BYTES = 1 << 61
+_LEAST_MEMORY = 16 << 20
+"""Bytes: with less, what a child has in reserve for its last words would be most of it."""
 _MOST_TOGETHER = 31 << 20
 """What a step is given is one frame, which holds two sources and two answers at most: those of a
 program, its tests, their calls and the results."""
@@ -47,6 +49,17 @@ class Limits:
             most = _MOST_BYTES if whole else _MOST_SECONDS
             if value > most:
                 raise InputError(f"the limit {name} must be at most {most} but is {value!r}")
+        if self.memory_bytes < _LEAST_MEMORY:
+            raise InputError(
+                f"the limit memory_bytes must be at least {_LEAST_MEMORY} but is "
+                f"{self.memory_bytes}"
+            )
+        if self.wall_seconds < self.cpu_seconds:
+            raise InputError(
+                f"the limit wall_seconds must not be below cpu_seconds = {self.cpu_seconds}, which "
+                f"it would decide in place of, but is {self.wall_seconds}: Limits.of_cpu("
+                f"{self.cpu_seconds}) leaves room"
+            )
         if self.answer_bytes + self.source_bytes > _MOST_TOGETHER:
             raise InputError(
                 f"the limits answer_bytes and source_bytes may be {_MOST_TOGETHER} together, but "
@@ -60,4 +73,5 @@ class Limits:
         >>> Limits.of_cpu(20).wall_seconds
         200.0
         """
-        return cls(cpu_seconds=seconds, wall_seconds=WAITING * max(seconds, 1.0))
+        checked = cls(cpu_seconds=seconds, wall_seconds=_MOST_SECONDS).cpu_seconds
+        return cls(cpu_seconds=checked, wall_seconds=WAITING * max(checked, 1.0))

@@ -8,6 +8,7 @@ Not covered: compressed files; Parquet from a pipe, since its table of contents 
 from __future__ import annotations
 
 import json
+import reprlib
 import stat
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -204,7 +205,10 @@ def _json_list(path: Path) -> Iterator[Item]:
             "A file with one object a line is named .jsonl."
         ) from None
     if not isinstance(rows, list):
-        raise InputError(f"{path} must be a JSON list of objects, but is a {type(rows).__name__}")
+        raise InputError(
+            f"{path} must be a JSON list of objects, but is a {type(rows).__name__}. "
+            "One object alone is a line of a .jsonl file."
+        )
     return (pair for number, row in enumerate(rows, 1) for pair in _of_object(number, row))
 
 
@@ -224,32 +228,42 @@ def _of_object(number: int, row: Any) -> Iterator[Item]:
 
 def _pair(number: int, row: Any) -> Item:
     if not isinstance(row, Mapping):
-        return BrokenLine(number, f"must be an object but is a {type(row).__name__}")
-    if _is_program(row):
-        return _exam(number, row)
-    found = []
-    for keys in _PAIR_KEYS:
-        text = next((row[key] for key in keys if row.get(key) is not None), None)
-        if not isinstance(text, str):
-            return BrokenLine(number, f"no text under {' or '.join(map(repr, keys))}")
-        found.append(text)
-    return Pair(number, *found)
-
-
-def _exam(number: int, row: Mapping[str, Any]) -> Exam | BrokenLine:
-    found = []
-    for keys in _PROGRAM_KEYS:
-        text = next((row[key] for key in keys if row.get(key) is not None), None)
-        if not isinstance(text, str):
-            return BrokenLine(number, f"no text under {' or '.join(map(repr, keys))}")
-        found.append(text)
+        hint = " (of pairs: name it .json)" if isinstance(row, list) else ""
+        return BrokenLine(number, f"must be an object but is a {type(row).__name__}{hint}")
+    program = _is_program(row)
+    found = _texts(number, row, _PROGRAM_KEYS if program else _PAIR_KEYS)
+    if isinstance(found, BrokenLine):
+        return found
+    if not program:
+        return Pair(number, *found)
     name = row.get("task_id")
     return Exam(number, Program(*found), "" if name is None else str(name))
 
 
+def _texts(
+    number: int, row: Mapping[str, Any], wanted: Iterable[Sequence[str]]
+) -> list[str] | BrokenLine:
+    """The text under one key of each group, or what is there instead."""
+    found = []
+    for keys in wanted:
+        key = next((key for key in keys if row.get(key) is not None), None)
+        if key is None:
+            held = [name for name, value in row.items() if value is not None]
+            return BrokenLine(number, f"must have {_or(keys)}, but has {_shown(held)}")
+        text = row[key]
+        if not isinstance(text, str):
+            return BrokenLine(number, f"{key} must be text, but is of type {type(text).__name__}")
+        found.append(text)
+    return found
+
+
 def _is_program(row: Mapping[str, Any]) -> bool:
-    """Whether a row is a program. In a table of both, each row has the other's columns, of null."""
-    return _ENTRY_POINT in row and all(row.get(key) is None for key in _PUZZLE_KEYS)
+    """Whether a row is a program, or one that lacks its `entry_point`.
+
+    In a table of both, each row has the other's columns, of null.
+    """
+    likely = all(row.get(key) is not None for key in ("prompt", "test"))
+    return (_ENTRY_POINT in row or likely) and all(row.get(key) is None for key in _PUZZLE_KEYS)
 
 
 def _parquet_rows(path: Path) -> Iterator[Item]:
@@ -259,7 +273,9 @@ def _parquet_rows(path: Path) -> Iterator[Item]:
     try:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} is not a Parquet file that can be read: {error}") from error
+        raise InputError(
+            f"{path} is not a Parquet file that can be read: {_line(error)}"
+        ) from error
     names = file.schema_arrow.names
     programs = _ENTRY_POINT in names and not set(_PUZZLE_KEYS) & set(names)
     for keys in _PROGRAM_KEYS if programs else _PAIR_KEYS:
@@ -279,7 +295,7 @@ def _rows(path: Path, file: Any, wanted: list[str]) -> Iterator[Item]:
                 yield _from_row(number, batch.slice(at, 1))
     except (pa.ArrowException, OSError) as error:
         raise InputError(
-            f"{path} is a Parquet file that can't be read after row {number:,}: {error}"
+            f"{path} is a Parquet file that can't be read after row {number:,}: {_line(error)}"
         ) from error
 
 
@@ -290,14 +306,19 @@ def _from_row(number: int, row: Any) -> Item:
         return BrokenLine(number, f"can't be read: {error}")
 
 
+def _line(error: Exception) -> str:
+    """What an error says, in one line: pyarrow takes several, the last of them empty."""
+    return " ".join(str(error).split())
+
+
 def _or(words: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 def _shown(names: Sequence[str]) -> str:
-    """The columns that a file has, as far as a sentence can name them."""
+    """The keys or columns that there are, as far as a sentence can name them."""
     if not names:
         return "none"
     left = len(names) - _MOST_NAMED
     more = f" and {left:,} more" if left > 0 else ""
-    return ", ".join(map(repr, names[:_MOST_NAMED])) + more
+    return ", ".join(map(reprlib.repr, names[:_MOST_NAMED])) + more

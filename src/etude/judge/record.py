@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from etude.judge.limits import Limits
 
-JUDGE_VERSION = 1
+JUDGE_VERSION = 2
 """Raised by every change after which some pair may get another outcome, answer or detail under the
 same limits and the same Python: the rules of types, the modules that are allowed, what is refused.
 Changes of speed, and of defaults (the limits are kept by their values), leave it alone."""

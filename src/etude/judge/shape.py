@@ -117,7 +117,7 @@ def _from_name(name: str) -> Shape:
 def _from_subscript(name: str, arguments: list[ast.expr]) -> Shape:
     if name == "Optional" and len(arguments) == 1:
         return Shape(choices=(shape_from_node(arguments[0]), NOTHING))
-    if name == "Union":
+    if name == "Union" and arguments:
         return Shape(choices=tuple(map(shape_from_node, arguments)))
     kind = _CONTAINERS.get(name)
     if kind is tuple:
@@ -142,7 +142,9 @@ def fits(value: object, shape: Shape) -> bool:
         return True
     if type(value) is not shape.kind:
         return False
-    return not shape.parts or _items_fit(value, shape)
+    if not shape.parts:  # a scalar, or the empty tuple: `Tuple[()]`
+        return shape.kind is not tuple or not value
+    return _items_fit(value, shape)
 
 
 def _items_fit(value: object, shape: Shape) -> bool:
@@ -153,6 +155,6 @@ def _items_fit(value: object, shape: Shape) -> bool:
         return len(value) == len(shape.parts) and all(map(fits, value, shape.parts))
     assert isinstance(value, list | set | tuple)
     part = shape.parts[0]
-    if part.kind is not None and not part.parts:
+    if part.kind not in (None, tuple) and not part.parts:
         return set(map(type, value)) <= {part.kind}
     return all(fits(item, part) for item in value)

@@ -26,7 +26,7 @@ import openai
 from etude.engines.openai.asking import Asking, Server, Stopped, guessed_tokens
 from etude.engines.openai.journal import Journal
 from etude.engines.openai.pace import Pace
-from etude.engines.openai.wire import Choice, key_of, payload
+from etude.engines.openai.wire import ENDED, Choice, key_of, payload
 from etude.engines.samples import STOPS, check_range, derived_seed, sample_of
 from etude.errors import InputError
 from etude.types import Prompt, Sample, Usage
@@ -116,8 +116,7 @@ class OpenAIEngine:
         out: list[list[Sample]] = [[] for _ in prompts]
         for (prompt, place, _), choices in zip(jobs, drawn, strict=True):
             out[place] += [
-                sample_of(prompt, choice.text, stopped=choice.reason == "stop")
-                for choice in choices
+                sample_of(prompt, choice.text, stopped=choice.reason in ENDED) for choice in choices
             ]
         return out
 

@@ -20,6 +20,10 @@ CHARACTERS_A_TOKEN = 64
 """More than this a token is no honest text."""
 
 
+ENDED = frozenset({"stop", "eos", "eos_token", "stop_sequence", "end_turn"})
+"""What servers call the end of a text that the model, or one of the stops, has ended."""
+
+
 class BadReply(Exception):
     """The server's answer is no completion. The message is a short reason."""
 
@@ -30,7 +34,7 @@ class Choice:
 
     text: str
     reason: str
-    """Why it ended: `stop`, `length`, or whatever else the server says."""
+    """Why it ended: one of ENDED, `length`, or whatever else the server says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -357,13 +357,13 @@ def _device(device: str) -> torch.device:
 
 def _best_dtype(config: Any, device: torch.device) -> str:
     """The type of numbers that samples fastest without loss that matters."""
-    if device.type == "cpu":
-        return "float32"
+    if device.type != "cuda":
+        return "float32" if device.type == "cpu" else "auto"
     own = str(config.dtype).removeprefix("torch.")
     if own in ("bfloat16", "float16"):
         return own
-    native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bfloat16" if native or device.type != "cuda" else "float16"
+    native = torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bfloat16" if native else "float16"
 
 
 def _check_vocabulary(tokenizer: Any, entries: int, model: str) -> None:

@@ -23,6 +23,7 @@ CPU_ROWS = 512
 GPU_ROWS = 4096
 GPU_SHARE = 0.7
 """Of a GPU's free memory; the rest is for what a step computes."""
+LACKS = ("can't allocate memory", "not enough memory", "out of memory", "STATUS_ALLOC_FAILED")
 LOGITS = 16
 """Bytes a row needs for each entry of the vocabulary: logits, probabilities, their sums, a copy."""
 
@@ -43,11 +44,11 @@ class Rows:
         """Rows of a batch, at least 1: prompts of `tokens`, `n` samples of `room` tokens each."""
         if self._fixed:
             return min(self._fixed, self._learnt)
-        on_cpu = self._device.type == "cpu"
-        free = CPU_BYTES if on_cpu else int(GPU_SHARE * _free_bytes(self._device))
+        on_gpu = self._device.type == "cuda"
+        free = int(GPU_SHARE * _free_bytes(self._device)) if on_gpu else CPU_BYTES
         own = room + (tokens // max(n, 1) + 1 if self._shares else tokens)
         fits = free // (own * self._a_token + self._a_row)
-        return max(1, min(fits, CPU_ROWS if on_cpu else GPU_ROWS, self._learnt))
+        return max(1, min(fits, GPU_ROWS if on_gpu else CPU_ROWS, self._learnt))
 
     def learn(self, rows: int) -> None:
         """So many rows did not fit: the following batches have at most half as many."""
@@ -70,10 +71,8 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    # The CPU's allocator raises nothing more specific.
-    return isinstance(error, RuntimeError) and any(
-        said in str(error) for said in ("can't allocate memory", "not enough memory")
-    )
+    # The CPU's allocator, cuBLAS and others raise nothing more specific.
+    return isinstance(error, RuntimeError) and any(said in str(error) for said in LACKS)
 
 
 def _free_bytes(device: torch.device) -> int:
