@@ -48,7 +48,7 @@ def run(recipe: str, folder: Path, seed: int, settings: list[str]) -> None:
 def scores(folder: Path) -> Scores:
     """Percent by (part, k)."""
     rows = read_table(folder / "evaluate" / "scores.parquet")
-    return {(row["part"], row["k"]): 100 * row["value"] for row in rows}
+    return {(row["part"], row["k"]): 100 * row["value"] for row in rows if row["asked"]}
 
 
 def table(runs: list[Path]) -> list[str]:

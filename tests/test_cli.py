@@ -54,6 +54,24 @@ def test_help_is_also_asked_for_by_its_letter(tmp_path: Path) -> None:
         (["evaluate", "--model", "empty", "--suite", "poems"], r"one of tiny, p3, .*, but 'poems'"),
         (["evaluate", "--model", "x", "--suite", "p3", "--folder", "empty"], r"must hold puzzles"),
         (["evaluate", "--model", "x", "--layout", "verse"], r"prompt\.layout is 'verse'"),
+        (["evaluate"], r"takes --model, or --check-suite without one"),
+        (["evaluate", "--suite", "mbpp", "--check-suite"], r"none was given\. Give mbpp\.jsonl"),
+        (
+            ["evaluate", "--model", "./nowhere", "--against", "./gone"],
+            r"must be a folder or a name on",
+        ),
+        (
+            ["solve", "pairs.csv", "--model", "x"],
+            r"must be in a file that ends with \.py or one of",
+        ),
+        (
+            ["solve", "missing.jsonl", "--model", "x"],
+            r"missing\.jsonl must be a file that can be r",
+        ),
+        (
+            ["solve", "pairs.jsonl", "--model", "./nowhere"],
+            r"must be a folder or a name on the hub",
+        ),
         (["judge", "missing.jsonl"], r"missing\.jsonl"),
         (["judge", "pairs.csv"], r"pairs\.csv"),
         (["judge", "pairs.jsonl", "--isolation", "iron"], r"iron"),

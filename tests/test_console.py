@@ -151,7 +151,9 @@ def test_the_ladder_says_what_the_score_tables_say(run: store.Run) -> None:
     rungs = readings.ladder(run.folder)
     assert [rung.label for rung in rungs] == [label for label, _, _ in readings.RUNGS]
     for rung in rungs:
-        for score in store.read_table(rung.folder / "scores.parquet"):
+        asked = [row for row in store.read_table(rung.folder / "scores.parquet") if row["asked"]]
+        assert len(asked) == len(rung.scores)
+        for score in asked:
             value, low, high = (100 * score[name] for name in ("value", "low", "high"))
             assert f"{value:.1f} [{low:.1f}, {high:.1f}]" in text
     assert [rung.examples for rung in rungs] == [0, 0, 0, 2, 2]

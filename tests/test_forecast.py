@@ -11,7 +11,7 @@ import huggingface_hub.constants
 import pytest
 
 import engines_models
-from etude import config, session, store
+from etude import config, roles, session, store
 from etude.arm import Arm
 from etude.errors import InputError
 from etude.forecast import forecast
@@ -103,6 +103,24 @@ def test_documents_are_at_most_those_of_the_forecast(run: tuple[Path, Any]) -> N
             assert told["documents"] <= work.documents, work
             if work.round == 0:
                 assert told["documents"] == work.documents, work
+
+
+def test_the_first_round_asks_the_base_and_each_round_trains_on_all_so_far(
+    run: tuple[Path, Any],
+) -> None:
+    def asked(number: int) -> str:
+        stage = store.round_folder(run[0], number) / "propose"
+        [note] = set(store.read_notes(stage, roles.NOTE_KEY))
+        return str(json.loads(note)["engine"])
+
+    assert asked(1).endswith("round-00/pretrain")
+    assert asked(2).endswith("round-01/train")
+    examples = 0
+    for number in (1, 2):
+        folder = store.round_folder(run[0], number)
+        examples += len(store.read_stage(folder / "select"))
+        told = json.loads((folder / "train" / "training.json").read_text())
+        assert told["documents"] == 83 + examples
 
 
 def test_a_dry_run_writes_nothing_and_its_time_is_about_right(

@@ -63,11 +63,14 @@ def test_problems_without_an_attempt_are_counted(
     missing = 196 - len(rows)
     assert missing > 0, "the model's context must be too short for some prompts"
     show(evaluation, Console(json_lines=True))
-    assert json.loads(capsys.readouterr().out)["unattempted"] == missing
+    first, *others = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first["unattempted"] == missing
+    assert sum(row["attempts"] == 0 for row in others if row["kind"] == "problem") == missing
     show(evaluation, Console())
     said = capsys.readouterr().out
     assert "1 attempt each" in said
     assert f"{missing} problems count as unsolved without an attempt" in said
+    assert said.count("not asked: its prompt is too long") == missing
 
 
 def test_an_evaluation_is_no_run(evaluation: Path) -> None:

@@ -137,6 +137,8 @@ HAS_CLOSE = suite_files.HAS_CLOSE
         ("humaneval+", dict(suite_files.HUMANEVAL_PLUS[0], plus_input=3), r"plus_input must be a"),
         ("humaneval+", dict(suite_files.HUMANEVAL_PLUS[0], atol="x"), r"atol must be a number"),
         ("mbpp", suite_files.MBPP[0], r"must hold problems of mbpp, but holds none"),
+        ("mbpp", dict(suite_files.MBPP[1], task_id="x"), r"task_id must end with a number"),
+        ("mbpp+", dict(suite_files.MBPP_PLUS[0], task_id="Mbpp/722"), r"inputs must be those of"),
         ("mbpp", dict(suite_files.MBPP[1], test_list=["assert f(1)"]), r"must call a function of"),
         ("mbpp", dict(suite_files.MBPP[1], code="def f("), r"must be Python, but are not Python"),
     ],

@@ -238,7 +238,7 @@ def _show_part(console: Console, after: Side, found: Comparison, solved: Solved)
         f"  solved at least once: {solved.both} by both, {solved.gained} by A alone, "
         f"{solved.lost} by B alone, {solved.neither} by neither; exact McNemar p {chance(solved.p)}"
     )
-    if solved.part in found.detectable:
+    if found.detectable.get(solved.part, 0) > 0:
         console.say(
             f"  such a comparison finds a difference in pass@1 of "
             f"{100 * found.detectable[solved.part]:.1f} points 4 times in 5"

@@ -115,8 +115,8 @@ def evaluate_model(
     """
     console = Console(json_lines=json_lines)
     asked = Asked(suite, folder, samples, layout, settings)
-    places = [Path(one) for one in (against, model) if one is not None]
-    recipes = {str(place): _checked(asked, str(place)) for place in places if not _scored(place)}
+    models = [one for one in (model, against) if one is not None and not _scored(Path(one))]
+    recipes = {one: _checked(asked, one) for one in models}
     target = (
         Path(model) if _scored(Path(model)) else _evaluated(console, asked, model, out, recipes)
     )
@@ -187,7 +187,7 @@ def _evaluated(
     recipes: Mapping[str, Recipe],
 ) -> Path:
     """The folder in which the model has been evaluated: now, or before in the same way."""
-    recipe = recipes[str(Path(model))]
+    recipe = recipes[model]
     model = student_of(model)
     target = out or Path("runs") / f"evaluate-{asked.suite}-{_named(model)}"
     _check_target(target, recipe)

@@ -87,19 +87,27 @@ def _needs_numpy(tree: ast.Module) -> set[str]:
     }
 
 
-def tests_of_inputs(place: str, row: Row, entry: str, reference: str) -> str:
+def inputs_as_tests(
+    place: str, row: Row, entry: str, reference: str, *, task: int | None = None
+) -> str:
     """Tests that hold a program against the reference solution on EvalPlus's inputs.
 
-    The reference runs with the tests, where the program can't see it. Floats are compared with the
-    row's `atol`, or 1e-6, as EvalPlus does. Raises `InputError` for rows of another form.
+    `task` is the number of a task of MBPP+, whose inputs are more than JSON can say. The reference
+    runs with the tests, where the program can't see it. Floats are compared with the row's `atol`,
+    or 1e-6, as EvalPlus does. Raises `InputError` for rows of another form.
     """
     inputs = [*_inputs(place, row, "base_input"), *_inputs(place, row, "plus_input")]
     atol = row.get("atol", 0)
     if not isinstance(atol, int | float):
         raise InputError(f"{place}: atol must be a number, but is {atol!r}. Mend it.")
-    identity = str(row["task_id"])
-    if identity.rpartition("/")[0].lower() in ("mbpp", ""):
-        inputs = [_typed(int(identity.rpartition("/")[2]), one) for one in inputs]
+    if task is not None:
+        try:
+            inputs = [_typed(task, one) for one in inputs]
+        except (TypeError, AttributeError) as error:
+            raise InputError(
+                f"{place}: the inputs must be those of EvalPlus's task {task}, but are of another "
+                f"shape ({error}). Give EvalPlus's own file."
+            ) from None
     compare = _COMPARED.get(entry, "_same(found, expected, ATOL)")
     return (
         f"from math import inf, nan\nINPUTS = {inputs!r}\nREFERENCE = {reference!r}\n"

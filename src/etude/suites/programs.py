@@ -21,7 +21,7 @@ from pathlib import Path
 from etude.errors import InputError
 from etude.puzzle import NotAPuzzle, syntax_tree
 from etude.suites.files import Row, read_rows
-from etude.suites.plus import SHIPPED, shipped_tests, tests_of_inputs
+from etude.suites.plus import SHIPPED, inputs_as_tests, shipped_tests
 from etude.types import Exercise, Problem
 
 _MBPP_TEST = range(11, 511)
@@ -74,7 +74,7 @@ def _humaneval_plus(place: str, row: Row) -> Problem:
     if "base_input" not in row:
         return _humaneval(place, row)
     prompt, entry, solution = _texts(place, row, "prompt", "entry_point", "canonical_solution")
-    tests = tests_of_inputs(place, row, entry, prompt + solution)
+    tests = inputs_as_tests(place, row, entry, prompt + solution)
     return _continued(place, row, prompt, entry, solution, tests)
 
 
@@ -97,7 +97,7 @@ def _mbpp(place: str, row: Row) -> Problem | None:
     tests = row.get("test_list")
     if not isinstance(text, str) or not _are_texts(tests) or not tests or "task_id" not in row:
         raise _other(place, row, ("task_id", "text (or prompt)", "code", "test_list"))
-    if int(row["task_id"]) not in _MBPP_TEST:
+    if _number(place, row) not in _MBPP_TEST:
         return None
     imports = row.get("test_imports") or []
     setup = "\n".join([*imports, row.get("test_setup_code") or ""]).strip()
@@ -109,7 +109,8 @@ def _mbpp(place: str, row: Row) -> Problem | None:
 def _mbpp_plus(place: str, row: Row) -> Problem:
     if "base_input" in row:
         prompt, entry, solution = _texts(place, row, "prompt", "entry_point", "canonical_solution")
-        tests = tests_of_inputs(place, row, entry, solution)
+        task = _number(place, row)
+        tests = inputs_as_tests(place, row, entry, solution, task=task)
         return _described(row, prompt.strip().strip("\"'").strip(), entry, "", tests, solution)
     prompt, code, tests = _texts(place, row, "prompt", "code", "test")
     asserts = row.get("test_list")
@@ -156,6 +157,14 @@ def _entry_point(place: str, code: str, tests: Sequence[str]) -> str:
 
 def _name(row: Row) -> str:
     return str(row["task_id"])
+
+
+def _number(place: str, row: Row) -> int:
+    """The number of a task of MBPP: of `Mbpp/2` or of 2."""
+    text = str(row["task_id"]).rpartition("/")[2]
+    if not text.isascii() or not text.isdigit():
+        raise InputError(f"{place}: task_id must end with a number, but is {text[:60]!r}. Mend it.")
+    return int(text)
 
 
 def _texts(place: str, row: Row, *keys: str) -> list[str]:
