@@ -36,7 +36,10 @@ def test_help_is_also_asked_for_by_its_letter(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["run", "missing.toml"], r"missing\.toml must be a recipe's file or one of smoke, tiny"),
+        (["run", "missing.toml"], r"missing\.toml must be a recipe's file or one of .*smoke, tiny"),
+        (["sweep", "missing.toml"], r"must be a sweep's file or one of ablation, prompts, temper"),
+        (["sweep", "torn.toml"], r"torn\.toml must be TOML but is not: .* line 1"),
+        (["run", "smoke", "--dry-run", "--set", "seeds.source=no.jsonl"], r"no\.jsonl"),
         (["run", "torn.toml"], r"torn\.toml must be TOML but is not: .* line 1"),
         (["run", "binary.toml"], r"must be a TOML file in UTF-8"),
         (["run", "smoke", "--set", "solve.sample=3"], r"Did you mean samples\?"),

@@ -12,6 +12,7 @@ import itertools
 import json
 import re
 import shlex
+import sys
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ from etude.forecast.words import notes
 from etude.readings.members import Row, compared, row_of
 from etude.sweep_words import as_dict, forecast_lines, table_lines
 
+INTERRUPTED = 130
+"""What a member that was interrupted leaves with, having said what continues it."""
 NAME = r"^[\w.+-]+$"
 
 
@@ -140,6 +143,10 @@ def run_sweep(source: str, options: Options) -> None:
         except UserError as error:
             failed[member.name] = error
             console.error(error)
+        except SystemExit as left:
+            if left.code == INTERRUPTED:
+                print(f"The whole sweep:\n  {_command(source, options)}", file=sys.stderr)
+            raise
     rows = _rows(sweep, folder)
     differences = compared(rows)
     store.write_atomically(
