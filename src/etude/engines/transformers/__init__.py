@@ -3,8 +3,9 @@
     engine = TransformersEngine("runs/a/checkpoint", threads=1)
     [[sample]] = engine.sample([prompt], 1, seed=7, temperature=0.8, max_new_tokens=64)
 
-Covered: batching by length, prompts computed once for all their samples, finished rows dropped
-while others go on, batches halved where they don't fit a GPU's memory. Not covered: several GPUs,
+Covered: batching by length, prompts computed once for all their samples, what all prompts begin
+with computed once, finished rows dropped while others go on, batches halved where they don't fit a
+GPU's memory. Not covered: several GPUs,
 encoder-decoder models, models that keep a running state instead of keys and values.
 """
 
@@ -127,8 +128,10 @@ class TransformersEngine:
         encoded = self._encode(prompts, max_new_tokens)
         out: list[list[Sample]] = [[] for _ in prompts]
         with torch_threads(self._threads):
+            prefix = decoding.Prefix.of(self._live_model(), encoded) if n else None
             for batch in self._batches(prompts, encoded, n, seed, max_new_tokens):
-                for item, samples in zip(batch, self._run(batch, temperature), strict=True):
+                done = self._run(batch, temperature, prefix)
+                for item, samples in zip(batch, done, strict=True):
                     out[item.place] += samples
         return out
 
@@ -187,16 +190,18 @@ class TransformersEngine:
                     for place, drawn in zip(places, numbers, strict=True)
                 ]
 
-    def _run(self, batch: list[_Item], temperature: float) -> list[list[Sample]]:
+    def _run(
+        self, batch: list[_Item], temperature: float, prefix: decoding.Prefix | None
+    ) -> list[list[Sample]]:
         """The samples of a batch; of its halves where the GPU's memory is too small for it."""
         try:
-            return _Batch(self._live_model(), self._ends, batch, temperature).run()
+            return _Batch(self._live_model(), self._ends, batch, temperature, prefix).run()
         except torch.OutOfMemoryError:
             if sum(len(item.uniforms) for item in batch) == 1:
                 raise
         torch.cuda.empty_cache()
-        first, second = _halves(batch)
-        return _joined(batch, self._run(first, temperature), self._run(second, temperature))
+        first, second = (self._run(half, temperature, prefix) for half in _halves(batch))
+        return _joined(batch, first, second)
 
 
 class _Ends:
@@ -227,7 +232,14 @@ class _Ends:
 class _Batch:
     """One batch on its way from prompts to samples."""
 
-    def __init__(self, model: Any, ends: _Ends, batch: list[_Item], temperature: float) -> None:
+    def __init__(
+        self,
+        model: Any,
+        ends: _Ends,
+        batch: list[_Item],
+        temperature: float,
+        prefix: decoding.Prefix | None,
+    ) -> None:
         self._ends, self._temperature, self._batch = ends, temperature, batch
         self._n = len(batch[0].uniforms)
         self._uniforms = torch.cat([item.uniforms for item in batch]).to(model.device)
@@ -239,7 +251,8 @@ class _Batch:
         self._live = torch.ones(count, dtype=torch.bool, device=model.device)
         fresh = torch.tensor([item.opening.endswith("\n") for item in batch], device=model.device)
         self._after_newline = fresh.repeat_interleave(self._n)
-        self._decoding = decoding.start(model, [item.ids for item in batch], self._n, self._room)
+        ids = [item.ids for item in batch]
+        self._decoding = decoding.start(model, ids, self._n, self._room, prefix)
 
     @torch.inference_mode()
     def run(self) -> list[list[Sample]]:
