@@ -1,10 +1,11 @@
 """A small GPT-Neo that writes puzzles and solutions, trained on the spot for `paper.py`.
 
-Its shape is that of GPT-Neo 125M made small: heads of 64, global and local layers by turns, a
-window of 256, learned positions, a context of 2,048. It is trained on P3's training puzzles and on
-the pairs of etude's own families, written as the paper's prompts are, in texts of up to 512
-tokens; then its positions are repeated four times (as Longformer did, arXiv 2004.05150, section
-5), for a model that small would take hours to train on whole prompts.
+It has what costs time in GPT-Neo 125M: heads of 64, global and local layers by turns, a window of
+256, learned positions, a context of 2,048. A model so small would take hours to learn from whole
+prompts. So its local layers are trained alone, on texts of up to 512 tokens, written as the
+paper's prompts are, of P3's training puzzles and pairs of etude's own families. Then the positions
+are repeated four times (as Longformer did, arXiv 2004.05150, section 5), and global layers are put
+in between that add nothing yet: they cost what they cost, and what the model writes stays.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import Tensor
 from transformers import (
     AutoModelForCausalLM,
     GPTNeoConfig,
@@ -25,39 +27,40 @@ from transformers import (
 from etude.engines.transformers.loading import quiet
 from etude.prompts import PAPER_EXAMPLES, example_text, renamed
 from etude.puzzle import without_docstring
-from etude.tiny.families import FAMILIES, Family
+from etude.tiny.families import FAMILIES
 from etude.training import FitSettings, fit
 
 END = "<|endoftext|>"
 TRAINED = 512
 CONTEXT = 2048
-LAYERS = 2
-Pairs = list[tuple[str, str]]
+LONGEST = 1300
+"""Characters of a text, so that it has at most as many tokens."""
+HEAD = "from typing import List\n\n"
 
 
 def build(folder: Path, training: Sequence[str], documents: int, seed: int = 0) -> Path:
     """The folder of the trained model, made in `folder`. `training` are P3's training puzzles."""
-    texts = written(training, documents, random.Random(seed))
-    blank, trained = folder / "blank", folder / "trained"
+    texts = Texts(training, random.Random(seed))
+    written = [texts.numbered() if at % 3 else texts.solved() for at in range(documents)]
     with torch.random.fork_rng(), quiet():
         torch.manual_seed(seed)
-        words = tokenizer(texts)
-        GPTNeoForCausalLM(config(len(words), TRAINED)).save_pretrained(blank)
-        words.save_pretrained(blank)
-    settings = FitSettings(learning_rate=2e-3, batch_tokens=2048, precision="fp32")
-    fit(blank, texts, trained, settings, seed=seed)
-    return lengthened(trained, folder / "model")
+        words = tokenizer(written)
+        GPTNeoForCausalLM(config(len(words), ["local"], TRAINED)).save_pretrained(folder / "blank")
+        words.save_pretrained(folder / "blank")
+    how = FitSettings(learning_rate=3e-3, batch_tokens=CONTEXT, precision="fp32")
+    fit(folder / "blank", written, folder / "trained", how, seed=seed)
+    return grown(folder / "trained", folder / "model")
 
 
-def config(vocabulary: int, context: int) -> GPTNeoConfig:
-    """Half a million weights."""
+def config(vocabulary: int, turns: list[str], context: int) -> GPTNeoConfig:
+    """Two times these layers, of 0.2 million weights each."""
     return GPTNeoConfig(
         vocab_size=vocabulary,
         max_position_embeddings=context,
         hidden_size=128,
-        num_layers=LAYERS,
+        num_layers=2 * len(turns),
         num_heads=2,
-        attention_types=[[["global", "local"], LAYERS // 2]],
+        attention_types=[[turns, 2]],
         window_size=256,
         bos_token_id=0,
         eos_token_id=0,
@@ -77,35 +80,34 @@ def tokenizer(texts: Sequence[str]) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=made, bos_token=END, eos_token=END)
 
 
-def written(training: Sequence[str], count: int, rng: random.Random) -> list[str]:
-    """Texts as the paper's prompts go on: numbered puzzles, and pairs after the five examples."""
-    pairs = [pair_of(rng.choice(FAMILIES), rng) for _ in range(2000)]
-    short = [without_docstring(text).strip() for text in training]
-    short = [text for text in short if len(text) < 400]
-    return [
-        numbered(short, pairs, rng) if number % 2 else solved(pairs, rng) for number in range(count)
-    ]
+class Texts:
+    """Texts as the paper's prompts go on: numbered puzzles, and pairs after examples."""
 
+    def __init__(self, training: Sequence[str], rng: random.Random) -> None:
+        self._rng = rng
+        bare = [without_docstring(text).strip() for text in training]
+        self._training = [text for text in bare if len(text) < 250]
 
-def pair_of(family: Family, rng: random.Random) -> tuple[str, str]:
-    """A puzzle and its solution, bodies on lines of their own."""
-    pair = family.instance(rng)
-    return blocks(pair.puzzle), blocks(pair.solution)
+    def numbered(self) -> str:
+        """Puzzles, some of them P3's, numbered as in the prompt that asks for one more."""
+        rng = self._rng
+        text, number = HEAD, rng.randrange(1, 40)
+        while len(text) < LONGEST - 250:
+            own = rng.random() < 0.8
+            puzzle = self._pair()[0] if own else rng.choice(self._training)
+            text += renamed(puzzle, f"f{number}") + "\n\n"
+            number += 1
+        return text
 
+    def solved(self) -> str:
+        """The paper's five examples and a pair, with the text that the paper closes them with."""
+        shown = "".join(example_text(*pair) + "\n" for pair in PAPER_EXAMPLES)
+        return HEAD + shown + example_text(*self._pair())
 
-def numbered(training: Sequence[str], pairs: Pairs, rng: random.Random) -> str:
-    """A few puzzles, half of them P3's, numbered as in the prompt that asks for one more."""
-    shown = [rng.choice(training) if rng.random() < 0.5 else rng.choice(pairs)[0] for _ in range(5)]
-    first = rng.randrange(1, 90)
-    named = [renamed(text, f"f{first + at}") for at, text in enumerate(shown)]
-    return "from typing import List\n\n" + "\n\n".join(named) + "\n\n"
-
-
-def solved(pairs: Pairs, rng: random.Random) -> str:
-    """Two pairs, one of them the paper's, with the text that the paper closes them with."""
-    puzzle, solution = rng.choice(pairs)
-    example = example_text(*rng.choice(PAPER_EXAMPLES))
-    return f"from typing import List\n\n{example}\n{example_text(puzzle, solution)}"
+    def _pair(self) -> tuple[str, str]:
+        """A puzzle of one of etude's families and its solution."""
+        pair = self._rng.choice(FAMILIES).instance(self._rng)
+        return blocks(pair.puzzle), blocks(pair.solution)
 
 
 def blocks(function: str) -> str:
@@ -114,16 +116,28 @@ def blocks(function: str) -> str:
     return f"{head}:\n    return {body}"
 
 
-def lengthened(trained: Path, out: Path) -> Path:
-    """The same model with as many positions as GPT-Neo has."""
+def grown(trained: Path, out: Path) -> Path:
+    """The same model with GPT-Neo's positions, and with global layers before its own."""
     with quiet():
         old = AutoModelForCausalLM.from_pretrained(trained)
-        weights = old.state_dict()
-        weights["transformer.wpe.weight"] = weights["transformer.wpe.weight"].repeat(
-            CONTEXT // TRAINED, 1
-        )
-        new = GPTNeoForCausalLM(config(old.config.vocab_size, CONTEXT))
-        new.load_state_dict(weights)
+        new = GPTNeoForCausalLM(config(old.config.vocab_size, ["global", "local"], CONTEXT))
+        new.load_state_dict(larger(old.state_dict(), new.state_dict()))
         new.save_pretrained(out)
         PreTrainedTokenizerFast.from_pretrained(trained).save_pretrained(out)
     return out
+
+
+def larger(old: dict[str, Tensor], new: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of the grown model: what a global layer would add to the text's is zero."""
+    for name in old:
+        _, layer, rest = name.partition(".h.0.") if ".h.0." in name else name.partition(".h.1.")
+        place = name if not layer else f"transformer.h.{2 * int(layer[3]) + 1}.{rest}"
+        new[place] = old[name]
+    positions = "transformer.wpe.weight"
+    new[positions] = old[positions].repeat(CONTEXT // TRAINED, 1)
+    silent = ("attn.attention.out_proj", "mlp.c_proj")
+    for layer in ("0", "2"):
+        for name in (f"transformer.h.{layer}.{part}" for part in silent):
+            new[f"{name}.weight"].zero_()
+            new[f"{name}.bias"].zero_()
+    return new

@@ -49,10 +49,10 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def _model(kind: str, vocabulary: int) -> Any:
+def _model(kind: str, vocabulary: int, context: int) -> Any:
     common = {
         "vocab_size": vocabulary,
-        "max_position_embeddings": CONTEXT,
+        "max_position_embeddings": context,
         "bos_token_id": 1,
         "eos_token_id": 2,
         "pad_token_id": 0,
@@ -79,12 +79,12 @@ def _model(kind: str, vocabulary: int) -> Any:
     return GPTNeoForCausalLM(neo)
 
 
-def build(kind: str, folder: Path) -> Path:
+def build(kind: str, folder: Path, context: int = CONTEXT) -> Path:
     """A folder with a random `llama`, `qwen2`, `gpt2` or `gpt_neo` and its tokenizer."""
     words = tokenizer()
     with torch.random.fork_rng(), quiet():
         torch.manual_seed(5)
-        made = _model(kind, len(words))
+        made = _model(kind, len(words), context)
         made.save_pretrained(folder)
         words.save_pretrained(folder)
     return folder
