@@ -17,9 +17,10 @@ import argparse
 import json
 import os
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -172,13 +173,15 @@ def show_ratios(mine: list[Turn], other: list[Turn]) -> None:
     print("ratio     " + "   ".join(ratios))
 
 
-def finished(arm: Arm, rounds: int) -> str:
-    """Which share of our samples ended by themselves."""
-    shares = []
-    for stage in ("propose", "solve"):
+def lengths(arm: Arm, rounds: int, tokens: Callable[[str], int]) -> str:
+    """How long our samples are, and which share ended by themselves."""
+    said = []
+    for stage, text in (("propose", "text"), ("solve", "source")):
         rows = [r for n in range(1, rounds + 1) for r in store.read_stage(arm.round(n) / stage)]
-        shares.append(f"{stage} {100 * sum(row['finished'] for row in rows) / len(rows):.0f}%")
-    return ", ".join(shares)
+        mean = statistics.mean(tokens(row[text]) for row in rows)
+        share = sum(row["finished"] for row in rows) / len(rows)
+        said.append(f"{stage} {mean:.0f} tokens a completion, {100 * share:.0f}% ended")
+    return "; ".join(said)
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> None:
@@ -194,12 +197,14 @@ def measure(arguments: argparse.Namespace, folder: Path) -> None:
     with Arm(run, "verified", lambda _: None) as arm:
         for number in range(1, arguments.turns + 1):
             mine.append(ours(arm, number, model))
+            if not mine[-1].solutions:
+                sys.exit(f"turn {number}: not one puzzle was kept; ask for more with --prompts")
             other.append(theirs(writer, checker, prompts_of(arm, number), arm.puzzles(number)))
             print(f"turn {number}: {mine[-1].total:.1f} s and {other[-1].total:.1f} s", flush=True)
         print(
             f"{mine[0].proposals} proposals of {arguments.prompts} prompts and {ROWS} attempts at "
-            f"{mine[0].solutions // ROWS} puzzles a turn; ended by themselves: "
-            f"{finished(arm, arguments.turns)}"
+            f"{mine[0].solutions // ROWS} puzzles a turn\n"
+            f"etude: {lengths(arm, arguments.turns, writer.tokens)}"
         )
     checker.close()
     print("a minute")
@@ -212,8 +217,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("p3", type=Path, help="the folder with P3's puzzles.json and split.json")
     parser.add_argument("--model", type=Path, help="a folder instead of the model made here")
-    parser.add_argument("--documents", type=int, default=8000, help="texts to train it on")
-    parser.add_argument("--prompts", type=int, default=1, help="prompts for proposals in a turn")
+    parser.add_argument("--documents", type=int, default=3000, help="texts to train it on")
+    parser.add_argument("--prompts", type=int, default=2, help="prompts for proposals in a turn")
     parser.add_argument("--puzzles", type=int, default=8, help="puzzles to solve in a turn")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)

@@ -46,6 +46,9 @@ class Writer:
         self._tokenizer: Any = AutoTokenizer.from_pretrained(model)
         self._model: Any = AutoModelForCausalLM.from_pretrained(model).eval()
 
+    def tokens(self, text: str) -> int:
+        return len(self._tokenizer(text)["input_ids"])
+
     @torch.inference_mode()
     def write(self, prompt: Prompt, new: int, temperature: float) -> list[str]:
         """64 functions, each cut at its first dedent."""

@@ -51,16 +51,16 @@ def build(folder: Path, kind: str, context: int) -> str:
 
 
 def config_of(kind: str, context: int) -> PreTrainedConfig:
-    """Four layers of width 128 with four heads, as each kind of model has them.
+    """Four layers of width 128, as each kind of model has them.
 
-    GPT-Neo's layers see the whole text and the last 256 tokens by turns, as those of its 125M do.
-    Qwen2 has two heads for keys and values, as its small models have few.
+    GPT-Neo has heads of 64, and its layers see the whole text and the last 256 tokens by turns, as
+    those of its 125M do. Qwen2 has fewer heads for keys and values, as its small models do.
     """
     ends = {"vocab_size": 512, "bos_token_id": None, "eos_token_id": None}
     common = {"hidden_size": 128, "max_position_embeddings": context, **ends}
     if kind == "gpt_neo":
         layers = [[["global", "local"], 2]]
-        return GPTNeoConfig(num_layers=4, num_heads=4, attention_types=layers, **common)
+        return GPTNeoConfig(num_layers=4, num_heads=2, attention_types=layers, **common)
     common |= {"intermediate_size": 384, "num_hidden_layers": 4, "num_attention_heads": 4}
     common["tie_word_embeddings"] = True
     return (
@@ -79,24 +79,20 @@ def prompts_of(model: str, tokens: int, count: int) -> list[Prompt]:
     return made
 
 
-def rate(work: Callable[[], int]) -> float:
-    """New tokens a second of CPU time (wall-clock time on a GPU)."""
-    clock = time.perf_counter if torch.cuda.is_available() else time.process_time
-    start = clock()
-    return work() / (clock() - start)
-
-
-def peak_mib(work: Callable[[], int]) -> float:
-    """The memory that the process (or the GPU) came to hold while it worked, in MiB."""
-    if torch.cuda.is_available():
+def measured(work: Callable[[], int]) -> tuple[float, float]:
+    """New tokens a second of CPU time (wall-clock time on a GPU), and the memory it took in MiB."""
+    on_gpu = torch.cuda.is_available()
+    clock = time.perf_counter if on_gpu else time.process_time
+    if on_gpu:
         torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        work()
-        return (torch.cuda.max_memory_allocated() - before) / 2**20
-    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
-    before = held_kib("VmRSS")
-    work()
-    return (held_kib("VmHWM") - before) / 2**10
+        before = torch.cuda.memory_allocated() / 2**20
+    else:
+        Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
+        before = held_kib("VmRSS") / 2**10
+    start = clock()
+    rate = work() / (clock() - start)
+    peak = torch.cuda.max_memory_allocated() / 2**20 if on_gpu else held_kib("VmHWM") / 2**10
+    return rate, peak - before
 
 
 def held_kib(name: str) -> int:
@@ -133,13 +129,12 @@ def compare(arguments: argparse.Namespace, name: str, model: str, dtype: str) ->
         )
         return int(out.shape[0] * (out.shape[1] - ids.shape[1]))
 
-    peaks = [peak_mib(work) for work in (ours, theirs)]
-    turns = [(rate(ours), rate(theirs)) for _ in range(arguments.repeat)]
-    mine, other = (max(side) for side in zip(*turns, strict=True))
+    turns = [(*measured(ours), *measured(theirs)) for _ in range(arguments.repeat)]
+    mine, my_peak, other, other_peak = (max(column) for column in zip(*turns, strict=True))
     print(
         f"{name:8} {dtype:9} {len(prompts):4} prompts x {arguments.n:3} samples"
         f"   engine {mine:9,.0f}   generate {other:9,.0f} tokens/s   x {mine / other:.1f}"
-        f"   peak {peaks[0]:6,.0f} and {peaks[1]:6,.0f} MiB",
+        f"   peak {my_peak:5,.0f} and {other_peak:6,.0f} MiB",
         flush=True,
     )
 

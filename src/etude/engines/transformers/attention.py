@@ -112,22 +112,19 @@ class _GPTNeoAttention(GPTNeoSelfAttention):
             window = self.config.window_size if self.attention_type == "local" else None
             out = _over_both(layer, query.to(layer.keys.dtype), attention_mask, window)
         else:
-            out = self._over_prompt(query.float(), key.float(), value.float(), attention_mask)
+            out = self._over_prompt(query.float(), key.float(), value.float())
             out = out.to(value.dtype)
         return self.out_proj(out.transpose(1, 2).reshape(hidden_states.shape)), None
 
-    def _over_prompt(
-        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None
-    ) -> Tensor:
-        """Attention within the prompts, (prompts, heads, tokens, head size)."""
+    def _over_prompt(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Attention within the prompts, (prompts, heads, tokens, head size).
+
+        They are padded on the right, so that what a token may see is the same in all of them.
+        """
         new, width = query.shape[2], key.shape[2]
         seen = self.bias[:, :, width - new : width, :width]
-        hidden = torch.zeros(seen.shape, device=seen.device)
-        hidden = hidden.masked_fill_(~seen, torch.finfo(torch.float32).min)
-        if mask is not None:
-            hidden = torch.minimum(hidden, mask.float())
         return torch.nn.functional.scaled_dot_product_attention(
-            query, key, value, attn_mask=hidden, scale=1.0
+            query, key, value, attn_mask=seen, scale=1.0
         )
 
 
