@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
     GPTNeoConfig,
     GPTNeoForCausalLM,
     LlamaConfig,
@@ -67,6 +69,8 @@ def _model(kind: str, vocabulary: int, context: int) -> Any:
         return LlamaForCausalLM(LlamaConfig(**llama, **common, tie_word_embeddings=True))
     if kind == "qwen2":
         return Qwen2ForCausalLM(Qwen2Config(**llama, **common))
+    if kind == "gpt2":
+        return GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=4, **common))
     # A window far shorter than the prompts, so that a wrong distance shows.
     layers = [[["global", "local"], 1]]
     neo = GPTNeoConfig(
@@ -82,7 +86,7 @@ TEMPLATE = (
 
 
 def build(kind: str, folder: Path, *, context: int = CONTEXT, chat: bool = False) -> Path:
-    """A folder with a random `llama`, `qwen2` or `gpt_neo` and its tokenizer."""
+    """A folder with a random `llama`, `qwen2`, `gpt2` or `gpt_neo` and its tokenizer."""
     words = tokenizer()
     if chat:
         words.chat_template = TEMPLATE

@@ -18,7 +18,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import engines_models
 import etude.engines.transformers as module
 from etude.engines import open_engine
-from etude.engines.transformers import TransformersEngine, decoding, loading, memory
+from etude.engines.transformers import (
+    TransformersEngine,
+    decoding,
+    loading,
+    memory,
+    prefill,
+)
 from etude.engines.transformers.loading import quiet, torch_threads
 from etude.errors import InputError
 from etude.prompts import function_end
@@ -34,7 +40,7 @@ PROMPTS = [
 ]
 
 
-@pytest.fixture(scope="module", params=["llama", "qwen2", "gpt_neo"])
+@pytest.fixture(scope="module", params=["llama", "qwen2", "gpt2", "gpt_neo"])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return engines_models.build(request.param, tmp_path_factory.mktemp(request.param))
 
@@ -60,16 +66,19 @@ def engine(folder: Path) -> Iterator[TransformersEngine]:
 class Plain:
     """The same samples from whole forward passes: no cache, no batch, no padding, no masks."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, dtype: str = "float32") -> None:
         with quiet():
             self.model: Any = AutoModelForCausalLM.from_pretrained(
-                folder, attn_implementation="eager"
+                folder, attn_implementation="eager", dtype=dtype
             ).eval()
             self.tokenizer: Any = AutoTokenizer.from_pretrained(folder)
 
     @torch.inference_mode()
     def logits(self, ids: list[int]) -> torch.Tensor:
         return self.model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1]
+
+    def probabilities(self, prompt: Prompt) -> torch.Tensor:
+        return self.logits(self.tokenizer(prompt.text)["input_ids"]).float().softmax(-1)
 
     def sample(self, prompt: Prompt, uniforms: list[float], temperature: float) -> Sample:
         ids, new = self.tokenizer(prompt.text)["input_ids"], []
@@ -151,11 +160,11 @@ def test_a_batch_too_large_for_the_memory_is_halved(
     want = engine.sample(PROMPTS, 6, seed=4, temperature=1.0, max_new_tokens=NEW)
     start, sizes = decoding.start, []
 
-    def small_memory(model: Any, prompts: Any, n: int, room: int) -> Any:
+    def small_memory(model: Any, prompts: Any, n: int, *rest: Any) -> Any:
         sizes.append(len(prompts) * n)
         if len(prompts) * n > 4:
             raise error
-        return start(model, prompts, n, room)
+        return start(model, prompts, n, *rest)
 
     monkeypatch.setattr(decoding, "start", small_memory)
     assert engine.sample(PROMPTS, 6, seed=4, temperature=1.0, max_new_tokens=NEW) == want
@@ -333,12 +342,75 @@ def test_next_token_probabilities_equal_a_plain_forward_pass(
     plain = Plain(folder)
     for prompt in PROMPTS:
         got = torch.tensor(engine.next_token_probabilities(prompt))
-        want = plain.logits(plain.tokenizer(prompt.text)["input_ids"]).softmax(-1)
-        torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(got, plain.probabilities(prompt), rtol=1e-4, atol=1e-6)
 
 
-def test_llama_shares_prompts_and_gpt_neo_cannot(tmp_path: Path) -> None:
-    for kind, way in (("llama", decoding.Shared), ("gpt_neo", decoding.Expanded)):
+LONG = "def f(x: int, a=12, b=2): return x + a == b\n" * 2
+EXAMPLES = [
+    Prompt(LONG + text, text)
+    for text in ("def g(a=12, b=2):", "def g(a=3):", "def f(", "def g(a=17, b=4):\n", "def g():")
+]
+"""What they have in common is longer than GPT-Neo's window here."""
+
+
+@pytest.mark.parametrize("max_rows", [5, 64])
+def test_what_prompts_begin_with_is_computed_once_and_changes_nothing(
+    engine: TransformersEngine, folder: Path, monkeypatch: pytest.MonkeyPatch, max_rows: int
+) -> None:
+    read = []
+
+    def listening(model: Any, ids: torch.Tensor, *rest: Any) -> Any:
+        read.append(ids.numel())
+        return forward(model, ids, *rest)
+
+    forward = prefill._forward
+    monkeypatch.setattr(prefill, "_forward", listening)
+    monkeypatch.setattr(engine, "max_rows", max_rows)
+    got = engine.sample(EXAMPLES, 4, seed=3, temperature=1.0, max_new_tokens=30)
+    plain = Plain(folder)
+    assert sum(read) < 0.5 * sum(len(plain.tokenizer(one.text)["input_ids"]) for one in EXAMPLES)
+    for place, prompt in enumerate(EXAMPLES):
+        uniforms = module._uniforms(3, place, 4, 30).tolist()
+        assert got[place] == [plain.sample(prompt, row, 1.0) for row in uniforms]
+
+
+def test_a_prefix_leaves_every_prompt_a_token_of_its_own(engine: TransformersEngine) -> None:
+    twins = [EXAMPLES[0], EXAMPLES[0], Prompt(LONG, "")]
+    got = engine.sample(twins, 3, seed=5, temperature=0.0, max_new_tokens=NEW)
+    alone = [
+        engine.sample([one], 3, seed=5, temperature=0.0, max_new_tokens=NEW)[0] for one in twins
+    ]
+    assert got == alone
+
+
+def test_a_short_or_lonely_prefix_is_no_prefix(engine: TransformersEngine) -> None:
+    model, long = engine._model, list(range(3, 40))
+    assert prefill.Prefix.of(model, [long]) is None
+    assert prefill.Prefix.of(model, [long[:16], long[:16]]) is None
+    assert prefill.Prefix.of(model, [long[:17], long[:17]]).length == 16
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_gpt_neo_shares_prompts_in_half_precision(tmp_path: Path, dtype: str) -> None:
+    """Its scores are not scaled: what half precision can't hold must not become NaN."""
+    folder = engines_models.build("gpt_neo", tmp_path)
+    weights = load_file(folder / "model.safetensors")
+    for name in weights:
+        if name.endswith(("q_proj.weight", "k_proj.weight")):
+            weights[name] *= 60
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    opened = TransformersEngine(folder, dtype=dtype, threads=1)
+    got = torch.tensor(opened.next_token_probabilities(EXAMPLES[0]))
+    want = Plain(folder, dtype).probabilities(EXAMPLES[0])
+    torch.testing.assert_close(got, want, rtol=0, atol=0.02)
+
+
+def test_which_models_share_prompts(tmp_path: Path) -> None:
+    for kind, way in (
+        ("llama", decoding.Shared),
+        ("gpt_neo", decoding.Shared),
+        ("gpt2", decoding.Expanded),
+    ):
         opened = TransformersEngine(engines_models.build(kind, tmp_path / kind))
         assert isinstance(decoding.start(opened._model, [[1, 5]], 2, 3), way)
 

@@ -3,9 +3,12 @@ import random
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from etude.prompts import (
     PAPER_EXAMPLES,
+    _most,
     chat_messages,
     chosen_examples,
     completed,
@@ -86,6 +89,29 @@ def test_examples_are_chosen_and_ordered_by_a_seed(count: int) -> None:
     assert chosen_examples(count, 0) == PAPER_EXAMPLES[:count]
     drawn = {chosen_examples(count, seed) for seed in range(1, 3_000)}
     assert drawn == set(itertools.permutations(PAPER_EXAMPLES, count))
+
+
+@given(limit=st.integers(0, 200), good=st.integers(0, 220))
+def test_the_most_that_is_good_is_found_with_few_looks(limit: int, good: int) -> None:
+    looks: list[int] = []
+    found = _most(limit, lambda tried: looks.append(tried) or tried <= good)
+    assert found == min(limit, good)
+    assert len(looks) <= 2 * (good + 1).bit_length() + 1
+    assert all(1 <= look <= limit for look in looks)
+
+
+@pytest.mark.parametrize("budget", range(60, 500, 20))
+def test_as_many_puzzles_are_shown_as_fit_and_not_one_more(budget: int) -> None:
+    def fits(prompt: Prompt) -> bool:
+        return len(prompt.text) <= budget
+
+    order = list(range(len(TRAINING)))
+    random.Random(1).shuffle(order)
+    prompt, shown = proposal_prompt(TRAINING, random.Random(1), fits=fits)
+    assert shown == order[: len(shown)]
+    if shown != order:
+        longer = f"x: int, a={order[len(shown)]}):\n    return x == a\n\ndef f{len(shown) + 2}("
+        assert len(prompt.text + longer) > budget
 
 
 def test_two_draws_of_the_same_seed_agree_and_others_differ() -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Literal
 
 from etude.puzzle import without_docstring
@@ -61,21 +62,40 @@ def proposal_prompt(
         return _proposal_message(training, rng, fits, most)
     if fits is None:
         return Prompt("def f(", "def f("), []
-    head = ""
-    prompt = Prompt("def f1(", "def f1(")
-    shown: list[int] = []
     order = list(range(len(training)))
     rng.shuffle(order)
-    for index in order[: most or None]:
-        source = without_docstring(training[index]).strip()
-        head += renamed(source, f"f{len(shown) + 1}") + ("\n\n" if layout == "paper" else "\n")
-        opening = f"def f{len(shown) + 2}("
-        longer = Prompt(head + opening, opening)
-        if not fits(longer):
-            break
-        prompt = longer
-        shown.append(index)
-    return prompt, shown
+    gap = "\n\n" if layout == "paper" else "\n"
+    texts = [""]
+
+    def showing(count: int) -> Prompt:
+        for number in range(len(texts), count + 1):
+            text = renamed(_bare(training[order[number - 1]]), f"f{number}")
+            texts.append(text + gap)
+        opening = f"def f{count + 1}("
+        return Prompt("".join(texts[: count + 1]) + opening, opening)
+
+    count = _most(min(most or len(order), len(order)), lambda tried: fits(showing(tried)))
+    return showing(count), order[:count]
+
+
+@cache
+def _bare(puzzle: str) -> str:
+    return without_docstring(puzzle).strip()
+
+
+def _most(limit: int, good: Callable[[int], bool]) -> int:
+    """The largest number from 1 to `limit` that is good, or 0: of good ones, all smaller are good.
+
+    Doubling and then halving, for a text of thousands of tokens is to be read each time.
+    """
+    low, high = 0, 1
+    while high <= limit and good(high):
+        low, high = high, 2 * high
+    high = min(high, limit + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if good(middle) else (low, middle)
+    return low
 
 
 def _proposal_message(
@@ -86,15 +106,15 @@ def _proposal_message(
 ) -> tuple[Prompt, list[int]]:
     order = list(range(len(training)))
     rng.shuffle(order)
-    sources: list[str] = []
-    prompt = Prompt(_proposal_text([]), "", chat=True)
-    for index in order[: most or None] if fits is not None else ():
-        longer = [*sources, renamed(without_docstring(training[index]).strip(), "f")]
-        wanted = Prompt(_proposal_text(longer), "", chat=True)
-        if fits is None or not fits(wanted):
-            break
-        prompt, sources = wanted, longer
-    return prompt, order[: len(sources)]
+    if fits is None:
+        return Prompt(_proposal_text([]), "", chat=True), []
+
+    def showing(count: int) -> Prompt:
+        sources = [renamed(_bare(training[index]), "f") for index in order[:count]]
+        return Prompt(_proposal_text(sources), "", chat=True)
+
+    count = _most(min(most or len(order), len(order)), lambda tried: fits(showing(tried)))
+    return showing(count), order[:count]
 
 
 def _proposal_text(sources: Sequence[str]) -> str:

@@ -3,10 +3,10 @@
     engine = TransformersEngine("runs/a/checkpoint", threads=1)
     [[sample]] = engine.sample([prompt], 1, seed=7, temperature=0.8, max_new_tokens=64)
 
-Covered: batching by length, prompts computed once for all their samples, finished rows dropped
-while others go on, batches as large as the memory allows and halved where that was too much, chat
-models by their own template. Not covered: several GPUs, encoder-decoder models, models that keep a
-running state instead of keys and values.
+Covered: batching by length, prompts computed once for all their samples, what all prompts begin
+with computed once, finished rows dropped while others go on, batches as large as the memory allows
+and halved where that was too much, chat models by their own template. Not covered: several GPUs,
+encoder-decoder models, models that keep a running state instead of keys and values.
 """
 
 from __future__ import annotations
@@ -143,8 +143,10 @@ class TransformersEngine:
         encoded = self._encode(prompts, max_new_tokens)
         out: list[list[Sample]] = [[] for _ in prompts]
         with torch_threads(self._threads):
+            prefix = decoding.Prefix.of(self._live_model(), encoded) if n else None
             for batch in self._batches(prompts, encoded, n, seed, max_new_tokens):
-                for item, samples in zip(batch, self._run(batch, temperature), strict=True):
+                done = self._run(batch, temperature, prefix)
+                for item, samples in zip(batch, done, strict=True):
                     out[item.place] += samples
         return out
 
@@ -223,7 +225,9 @@ class TransformersEngine:
             count -= 1
         return order[:count], width
 
-    def _run(self, batch: list[_Item], temperature: float) -> list[list[Sample]]:
+    def _run(
+        self, batch: list[_Item], temperature: float, prefix: decoding.Prefix | None
+    ) -> list[list[Sample]]:
         """The samples of a batch; of its halves where the memory is too small for it.
 
         Raises:
@@ -231,7 +235,7 @@ class TransformersEngine:
         """
         rows = sum(len(item.uniforms) for item in batch)
         try:
-            return _Batch(self._live_model(), self._ends, batch, temperature).run()
+            return _Batch(self._live_model(), self._ends, batch, temperature, prefix).run()
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -245,8 +249,8 @@ class TransformersEngine:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
         self._rows.learn(rows)
-        first, second = _halves(batch)
-        return _joined(batch, self._run(first, temperature), self._run(second, temperature))
+        first, second = (self._run(half, temperature, prefix) for half in _halves(batch))
+        return _joined(batch, first, second)
 
 
 class _Ends:
@@ -277,7 +281,14 @@ class _Ends:
 class _Batch:
     """One batch on its way from prompts to samples."""
 
-    def __init__(self, model: Any, ends: _Ends, batch: list[_Item], temperature: float) -> None:
+    def __init__(
+        self,
+        model: Any,
+        ends: _Ends,
+        batch: list[_Item],
+        temperature: float,
+        prefix: decoding.Prefix | None,
+    ) -> None:
         self._ends, self._temperature, self._batch = ends, temperature, batch
         self._n = len(batch[0].uniforms)
         self._uniforms = torch.cat([item.uniforms for item in batch]).to(model.device)
@@ -292,7 +303,8 @@ class _Batch:
         functions = torch.tensor([not item.prompt.chat for item in batch], device=model.device)
         self._is_function = functions.repeat_interleave(self._n)
         self._after_newline = fresh.repeat_interleave(self._n)
-        self._decoding = decoding.start(model, [item.ids for item in batch], self._n, self._room)
+        ids = [item.ids for item in batch]
+        self._decoding = decoding.start(model, ids, self._n, self._room, prefix)
 
     @torch.inference_mode()
     def run(self) -> list[list[Sample]]:

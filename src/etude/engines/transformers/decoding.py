@@ -8,7 +8,8 @@ Two ways to share what was computed for a prompt:
 
 `Shared`    the keys and values of the prompt stay as they are, one set a prompt; the samples of a
             prompt are the queries of one matrix product. Needs a model that takes transformers'
-            attention interface (Llama, Qwen2, ...). About twice as fast with many samples.
+            attention interface (Llama, Qwen2, ...), or GPT-Neo. About twice as fast with many
+            samples of short prompts, and many times with long ones.
 `Expanded`  every sample gets its own copy of the prompt's keys and values, in a cache of fixed
             size. Works for any causal language model with a plain key-value cache.
 """
@@ -20,15 +21,22 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from transformers import AttentionInterface, DynamicCache
-from transformers.cache_utils import Cache, CacheLayerMixin
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.cache_utils import Cache
 
-SHARED_ATTENTION = "etude_shared_prefix"
-"""The name under which transformers knows `_attend`."""
+from etude.engines.transformers.attention import SHARED_ATTENTION, SHARING_MODELS, key_dtype
+from etude.engines.transformers.caches import OwnRows, SharedPrompt
+from etude.engines.transformers.prefill import Computed, Prefix, compute
 
-SHARING_MODELS = frozenset({"llama", "mistral", "qwen2", "qwen3"})
-"""Model types whose attention is what `_attend` computes: no soft caps, no sinks, no biases."""
+__all__ = [
+    "SHARED_ATTENTION",
+    "SHARING_MODELS",
+    "Decoding",
+    "Expanded",
+    "Prefix",
+    "Shared",
+    "draw",
+    "start",
+]
 
 
 class Decoding(Protocol):
@@ -49,119 +57,28 @@ class Decoding(Protocol):
         """
 
 
-@torch.inference_mode()
-def start(model: Any, prompts: Sequence[Sequence[int]], n: int, room: int) -> Decoding:
-    """Computes the prompts and makes place for `n` samples of each, of up to `room` tokens."""
-    batch = _Prompts(model, prompts)
-    output = model(
-        input_ids=batch.ids,
-        attention_mask=batch.causal_mask(),
-        position_ids=batch.positions(),
-        # A plain cache: without the model's configuration, no layer forgets (sliding windows), as
-        # texts longer than a window are refused beforehand.
-        past_key_values=DynamicCache(),
-        use_cache=True,
-        logits_to_keep=1,
-    )
+def start(
+    model: Any,
+    prompts: Sequence[Sequence[int]],
+    n: int,
+    room: int,
+    prefix: Prefix | None = None,
+) -> Decoding:
+    """Computes the prompts and makes place for `n` samples of each, of up to `room` tokens.
+
+    With a `prefix`, which all of them must begin with, only what follows it is computed.
+    """
     way = Shared if model.config._attn_implementation == SHARED_ATTENTION else Expanded
-    logits = output.logits[:, -1].repeat_interleave(n, dim=0)
-    return way(model, batch, output.past_key_values, logits, n, room)
-
-
-class _Prompts:
-    """Prompts as tensors, padded on the left."""
-
-    def __init__(self, model: Any, prompts: Sequence[Sequence[int]]) -> None:
-        self.dtype, self.device = model.dtype, model.device
-        self.width = max(map(len, prompts))
-        rows = [[0] * (self.width - len(prompt)) + list(prompt) for prompt in prompts]
-        self.ids = torch.tensor(rows, device=self.device)
-        self.lengths = torch.tensor([len(prompt) for prompt in prompts], device=self.device)
-        self.ragged = any(len(prompt) != self.width for prompt in prompts)
-
-    def positions(self) -> Tensor:
-        """(prompts, width): the place of each token in its text; 0 for padding."""
-        slots = torch.arange(self.width, device=self.device)
-        return (slots - (self.width - self.lengths)[:, None]).clamp_(min=0)
-
-    def padding(self) -> Tensor:
-        """(prompts, width): True where there is no token."""
-        return torch.arange(self.width, device=self.device) < (self.width - self.lengths)[:, None]
-
-    def additive(self, hidden: Tensor) -> Tensor:
-        """A mask to add to attention scores: the smallest number where `hidden`, else 0.
-
-        Not minus infinity: a padding token sees nothing, and softmax must not make it NaN.
-        """
-        mask = torch.zeros(hidden.shape, dtype=self.dtype, device=self.device)
-        return mask.masked_fill_(hidden, torch.finfo(self.dtype).min)
-
-    def causal_mask(self) -> Tensor:
-        """(prompts, 1, width, width)."""
-        later = torch.ones(self.width, self.width, dtype=torch.bool, device=self.device).triu_(1)
-        return self.additive((later | self.padding()[:, None, :])[:, None])
-
-
-class _Layer(CacheLayerMixin):  # type: ignore[no-untyped-call]
-    """What both caches answer when a model asks for sizes."""
-
-    keys: Any
-    values: Any
-    used = 0
-
-    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        """Nothing is lazy here."""
-
-    def get_seq_length(self) -> int:
-        """Tokens held."""
-        return self.used
-
-    def get_max_length(self) -> int:
-        """No fixed maximum, as far as a model is concerned."""
-        return -1
-
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """(keys seen by the next query, 0)."""
-        return self.used + query_length, 0
-
-
-class _OwnRows(_Layer):  # type: ignore[no-untyped-call]
-    """Keys and values of whole texts, one row a sample, (rows, heads, slots, head size)."""
-
-    def __init__(self, keys: Tensor, values: Tensor, n: int, room: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        prompts, heads, self.used, size = keys.shape
-        shape = (prompts * n, heads, self.used + room, size)
-        self.keys, self.values = keys.new_empty(shape), values.new_empty(shape)
-        self.keys[:, :, : self.used] = keys.repeat_interleave(n, dim=0)
-        self.values[:, :, : self.used] = values.repeat_interleave(n, dim=0)
-        self.is_initialized = True
-
-    def update(
-        self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
-    ) -> tuple[Tensor, Tensor]:
-        """Appends, and returns all keys and values so far."""
-        before, self.used = self.used, self.used + key_states.shape[2]
-        self.keys[:, :, before : self.used] = key_states
-        self.values[:, :, before : self.used] = value_states
-        return self.keys[:, :, : self.used], self.values[:, :, : self.used]
+    return way(model, compute(model, prompts, prefix), n, room)
 
 
 class Expanded:
     """Decoding with one cache row a sample."""
 
-    def __init__(
-        self,
-        model: Any,
-        batch: _Prompts,
-        computed: Any,
-        logits: Tensor,
-        n: int,
-        room: int,
-    ) -> None:
-        self.logits = logits
+    def __init__(self, model: Any, batch: Computed, n: int, room: int) -> None:
+        self.logits = batch.logits.repeat_interleave(n, dim=0)
         self._model = model
-        self._cache: Any = Cache([_OwnRows(at.keys, at.values, n, room) for at in computed.layers])
+        self._cache: Any = Cache([OwnRows(*held, n, room) for held in batch.layers])
         self._positions = batch.lengths.repeat_interleave(n)
         hidden = torch.nn.functional.pad(batch.padding(), (0, room), value=False)
         self._mask = batch.additive(hidden.repeat_interleave(n, dim=0))[:, None, None]
@@ -193,108 +110,15 @@ class Expanded:
         return kept
 
 
-class _SharedPrompt(_Layer):  # type: ignore[no-untyped-call]
-    """Keys and values of prompts, once each, and of the samples' own tokens.
-
-    The samples' tokens are held (slots, prompts, heads, samples, head size): one step is one
-    contiguous block.
-    """
-
-    def __init__(self, keys: Tensor, values: Tensor, n: int, room: int) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        prompts, heads, _, size = keys.shape
-        self.prompt_keys = keys.transpose(-1, -2).contiguous()
-        self.prompt_values = values.contiguous()
-        self.keys = keys.new_empty(room, prompts, heads, n, size)
-        self.values = torch.empty_like(self.keys)
-        self.is_initialized = True
-
-    def update(
-        self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
-    ) -> tuple[Tensor, Tensor]:
-        """Appends one token a sample. `_attend` reads the rest from the cache itself."""
-        self.keys[self.used] = key_states
-        self.values[self.used] = value_states
-        self.used += 1
-        return key_states, value_states
-
-    def select(self, prompts: Tensor, columns: Tensor) -> None:
-        """Keeps some prompts, and of each some samples, (prompts kept, samples kept)."""
-        self.prompt_keys = self.prompt_keys[prompts]
-        self.prompt_values = self.prompt_values[prompts]
-        room, count, heads, n, size = self.keys.shape
-        slot = torch.arange(self.used, device=prompts.device)[:, None, None, None]
-        head = torch.arange(heads, device=prompts.device)[:, None]
-        # Where each vector that stays is held, in rows of `size`: whole rows copy many times
-        # faster than the single numbers that `gather` moves.
-        place = ((slot * count + prompts[:, None, None]) * heads + head) * n
-        rows = (place + columns[:, None]).flatten()
-        for name in ("keys", "values"):
-            held = getattr(self, name)
-            kept = held.new_empty(room, len(prompts), heads, columns.shape[1], size)
-            kept[: self.used] = held.view(-1, size)[rows].view(kept[: self.used].shape)
-            setattr(self, name, kept)
-
-
-def _attend(
-    module: Any,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    *,
-    scaling: float,
-    shared_cache: Any = None,
-    **options: Any,
-) -> tuple[Tensor, None]:
-    """Attention of new tokens over their prompt, held once, and over their own past.
-
-    `query` is (prompts, heads, samples, head size): the samples of a prompt stand where a model
-    has the tokens of one text. The result is (prompts, samples, heads, head size). While the
-    prompts themselves are computed there is no `shared_cache`, and this is plain attention.
-    """
-    if shared_cache is None:
-        return sdpa_attention_forward(
-            module, query, key, value, attention_mask, scaling=scaling, **options
-        )
-    layer: _SharedPrompt = shared_cache.layers[module.layer_idx]
-    prompts, heads, n, size = query.shape
-    groups, width = layer.keys.shape[2], layer.prompt_keys.shape[-1]
-    query = (query * scaling).reshape(prompts, groups, heads // groups, n, size)
-    past = (query.flatten(2, 3) @ layer.prompt_keys).view(prompts, groups, -1, n, width)
-    if attention_mask is not None:
-        past = past + attention_mask[:, :, None]
-    # Products of single vectors: elementwise is faster here than thousands of tiny matrix products.
-    own_keys, own_values = (
-        layer.keys[: layer.used, :, :, None],
-        layer.values[: layer.used, :, :, None],
-    )
-    own = (own_keys * query).sum(-1).movedim(0, -1)
-    weights = torch.cat([past, own], dim=-1).softmax(dim=-1)
-    out = (weights[..., :width].flatten(2, 3) @ layer.prompt_values).view(query.shape)
-    out = out + (weights[..., width:].movedim(-1, 0).unsqueeze(-1) * own_values).sum(0)
-    return out.reshape(prompts, heads, n, size).transpose(1, 2), None
-
-
-AttentionInterface.register(SHARED_ATTENTION, _attend)
-
-
 class Shared:
     """Decoding with one cache row a prompt, and one a sample for its own tokens only."""
 
-    def __init__(
-        self,
-        model: Any,
-        batch: _Prompts,
-        computed: Any,
-        logits: Tensor,
-        n: int,
-        room: int,
-    ) -> None:
-        self.logits = logits
+    def __init__(self, model: Any, batch: Computed, n: int, room: int) -> None:
+        self.logits = batch.logits.repeat_interleave(n, dim=0)
         self._model = model
+        dtype = key_dtype(model)
         self._cache: Any = Cache(
-            [_SharedPrompt(at.keys, at.values, n, room) for at in computed.layers]
+            [SharedPrompt(keys.to(dtype), values, n, room) for keys, values in batch.layers]
         )
         self._positions = batch.lengths[:, None].repeat(1, n)
         # Four dimensions: transformers hands such a mask on, and drops any other.
