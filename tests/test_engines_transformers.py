@@ -365,7 +365,7 @@ def test_what_prompts_begin_with_is_computed_once_and_changes_nothing(
 
     forward = prefill._forward
     monkeypatch.setattr(prefill, "_forward", listening)
-    monkeypatch.setattr(engine, "max_rows", max_rows)
+    monkeypatch.setattr(engine, "_rows", memory.Rows(engine._model, max_rows, shares=True))
     got = engine.sample(EXAMPLES, 4, seed=3, temperature=1.0, max_new_tokens=30)
     plain = Plain(folder)
     assert sum(read) < 0.5 * sum(len(plain.tokenizer(one.text)["input_ids"]) for one in EXAMPLES)
