@@ -115,6 +115,18 @@ def test_a_model_is_compared_with_an_evaluation_and_with_a_model(
     assert 0 < before[0]["best"] < before[0]["worst"]
 
 
+def test_other_problems_are_refused_before_anything_is_made(
+    humaneval: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    out, new = tmp_path / "out", tmp_path / "new"
+    evaluate(humaneval[0], out, humaneval[1])
+    changed = dict(suite_files.FIND_ZERO, test="def check(candidate): assert candidate([1]) == 1")
+    file = suite_files.write(tmp_path / "Other.jsonl", [suite_files.HAS_CLOSE, changed])
+    with pytest.raises(InputError, match=r"same problems .* for example HumanEval/32"):
+        evaluate(file, new, humaneval[1], against=str(out))
+    assert not new.exists()
+
+
 def test_a_suites_own_solutions_are_checked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

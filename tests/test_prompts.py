@@ -107,3 +107,13 @@ def test_line_layout_is_one_function_a_line() -> None:
 
 def test_only_the_header_is_renamed() -> None:
     assert renamed("def sat(x: str): return 'sat' in x", "f") == "def f(x: str): return 'sat' in x"
+
+
+def test_a_body_that_has_begun_ends_behind_what_was_given() -> None:
+    """HumanEval's prompts hold docstrings, which may have text in column 0."""
+    opening = 'def area(a):\n    """ Its area.\nNot the perimeter: see above.\n    """\n'
+    assert function_end(opening, "    return a * a\n\nprint(area(2))") == len("    return a * a")
+    assert function_end(opening, "    return a * a\n") is None
+    assert function_end(opening, "print(area(2))") == 0
+    one_line = 'def area(a):  """ Its area.\n    """\n'
+    assert function_end(one_line, "    return a\n\nx") == len("    return a")
