@@ -68,6 +68,10 @@ def train_together(job: Job, progress: Progress | None) -> None:
             for rank in range(job.settings.processes):
                 running |= _start(job, rank, Path(place) / "meeting")
             _listen(running, progress)
+            for _, process in running.values():
+                process.join(
+                    PATIENCE_SECONDS
+                )  # killed on its way out, it would leave things behind
         finally:
             for _, process in running.values():
                 process.kill()
