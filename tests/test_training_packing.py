@@ -283,3 +283,18 @@ def test_packing_saves_padding() -> None:
     )
     assert tight < 0.03
     assert tight < loose
+
+
+@pytest.mark.parametrize(("kind", "attention"), KINDS)
+def test_packed_rows_in_bfloat16_learn_nearly_the_same(
+    kind: str, attention: str, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    """Masks are in another precision than what they are added to."""
+    losses = []
+    for precision in ("bf16", "fp32"):
+        chosen = dataclasses.replace(SETTINGS, attention=attention, checkpointing=True)
+        chosen = dataclasses.replace(chosen, precision=precision, method="lora", batch_tokens=2048)
+        fit(folders[kind], engines_models.DOCUMENTS[:60], tmp_path / precision, chosen, seed=1)
+        rows = pq.read_table(tmp_path / precision / "loss.parquet").to_pylist()
+        losses.append(rows[-1]["loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)

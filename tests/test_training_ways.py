@@ -20,7 +20,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedTokenizerFast
 
 import engines_models
-from etude import __version__
+from etude import __version__, config
+from etude.arm import fit_options
 from etude.engines.transformers import TransformersEngine
 from etude.engines.transformers.loading import quiet, torch_threads
 from etude.errors import InputError, RecipeError
@@ -370,3 +371,25 @@ def test_a_quoted_text_is_one_code_span_in_one_cell(text: str) -> None:
 @given(st.text(max_size=200))
 def test_any_card_is_read_or_said_to_say_nothing(text: str) -> None:
     assert isinstance(_front_matter_of(f"---\n{text}\n---\n"), dict)
+
+
+def test_every_setting_of_a_recipe_reaches_the_training() -> None:
+    asked = ["train.method=lora", 'train.lora_targets=["q_proj"]', "train.warmup_steps=10"]
+    recipe = config.load("smoke", [*asked, "train.betas=[0.9, 0.999]", "train.loss=solution"])
+    assert config.parse(config.dump(recipe), "itself") == recipe
+    made = FitSettings(**fit_options(recipe, recipe.train))  # type: ignore[arg-type]
+    assert (made.method, made.lora_targets, made.warmup_steps) == ("lora", ("q_proj",), 10)
+    assert (made.betas, made.loss, made.epochs) == ((0.9, 0.999), "solution", recipe.train.epochs)
+
+
+def test_recipe_and_library_have_the_same_defaults() -> None:
+    defaults = {one.name: one.default for one in dataclasses.fields(FitSettings)}
+    for name, field in config.FitSection.model_fields.items():
+        assert name in defaults
+        if not field.is_required():
+            assert field.default == defaults[name], name
+
+
+def test_a_pretraining_has_no_solutions() -> None:
+    with pytest.raises(RecipeError, match=r"pretrain.loss is 'solution'"):
+        config.load("smoke", ["pretrain.loss=solution"])

@@ -26,7 +26,16 @@ from etude.ladder import climb
 from etude.report import write_report
 from etude.seeds import load_seeds
 
-RECORDED = ("torch", "transformers", "tokenizers", "accelerate", "pyarrow", "numpy", "pydantic")
+RECORDED = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "accelerate",
+    "peft",
+    "pyarrow",
+    "numpy",
+    "pydantic",
+)
 
 
 def run(
