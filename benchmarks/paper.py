@@ -110,19 +110,19 @@ def write_seeds(training: list[Puzzle], path: Path) -> Path:
     return path
 
 
-def ours(arm: Arm, number: int, model: Path) -> Turn:
+def ours(arm: Arm, model: Path) -> Turn:
     """One round as far as verdicts."""
     turn = Turn()
     arm.engine(model).fits(Prompt("", ""), 1)  # loaded before the clock starts
     arm.judge.satisfied(parse("def f(x: int): return x == 1"), [1])
     with turn.timing("propose"):
-        proposed = propose(arm, number, model)
+        proposed = propose(arm, 1, model)
     with turn.timing("vet"):
-        vet(arm, number)
+        vet(arm, 1)
     with turn.timing("solve"):
-        solved = solve(arm, number, model)
+        solved = solve(arm, 1, model)
     with turn.timing("judge"):
-        judged = judge(arm, number)
+        judged = judge(arm, 1)
     turn.proposals, turn.solutions = (len(store.read_stage(at)) for at in (proposed, solved))
     turn.verified = sum(row["outcome"] == "accepted" for row in store.read_stage(judged))
     return turn
@@ -147,9 +147,9 @@ def theirs(
     return turn
 
 
-def prompts_of(arm: Arm, number: int) -> list[Prompt]:
-    """The prompts of a round's proposals."""
-    rows = store.read_stage(arm.round(number) / "propose")
+def prompts_of(arm: Arm) -> list[Prompt]:
+    """The prompts of the round's proposals."""
+    rows = store.read_stage(arm.round(1) / "propose")
     texts = dict.fromkeys(row["prompt"] for row in rows)
     return [Prompt(text, "def " + text.rpartition("def ")[2]) for text in texts]
 
@@ -173,42 +173,41 @@ def show_ratios(mine: list[Turn], other: list[Turn]) -> None:
     print("ratio     " + "   ".join(ratios))
 
 
-def lengths(arm: Arm, rounds: int, tokens: Callable[[str], int]) -> str:
+def lengths(arm: Arm, tokens: Callable[[str], int]) -> str:
     """How long our samples are, and which share ended by themselves."""
     said = []
     for stage, text in (("propose", "text"), ("solve", "source")):
-        rows = [r for n in range(1, rounds + 1) for r in store.read_stage(arm.round(n) / stage)]
+        rows = store.read_stage(arm.round(1) / stage)
         mean = statistics.mean(tokens(row[text]) for row in rows)
         share = sum(row["finished"] for row in rows) / len(rows)
-        said.append(f"{stage} {mean:.0f} tokens a completion, {100 * share:.0f}% ended")
+        said.append(f"{stage}: {mean:.0f} tokens a completion, {100 * share:.0f}% ended")
     return "; ".join(said)
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> None:
+    """Both sides in turns. Every turn of ours is the same round again, in a run of its own."""
     training = p3_training(arguments.p3)
-    model = arguments.model or build(
-        folder, [without_docstring(p.source) for p in training], arguments.documents
-    )
+    sources = [without_docstring(puzzle.source) for puzzle in training]
+    model = arguments.model or build(folder, sources, arguments.documents)
     seeds = write_seeds(training, folder / "seeds.jsonl")
     recipe = config.parse(recipe_text(model, seeds, arguments), "the benchmark's recipe")
-    run = store.Run.open(folder / "run", recipe, {})
     writer, checker = Writer(str(model)), Checker()
     mine, other = [], []
-    with Arm(run, "verified", lambda _: None) as arm:
-        for number in range(1, arguments.turns + 1):
-            mine.append(ours(arm, number, model))
+    for number in range(1, arguments.turns + 1):
+        run = store.Run.open(folder / f"run-{number}", recipe, {})
+        with Arm(run, "verified", lambda _: None) as arm:
+            mine.append(ours(arm, model))
             if not mine[-1].solutions:
-                sys.exit(f"turn {number}: not one puzzle was kept; ask for more with --prompts")
-            other.append(theirs(writer, checker, prompts_of(arm, number), arm.puzzles(number)))
+                sys.exit("not one puzzle was kept; ask for more with --prompts")
+            other.append(theirs(writer, checker, prompts_of(arm), arm.puzzles(1)))
             print(f"turn {number}: {mine[-1].total:.1f} s and {other[-1].total:.1f} s", flush=True)
-        print(
-            f"{mine[0].proposals} proposals of {arguments.prompts} prompts and {ROWS} attempts at "
-            f"{mine[0].solutions // ROWS} puzzles a turn\n"
-            f"etude: {lengths(arm, arguments.turns, writer.tokens)}"
-        )
     checker.close()
-    print("a minute")
+    print(
+        f"{mine[0].proposals} proposals of {arguments.prompts} prompts and {ROWS} attempts at "
+        f"{mine[0].solutions // ROWS} puzzles a turn; a minute:"
+    )
     show("etude", mine)
+    print(f"{'':10}{lengths(arm, writer.tokens)}")
     show("paper", other)
     show_ratios(mine, other)
 

@@ -17,7 +17,7 @@ import multiprocessing
 import re
 import resource
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import Any
@@ -130,7 +130,8 @@ def answer_type(puzzle: str) -> str:
 
 def not_trivial(puzzle: str) -> bool:
     """Whether no trivial answer satisfies it. Runs in the pool, the whole within one second."""
-    return not ran(lambda names: any(holds(names, a) for a in TRIVIAL[answer_type(puzzle)]), puzzle)
+    answers = TRIVIAL[answer_type(puzzle)]
+    return ran(lambda names: any(holds(names, one) for one in answers), puzzle) is False
 
 
 def holds(names: dict[str, Any], answer: object) -> bool:
@@ -145,22 +146,27 @@ def solves(pair: tuple[str, str]) -> bool:
     puzzle, solution = pair
     if FORBIDDEN.search(solution):
         return False
-    return ran(lambda names: names["f"](names["g"]()) is True, f"{puzzle}\n\n{solution}")
+    both = f"{puzzle}\n\n{solution}"
+    return ran(lambda names: names["f"](names["g"]()) is True, both) is True
 
 
-def ran(check: Any, source: str) -> bool:
-    """`check` of what a text defines; False for whatever goes wrong, or takes a second."""
+class TooLong(BaseException):
+    """No `Exception`, so that neither `holds` nor the model's own code swallows it."""
+
+
+def ran(check: Callable[[dict[str, Any]], bool], source: str) -> bool | None:
+    """`check` of what a text defines; None for whatever goes wrong, or takes a second."""
     signal.signal(signal.SIGALRM, too_long)
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
         names: dict[str, Any] = {}
         exec(HEADER + source, names)
-        return bool(check(names))
-    except (Exception, SystemExit):  # noqa: BLE001
-        return False
+        return check(names)
+    except (Exception, SystemExit, TooLong):  # noqa: BLE001
+        return None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def too_long(*_: object) -> None:
-    raise TimeoutError
+    raise TooLong
