@@ -122,3 +122,12 @@ def test_the_puzzle_is_found(reply: str) -> None:
 def test_where_there_is_no_puzzle_the_parser_says_so(reply: str) -> None:
     with pytest.raises(NotAPuzzle):
         parse(puzzle_source(reply))
+
+
+def test_the_block_with_the_function_that_was_asked_for_goes_first() -> None:
+    reply = (
+        "```python\ndef area(a):\n    return a * a\n```\nUsed so:\n```python\ndef g(): area(2)\n```"
+    )
+    assert solution_source(reply, names=("area",)) == "def area(a):\n    return a * a"
+    assert solution_source(reply) == "def g(): area(2)"
+    assert solution_source(reply, names=("volume",)) == "def g(): area(2)"

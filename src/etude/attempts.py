@@ -16,7 +16,7 @@ from etude.prompts import (
     solving_prompt,
     task_message,
 )
-from etude.replies import solution_source
+from etude.replies import SOLUTION_NAMES, solution_source
 from etude.roles import Role
 from etude.types import Exercise, Prompt, Puzzle, Sample, Verdict
 
@@ -68,7 +68,8 @@ def _exercise_prompt(exercise: Exercise, layout: Layout) -> Prompt:
 
 def _functions(prompt: Prompt, samples: list[Sample], name: str) -> list[tuple[str, bool]]:
     if prompt.chat:
-        return [(solution_source(sample.text), sample.finished) for sample in samples]
+        names = SOLUTION_NAMES if name == "g" else (name,)
+        return [(solution_source(one.text, names=names), one.finished) for one in samples]
     return [(completed(prompt, sample.text, name), sample.finished) for sample in samples]
 
 

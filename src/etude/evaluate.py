@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from etude import decontaminate, store, tables
+from etude import decontaminate, roles, store, tables
 from etude.arm import Arm, checked
 from etude.attempts import attempts, program_of, verdict_columns
 from etude.cluster import map_units
@@ -47,8 +47,11 @@ def evaluate(
         chosen = problems[unit * size : (unit + 1) * size]
         return _unit(arm, model, chosen, samples, arm.seed(number, "evaluate", unit))
 
+    def notes() -> dict[str, str]:
+        return arm.conditions() | arm.engine_note()
+
     with arm.watched(number, "evaluate", units) as watched:
-        map_units(stage, units, work, tables.EVALUATE, watched.tick, arm.conditions)
+        map_units(stage, units, work, tables.EVALUATE, watched.tick, notes)
         rows = store.read_stage(stage)
         if not rows:
             raise InputError(
@@ -62,6 +65,7 @@ def evaluate(
         if before is not None:
             earlier = store.read_stage(before / "evaluate")
             watched.summary += "  " + gain(earlier, rows, problems, samples)
+        watched.summary += roles.spent(stage)
     return made
 
 

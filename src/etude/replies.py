@@ -15,20 +15,16 @@ from etude.errors import InputError
 from etude.prompts import function_end, renamed
 from etude.puzzle import NotAPuzzle, syntax_tree
 
-_WANTED = (
-    re.compile(r"^[ \t]*def[ \t]+(?:g|sol)\b", re.MULTILINE),
-    re.compile(r"^[ \t]*def\b", re.MULTILINE),
-    re.compile(r""),
-)
+SOLUTION_NAMES = ("g", "sol")
 _FEWEST_MARKS = 3
 
 
-def solution_source(reply: object, prefix: str = "") -> str:
+def solution_source(reply: object, prefix: str = "", names: Sequence[str] = SOLUTION_NAMES) -> str:
     """The solution in a reply: text, or chat messages, of which the last that is text counts.
 
     With `prefix`, the end of the prompt, the reply goes on with it and ends with its function.
-    Without one, a fenced block is the solution: the last that defines `g` or `sol`, else the last
-    with a function, else the last; a reply without any is the solution as a whole. Raises
+    Without one, a fenced block is the solution: the last that defines one of `names`, else the
+    last with a function, else the last; a reply without any is the solution as a whole. Raises
     `InputError` for what is neither text nor messages.
 
     >>> solution_source("It is 9 - a:\\n```python\\ndef g(a=7): return 9 - a\\n```\\nDone.")
@@ -39,9 +35,7 @@ def solution_source(reply: object, prefix: str = "") -> str:
     text = reply_text(reply)
     if prefix:
         return prefix + text[: function_end(prefix, text)]
-    blocks = fenced(text)
-    found = (block for wanted in _WANTED for block in reversed(blocks) if wanted.search(block))
-    return next(found, text)
+    return _best_block(text, names)
 
 
 def puzzle_source(reply: str) -> str:
@@ -54,10 +48,7 @@ def puzzle_source(reply: str) -> str:
     >>> puzzle_source("Here:\\n```python\\ndef f(x: int, a=7): return x == a\\n```")
     'def f(x: int, a=7): return x == a'
     """
-    blocks = fenced(reply)
-    wanted = (re.compile(r"^[ \t]*def[ \t]+f\b", re.MULTILINE), *_WANTED[1:])
-    found = (block for kind in wanted for block in reversed(blocks) if kind.search(block))
-    source = next(found, reply)
+    source = _best_block(reply, ("f",))
     try:
         tree = syntax_tree(source)
     except NotAPuzzle:
@@ -67,6 +58,17 @@ def puzzle_source(reply: str) -> str:
     if len(named) != 1:
         return source
     return renamed(ast.get_source_segment(source, named[0]) or source, "f")
+
+
+def _best_block(text: str, names: Sequence[str]) -> str:
+    """The last fenced block with a function so named, else with any, else the last; else all."""
+    blocks = fenced(text)
+    for name in ("|".join(map(re.escape, names)), r"\w+"):
+        head = re.compile(rf"^[ \t]*(?:async[ \t]+)?def[ \t]+(?:{name})\b", re.MULTILINE)
+        for block in reversed(blocks):
+            if head.search(block):
+                return block
+    return blocks[-1] if blocks else text
 
 
 def reply_text(reply: object) -> str:
