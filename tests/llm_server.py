@@ -8,6 +8,7 @@ Prints its port. Without a model its texts depend on prompt, seed and place amon
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import subprocess
@@ -105,6 +106,15 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif kind == "huge":
             self.raw(200, b'{"choices": [{"text": "' + b"x" * int(size) + b'"}]}')
+        elif kind == "endless":
+            self.send_response(int(size))
+            self.end_headers()
+            for _ in range(300):
+                self.wfile.write(b"x" * 100_000)
+            self.close_connection = True
+        elif kind == "bomb":
+            said = {"Content-Encoding": "gzip"}
+            self.raw(int(size), gzip.compress(b"x" * 30_000_000), said)
         elif kind == "raw":
             self.raw(200, size.encode())
         else:

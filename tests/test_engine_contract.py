@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,11 @@ TOO_LONG = Prompt("def f(x):" + " return" * 100, "def f(x):")
 SETTINGS: dict[str, Any] = {"temperature": 1.0, "max_new_tokens": 20}
 Opener = Callable[[], Engine]
 MODELS = ("llama", "qwen2", "gpt_neo")
+SERVED = pytest.param(
+    "openai", marks=pytest.mark.skipif(find_spec("openai") is None, reason="needs the openai extra")
+)
 ON_GPU = [pytest.param(name, marks=pytest.mark.gpu) for name in ("cuda", "vllm")]
-ENGINES = [*MODELS, "replay", "openai", *ON_GPU]
+ENGINES = [*MODELS, "replay", SERVED, *ON_GPU]
 
 
 @pytest.fixture(scope="module")

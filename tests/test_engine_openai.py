@@ -17,6 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+pytest.importorskip("openai", reason="needs the openai extra")
+
 import llm_server
 from etude.engines.openai import OpenAIEngine
 from etude.engines.openai.journal import Journal
@@ -163,7 +165,12 @@ def test_an_odd_text_is_data(server: Running, body: dict[str, Any], expected: Sa
         ("raw:x", {"retries": 1}, r"2 times, lastly: no JSON \(JSONDecodeError\)"),
         ("huge:9000000", {"retries": 0}, "more than .* bytes"),
         ("stall:2", {"retries": 0, "timeout": 0.2}, r"did not answer within 0\.2 seconds, 1 times"),
-        ("drip:9", {"retries": 0, "timeout": 0.3}, "must answer"),
+        ("drip:9", {"retries": 0, "timeout": 0.3}, "does not end in time"),
+        ("endless:200", {"retries": 0}, "more than .* bytes"),
+        ("endless:500", {"retries": 0}, "more than .* bytes"),
+        ("endless:401", {"retries": 0}, "more than .* bytes"),
+        ("bomb:200", {"retries": 0}, "no JSON"),
+        ("bomb:400", {"retries": 0}, "refuses it"),
     ],
 )
 def test_what_does_not_pass_is_one_sentence(

@@ -15,12 +15,14 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("openai", reason="needs the openai extra")
+pytest.importorskip("fastapi", reason="transformers serve needs fastapi and uvicorn")
+
 import engines_models
 from etude.engines.openai import OpenAIEngine
 from etude.errors import InputError
 from etude.types import Prompt
 
-pytest.importorskip("fastapi", reason="transformers serve needs fastapi and uvicorn")
 pytestmark = pytest.mark.slow
 
 PROMPT = Prompt("def f(x: int, a=3): return x + a == 5\ndef g(a=3):", "def g(a=3):")

@@ -10,6 +10,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+pytest.importorskip("openai", reason="needs the openai extra")
+
 import engines_models
 import llm_server
 from etude import config, roles, session, store

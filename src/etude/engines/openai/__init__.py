@@ -24,9 +24,10 @@ import httpx2
 import openai
 
 from etude.engines.openai.asking import Asking, Server, Stopped, guessed_tokens
+from etude.engines.openai.capped import CappedClient
 from etude.engines.openai.journal import Journal
 from etude.engines.openai.pace import Pace
-from etude.engines.openai.wire import ENDED, Choice, key_of, payload
+from etude.engines.openai.wire import ENDED, Choice, body_limit, key_of, payload
 from etude.engines.samples import STOPS, check_range, derived_seed, sample_of
 from etude.errors import InputError
 from etude.types import Prompt, Sample, Usage
@@ -130,7 +131,8 @@ class OpenAIEngine:
         self._journal.close()
 
     async def _all(self, jobs: Sequence[_Job], call: Call) -> list[list[Choice]]:
-        async with self._client(self._server.retries) as client:
+        most = body_limit(self._server.choices, call.max_new_tokens)
+        async with self._client(self._server.retries, most) as client:
             asking = Asking(client, self._server, self._model, self._requests, self._tokens)
             # Where one fails, nothing new is asked, but what is under way was paid: wait for it.
             tasks = [self._job(asking, job, call) for job in jobs]
@@ -175,20 +177,24 @@ class OpenAIEngine:
             stops=STOPS,
         )
 
-    def _client(self, retries: int) -> openai.AsyncOpenAI:
+    def _client(self, retries: int, most: int) -> openai.AsyncOpenAI:
         return openai.AsyncOpenAI(
             api_key=self._server.key() or "none",  # a server at home wants no key, the library does
             base_url=self._server.url,
             timeout=self._server.timeout,
             max_retries=retries,
-            http_client=openai.DefaultAsyncHttpx2Client(
-                base_url=self._server.url, timeout=self._server.timeout, verify=_certificates()
+            http_client=CappedClient(
+                most=most,
+                seconds=self._server.timeout,
+                base_url=self._server.url,
+                verify=_certificates(),
+                limits=httpx2.Limits(max_connections=self._server.concurrency),
             ),
         )
 
     async def _check(self, asked: dict[str, Any]) -> None:
         few = replace(self._server, retries=min(self._server.retries, 2))
-        async with self._client(few.retries) as client:
+        async with self._client(few.retries, body_limit(1, 1)) as client:
             asking = Asking(client, few, self._model, self._requests, self._tokens)
             await asking.reply(asked, 1, 1)
 
@@ -196,4 +202,5 @@ class OpenAIEngine:
 @cache
 def _certificates() -> ssl.SSLContext:
     """Read once: it takes longer than many a request."""
-    return httpx2.create_ssl_context()
+    made: ssl.SSLContext = httpx2.create_ssl_context()
+    return made

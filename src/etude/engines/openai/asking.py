@@ -11,7 +11,7 @@ import httpx2
 import openai
 
 from etude.engines.openai.pace import Pace
-from etude.engines.openai.wire import BadReply, Reply, body_limit, read_reply
+from etude.engines.openai.wire import BadReply, Reply, read_reply
 from etude.errors import InputError
 from etude.types import Prompt
 
@@ -72,7 +72,7 @@ class Asking:
                 raise Stopped("another request failed")
             try:
                 return await self._tried(asked, n, max_new_tokens)
-            except (openai.APIError, BadReply, httpx2.HTTPError, TimeoutError) as error:
+            except (openai.APIError, BadReply, httpx2.HTTPError) as error:
                 self.stop = True
                 raise InputError(_sentence(error, self._server, self._model)) from None
 
@@ -82,7 +82,7 @@ class Asking:
         for tried in range(self._server.retries):
             try:
                 return await self._once(asked, n, max_new_tokens, guess)
-            except (BadReply, httpx2.HTTPError, TimeoutError):
+            except (BadReply, httpx2.HTTPError):
                 await asyncio.sleep(min(0.1 * 2**tried, LONGEST_PAUSE))
         return await self._once(asked, n, max_new_tokens, guess)
 
@@ -91,23 +91,18 @@ class Asking:
     ) -> Reply:
         await self._requests.wait()
         await self._tokens.wait(guess)
-        body = await self._body(asked, body_limit(n, max_new_tokens))
+        body = await self._body(asked)
         reply = read_reply(body, chat="messages" in asked, n=n, max_new_tokens=max_new_tokens)
         if counted := reply.prompt_tokens + reply.completion_tokens:
             self._tokens.correct(counted - guess)
         return reply
 
-    async def _body(self, asked: dict[str, Any], most: int) -> bytes:
+    async def _body(self, asked: dict[str, Any]) -> bytes:
         chat = "messages" in asked
         resource = self._client.chat.completions if chat else self._client.completions
-        body = bytearray()
         async with resource.with_streaming_response.create(**asked) as response:
-            async with asyncio.timeout(self._server.timeout):
-                async for piece in response.iter_bytes():
-                    body += piece
-                    if len(body) > most:
-                        raise BadReply(f"more than {most:,} bytes")
-        return bytes(body)
+            body: bytes = await response.read()
+        return body
 
 
 def guessed_tokens(prompt: Prompt) -> int:
