@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 import os
@@ -28,7 +29,7 @@ from etude.engines.transformers import TransformersEngine
 from etude.engines.transformers.loading import encode, load_tokenizer, quiet, torch_threads
 from etude.errors import InputError, RecipeError
 from etude.training import FitSettings, Fitted, fit, resolve_precision
-from etude.training.batches import make_batches
+from etude.training.batches import make_batches, padding, parts_of, width
 from etude.types import Prompt
 
 DOCUMENTS = engines_models.DOCUMENTS
@@ -186,14 +187,17 @@ def test_a_folder_that_is_something_else_is_left_alone(llama: Path, tmp_path: Pa
 
 def test_the_result_is_a_plain_folder(undisturbed: Path, dropping: Path) -> None:
     names = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json"}
-    names |= {"tokenizer_config.json", "loss.parquet", "training.json"}
+    names |= {"tokenizer_config.json", "loss.parquet", "training.json", "README.md"}
     assert set(content(undisturbed)) == names
     before, after = (json.loads(content(f)["config.json"]) for f in (dropping, undisturbed))
     assert after == before
     report = json.loads(content(undisturbed)["training.json"])
-    tokens = 2 * sum(map(len, encode(load_tokenizer(dropping), DOCUMENTS)))
-    steps = len(make_batches(encode(load_tokenizer(dropping), DOCUMENTS), 2, 256, 1))
-    assert Fitted(**report) == Fitted(150, 0, steps, tokens, "fp32", 1)
+    lengths = list(map(len, encode(load_tokenizer(dropping), DOCUMENTS)))
+    batches = make_batches(lengths, 2, 256, 1)
+    want = Fitted(150, 0, len(batches), 2 * sum(lengths), "fp32", 1, loss_tokens=0, padding=0)
+    learned = 2 * sum(lengths) - 2 * 150
+    share = round(padding(batches, lengths), 4)
+    assert Fitted(**report) == dataclasses.replace(want, loss_tokens=learned, padding=share)
 
 
 def test_the_loss_table(undisturbed: Path) -> None:
@@ -224,7 +228,9 @@ def test_the_loss_is_the_mean_over_the_tokens_of_whole_texts(llama: Path, tmp_pa
     texts = [text[: 20 + 7 * (index % 9)] for index, text in enumerate(DOCUMENTS)]
     fit(llama, texts, tmp_path / "out", still, seed=3)
     rows = pq.read_table(tmp_path / "out" / "loss.parquet").to_pylist()
-    batches = make_batches(encode(load_tokenizer(llama), texts), 1, 256, 3)
+    encoded = encode(load_tokenizer(llama), texts)
+    order = make_batches(list(map(len, encoded)), 1, 256, 3)
+    batches = [[encoded[index] for [index] in batch] for batch in order]
     model = plain_model(llama)
     assert any(len({len(ids) for ids in batch}) > 1 for batch in batches[:10])
     means = [mean_loss(model, batch) for batch in batches[:10]]
@@ -304,7 +310,13 @@ def test_nothing_global_changes_and_nothing_is_printed(
         ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
         ({"warmup": 1.0}, "warmup must be from 0 to below 1"),
         ({"final_lr": -0.1}, "final_lr must be from 0"),
-        ({"precision": "fp8"}, "precision must be auto, bf16 or fp32, but got 'fp8'"),
+        ({"precision": "fp8"}, "precision must be auto, bf16, fp16 or fp32, but got 'fp8'"),
+        ({"method": "qlora"}, "method must be full or lora, but got 'qlora'"),
+        ({"accumulate": 0}, "accumulate must be above 0, but got 0"),
+        ({"lora_dropout": 1}, "lora_dropout must be from 0 to below 1, but got 1"),
+        ({"betas": (0.9, 1.0)}, "betas must be two numbers from 0 to below 1"),
+        ({"warmup_steps": -1}, "warmup_steps must be 0 or more, but got -1"),
+        ({"clip": float("nan")}, "clip must be 0 or more, but got nan"),
     ],
 )
 def test_settings_out_of_range(change: dict[str, Any], words: str) -> None:
@@ -317,30 +329,47 @@ def test_settings_out_of_range(change: dict[str, Any], words: str) -> None:
     epochs=st.floats(0.1, 3),
     batch_tokens=st.integers(1, 200),
     seed=st.integers(0, 5),
+    block=st.none() | st.integers(1, 90),
 )
 def test_batches_hold_every_document_once_an_epoch(
-    lengths: list[int], epochs: float, batch_tokens: int, seed: int
+    lengths: list[int], epochs: float, batch_tokens: int, seed: int, block: int | None
 ) -> None:
-    documents = [[index] * length for index, length in enumerate(lengths)]
-    batches = make_batches(documents, epochs, batch_tokens, seed)
-    assert batches == make_batches(documents, epochs, batch_tokens, seed)
+    batches = make_batches(lengths, epochs, batch_tokens, seed, block)
+    assert batches == make_batches(lengths, epochs, batch_tokens, seed, block)
     for batch in batches:
-        assert len(batch) == 1 or len(batch) * max(map(len, batch)) <= batch_tokens
-    shown = [ids[0] for batch in batches for ids in batch]
-    counts = [shown.count(index) for index in range(len(documents))]
+        widths = [width(row, lengths) for row in batch]
+        assert len(batch) == 1 or len(batch) * max(widths) <= batch_tokens
+        assert all(len(row) == 1 or (block or 0) >= width(row, lengths) for row in batch)
+    shown = [index for batch in batches for row in batch for index in row]
+    counts = [shown.count(index) for index in range(len(lengths))]
     assert min(counts) >= int(epochs)
     assert max(counts) <= math.ceil(epochs)
     part = epochs - math.floor(epochs)
-    extra = max(1, round(part * len(documents))) if part else 0
-    assert len(shown) == math.floor(epochs) * len(documents) + extra
+    extra = max(1, round(part * len(lengths))) if part else 0
+    assert len(shown) == math.floor(epochs) * len(lengths) + extra
 
 
 def test_batches_are_mixed_and_hold_little_padding() -> None:
     rng = random.Random(0)
-    documents = [[0] * rng.randint(20, 120) for _ in range(2000)]
-    batches = make_batches(documents, 1, 1024, 0)
-    padded = sum(len(batch) * max(map(len, batch)) for batch in batches)
-    assert padded < 1.06 * sum(map(len, documents))
-    widths = [max(map(len, batch)) for batch in batches]
+    lengths = [rng.randint(20, 120) for _ in range(2000)]
+    batches = make_batches(lengths, 1, 1024, 0)
+    assert padding(batches, lengths) < 0.06
+    widths = [max(width(row, lengths) for row in batch) for batch in batches]
     assert widths != sorted(widths)
-    assert make_batches(documents, 1, 1024, 1) != batches
+    assert make_batches(lengths, 1, 1024, 1) != batches
+
+
+def test_packed_rows_are_nearly_full() -> None:
+    rng = random.Random(0)
+    lengths = [rng.randint(20, 120) for _ in range(2000)]
+    batches = make_batches(lengths, 1, 1024, 0, block_tokens=512)
+    assert padding(batches, lengths) < 0.03
+    assert max(len(row) for batch in batches for row in batch) > 4
+
+
+@given(rows=st.integers(0, 20), parts=st.integers(1, 8))
+def test_a_batch_is_cut_into_even_parts(rows: int, parts: int) -> None:
+    batch = [[index] for index in range(rows)]
+    cut = parts_of(batch, parts)
+    assert (len(cut), list(itertools.chain(*cut))) == (parts, batch)
+    assert max(map(len, cut)) - min(map(len, cut)) <= 1

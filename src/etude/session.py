@@ -32,7 +32,16 @@ from etude.show import say_contamination
 from etude.stats import detectable_range
 from etude.types import Outcome
 
-RECORDED = ("torch", "transformers", "tokenizers", "accelerate", "pyarrow", "numpy", "pydantic")
+RECORDED = (
+    "torch",
+    "transformers",
+    "tokenizers",
+    "accelerate",
+    "peft",
+    "pyarrow",
+    "numpy",
+    "pydantic",
+)
 
 
 def run(

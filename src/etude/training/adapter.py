@@ -38,14 +38,13 @@ def add_adapter(model: Any, settings: FitSettings, seed: int) -> Any:
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
     )
     torch.manual_seed(seed)
+    # With a name, every checkpoint asks the hub for the model's vocabulary; and a name that is a
+    # path means nothing on another machine.
+    model.name_or_path = ""
     with warnings.catch_warnings():
         # PEFT asks transformers by a name that goes away in its next version.
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is dep", FutureWarning)
-        adapted = peft.get_peft_model(model, config)
-    # With a name there, every checkpoint asks the hub for the model's vocabulary; and a name that
-    # is a path means nothing on another machine.
-    config.base_model_name_or_path = None
-    return adapted
+        return peft.get_peft_model(model, config)
 
 
 def _peft() -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 import threading
 import traceback
@@ -68,6 +69,10 @@ def train_together(job: Job, progress: Progress | None) -> None:
             for rank in range(job.settings.processes):
                 running |= _start(job, rank, Path(place) / "meeting")
             _listen(running, progress)
+            for _, process in running.values():
+                process.join(
+                    PATIENCE_SECONDS
+                )  # killed on its way out, it would leave things behind
         finally:
             for _, process in running.values():
                 process.kill()
@@ -141,12 +146,11 @@ def _work(job: Job, rank: int, meeting: str, out: Connection) -> None:
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
     os.environ |= {"LOCAL_WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}
     os.environ["OMP_NUM_THREADS"] = str(job.settings.threads)  # or accelerate sets another number
+    # Otherwise gloo looks the machine's name up, which not every network knows.
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
     cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.set_device(rank)
-    else:
-        # Otherwise gloo looks the machine's name up, which not every network knows.
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     tell: Progress | None = (lambda *at: out.send(at)) if rank == 0 else None
     try:
         distributed.init_process_group(
