@@ -11,7 +11,8 @@ import pytest
 
 import reader_run
 import suite_files
-from etude import config, readings, session, solving, store
+from etude import config, readings, session, solving, store, tables
+from etude.again import judge_again
 from etude.arm import Arm
 from etude.console import Console
 from etude.engines.replay import ReplayEngine
@@ -112,6 +113,18 @@ def test_a_model_is_compared_with_an_evaluation_and_with_a_model(
     before = [one for one in records if one["kind"] == "detectable"]
     assert before[0]["samples"] == 3
     assert 0 < before[0]["best"] < before[0]["worst"]
+
+
+def test_other_problems_are_refused_before_anything_is_made(
+    humaneval: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    out, new = tmp_path / "out", tmp_path / "new"
+    evaluate(humaneval[0], out, humaneval[1])
+    changed = dict(suite_files.FIND_ZERO, test="def check(candidate): assert candidate([1]) == 1")
+    file = suite_files.write(tmp_path / "Other.jsonl", [suite_files.HAS_CLOSE, changed])
+    with pytest.raises(InputError, match=r"same problems .* for example HumanEval/32"):
+        evaluate(file, new, humaneval[1], against=str(out))
+    assert not new.exists()
 
 
 def test_a_suites_own_solutions_are_checked(
@@ -247,3 +260,32 @@ def test_longer_tests_get_room_in_the_judge(tmp_path: Path) -> None:
     )
     with Arm(store.Run(tmp_path, recipe), "verified", lambda event: None) as arm:
         assert arm.judge.limits.source_bytes > 1 << 20
+
+
+def test_an_evaluation_of_exercises_is_judged_again(
+    humaneval: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    evaluate(humaneval[0], out, humaneval[1])
+    capsys.readouterr()
+    judge_again(
+        out, [], None, workers=1, cpu_seconds=None, isolation=None, twice=False, json_lines=True
+    )
+    records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["kind"] for one in records] == ["again"]
+    path = store.unit_path(out / "evaluate", 0)
+    rows = store.read_table(path)
+    planted = next(row for row in rows if row["outcome"] == "wrong")
+    table = pq.read_table(path)
+    changed = [row | {"outcome": "accepted"} if row == planted else row for row in rows]
+    store.write_table(path, changed, tables.EVALUATE, _notes(table.schema.metadata))
+    with pytest.raises(SystemExit, match="1"):
+        judge_again(
+            out, [], None, workers=1, cpu_seconds=None, isolation=None, twice=False, json_lines=True
+        )
+    flips = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["id"] for one in flips if one["kind"] == "flip"] == ["HumanEval/0#0"]
+
+
+def _notes(metadata: dict[bytes, bytes]) -> dict[str, str]:
+    return {key.decode(): value.decode() for key, value in metadata.items()}

@@ -175,3 +175,13 @@ def test_a_message_that_asks_for_a_solution_and_the_dialogue_to_learn_from() -> 
     assert solution_source([question, answer]) == "def g(a=5):\n    return a"
     paper = example_text("def f(x: int): return x", "def g(): return 1")
     assert example_text("def f(x: int): return x", "def g(): return 1", layout="chat") == paper
+
+
+def test_a_body_that_has_begun_ends_behind_what_was_given() -> None:
+    """HumanEval's prompts hold docstrings, which may have text in column 0."""
+    opening = 'def area(a):\n    """ Its area.\nNot the perimeter: see above.\n    """\n'
+    assert function_end(opening, "    return a * a\n\nprint(area(2))") == len("    return a * a")
+    assert function_end(opening, "    return a * a\n") is None
+    assert function_end(opening, "print(area(2))") == 0
+    one_line = 'def area(a):  """ Its area.\n    """\n'
+    assert function_end(one_line, "    return a\n\nx") == len("    return a")

@@ -36,6 +36,8 @@ CONDITIONS = ("prompt.", "judge.", "evaluate.temperature", "evaluate.max_new_tok
 """Settings that may make a difference, and are said where they differ."""
 
 Floats = npt.NDArray[np.float64]
+Problems = dict[str, tuple[str, str]]
+"""Name of each problem: its id and part, in the order of the suite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,7 @@ class Side:
     suite: str
     samples: int
     ks: tuple[int, ...]
-    problems: dict[str, tuple[str, str]]
-    """Name of each problem: its id and part, in the order of the suite."""
+    problems: Problems
 
     def accepted(self, samples: int) -> dict[str, int]:
         """How many of the first attempts at each problem were accepted."""
@@ -127,7 +128,7 @@ def read_side(place: Path) -> Side:
 
 def compare(before: Side, after: Side) -> Comparison:
     """The paired comparison. Raises `InputError` when the problems are not the same."""
-    _check_same_problems(before, after)
+    check_same_problems(before.place, before.problems, after.place, after.problems)
     samples = min(before.samples, after.samples)
     old, new = before.accepted(samples), after.accepted(samples)
     ks = [k for k in after.ks if k <= samples]
@@ -155,16 +156,18 @@ def compare(before: Side, after: Side) -> Comparison:
     )
 
 
-def _check_same_problems(before: Side, after: Side) -> None:
-    if before.problems == after.problems:
+def check_same_problems(
+    before: str | Path, old: Problems, after: str | Path, new: Problems
+) -> None:
+    """Raises `InputError` unless two evaluations, named by the paths, ask the same."""
+    if old == new:
         return
-    ours, theirs = set(after.problems.items()), set(before.problems.items())
-    name = min(ours ^ theirs, default=("", ""))[0] or min(after.problems, default="none")
+    ours, theirs = set(new.items()), set(old.items())
+    name = min(ours ^ theirs)[0]
     raise InputError(
-        f"{after.place} and {before.place} must have been asked the same problems to be compared, "
-        f"but {len(ours - theirs):,} are the first's alone and {len(theirs - ours):,} the "
-        f"second's, for example {harmless(name, lines=1)} ({after.suite}, {before.suite}). "
-        "Evaluate both on the same suite and split."
+        f"{after} and {before} must have been asked the same problems to be compared, but "
+        f"{len(ours - theirs):,} are the first's alone and {len(theirs - ours):,} the second's, "
+        f"for example {harmless(name, lines=1)}. Evaluate both on the same suite and split."
     )
 
 

@@ -59,7 +59,7 @@ class Hit:
 def contamination(problems: Sequence[Problem], trained: Iterable[Trained]) -> list[Hit]:
     """At most one hit for each problem and level, in the order of the problems and LEVELS.
 
-    Takes about 20 microseconds for an example of 60 tokens, whatever the number of problems.
+    Takes 13 seconds for 100,000 examples of the length of P3's, against its 228 problems.
     """
     screen = _Screen(problems)
     for example in trained:

@@ -18,7 +18,7 @@ import tomli_w
 
 from etude import __version__, config, readings, roles, store
 from etude.arm import Arm, checked, limits_of, load_problems
-from etude.comparing import is_evaluated, read_side, show_comparison
+from etude.comparing import check_same_problems, is_evaluated, read_side, show_comparison
 from etude.config import Recipe
 from etude.console import Console, wrapped
 from etude.errors import InputError, RecipeError
@@ -126,6 +126,9 @@ def evaluate_model(
     asked = Asked(suite, folder, samples, layout, settings)
     models = [one for one in (model, against) if one is not None and not _scored(Path(one))]
     recipes = {one: _checked(asked, one) for one in models}
+    if against is not None:
+        both = [_problems_of(one, recipes.get(one)) for one in (against, model)]
+        check_same_problems(against, both[0], model, both[1])
     target = (
         Path(model) if _scored(Path(model)) else _evaluated(console, asked, model, out, recipes)
     )
@@ -179,6 +182,13 @@ def check_suite(
 
 def _scored(place: Path) -> bool:
     return os.path.isdir(place) and is_evaluated(place)
+
+
+def _problems_of(model: str, recipe: Recipe | None) -> dict[str, tuple[str, str]]:
+    """What a model is asked, or what an evaluation asked."""
+    if recipe is None:
+        return read_side(Path(model)).problems
+    return {problem.name: (problem.id, problem.part) for problem in load_problems(recipe)}
 
 
 def _checked(asked: Asked, model: str) -> Recipe:
