@@ -130,6 +130,17 @@ def test_shards_learn_the_same_and_none_outlives_a_killed_run(
     assert_close(tmp_path / "out", alone)
 
 
+def test_out_of_memory_in_one_of_them_cuts_the_batch_for_all(
+    model: Path, alone: Path, tmp_path: Path
+) -> None:
+    script = Path(__file__).with_name("training_job.py")
+    command = [sys.executable, str(script), str(model), str(tmp_path / "out"), "small"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert "cut into 2 parts on each device" in ended.stderr
+    assert_close(tmp_path / "out", alone)
+
+
 def test_what_a_user_can_mend_is_told_as_by_one_process(model: Path, tmp_path: Path) -> None:
     wild = dataclasses.replace(SETTINGS, learning_rate=1e30, clip=0)
     with pytest.raises(RecipeError, match="loss must be a number, but is nan at step"):

@@ -25,8 +25,8 @@ from etude.arm import fit_options
 from etude.engines.transformers import TransformersEngine
 from etude.engines.transformers.loading import quiet, torch_threads
 from etude.errors import InputError, RecipeError
-from etude.training import FitSettings, fit
-from etude.training.card import _code, _front_matter_of
+from etude.training import FitSettings, Fitted, fit
+from etude.training.card import _code, _front_matter_of, write_card
 from etude.types import Prompt
 
 DOCUMENTS = engines_models.DOCUMENTS
@@ -348,9 +348,8 @@ def test_a_base_with_a_strange_card_states_no_licence(
 ) -> None:
     base = copied(folders["llama"], tmp_path / "<b>`x`|y")
     (base / "README.md").write_text(theirs)
-    once = settings(batch_tokens=10**6, epochs=0.2)
-    fit(base, DOCUMENTS, tmp_path / "out", once, seed=1)
-    card = (tmp_path / "out" / "README.md").read_text()
+    write_card(tmp_path, base, SETTINGS, Fitted(1, 0, 1, 9, "fp32", 1), judged="[1]")
+    card = (tmp_path / "README.md").read_text()
     assert "license:" not in card
     assert "base_model:" not in card
     assert "states no licence" in card

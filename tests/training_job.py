@@ -1,19 +1,22 @@
-"""A training in a process of its own, for tests that kill it: `training_job.py MODEL OUT [shards]`.
+"""A training in a process of its own, for tests that kill it: `training_job.py MODEL OUT [WAY]`.
 
 A file, not a text for `-c`, so that the processes that it starts read it too. With `shards`, each
 of them holds a part of the weights, as with GPUs. accelerate offers FSDP2 for GPUs alone; here it
-is told that a CPU will do.
+is told that a CPU will do. With `small`, the memory holds one row of a batch, and no two.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import state as accelerate_state
+from transformers import LlamaForCausalLM
 
 import engines_models
 from etude.training import FitSettings, fit, trainer
@@ -55,8 +58,22 @@ def shard_on_the_cpu() -> None:
     trainer._gathered = checked
 
 
+def limit_the_memory() -> None:
+    forward = LlamaForCausalLM.forward
+
+    def limited(self: Any, input_ids: torch.Tensor, **rest: Any) -> Any:
+        if input_ids.numel() > 100 and torch.is_grad_enabled():
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return forward(self, input_ids, **rest)
+
+    LlamaForCausalLM.forward = limited
+
+
 if "shards" in sys.argv[3:]:
     shard_on_the_cpu()
+if "small" in sys.argv[3:]:
+    limit_the_memory()
+    SETTINGS = dataclasses.replace(SETTINGS, accumulate=1)
 
 
 def tell(done: int, total: int) -> None:

@@ -29,6 +29,7 @@ from etude.readings import is_evaluation
 from etude.roles import Role, section_of
 from etude.seeds import SeedPair, load_seeds, load_shown
 from etude.tiny.grammar import document
+from etude.types import Problem, Puzzle
 
 __all__ = ["Cost", "Forecast", "Work", "count_work", "forecast"]
 
@@ -106,15 +107,20 @@ def forecast(recipe: Recipe, controls: Sequence[str], *, like: Forecast | None =
         recipe.model,
         recipe.engine,
     )
+    data = load_seeds(recipe), load_shown(recipe), load_problems(recipe)
     with tempfile.TemporaryDirectory(prefix="etude-forecast-") as folder:
         model = _model(recipe, Path(folder))
-        return _forecast(recipe, controls, model, like.speed if like and same else None)
+        return _forecast(recipe, controls, data, model, like.speed if like and same else None)
+
+
+Data = tuple[list[SeedPair], list[Puzzle], list[Problem]]
+"""Seed pairs, the puzzles that are shown, the suite."""
 
 
 def _forecast(
-    recipe: Recipe, controls: Sequence[str], model: _Model, known: Speed | None
+    recipe: Recipe, controls: Sequence[str], data: Data, model: _Model, known: Speed | None
 ) -> Forecast:
-    pairs, shown, problems = load_seeds(recipe), load_shown(recipe), load_problems(recipe)
+    pairs, shown, problems = data
     sizes = lengths.measure(recipe, pairs, shown, problems, model.count, model.context)
     pace = known or _pace(recipe, model, pairs, speed.judging(recipe, pairs))
     paces: dict[str, Speed] = {role: _role(section_of(recipe, role), pace) for role in ROLES}
