@@ -29,8 +29,7 @@ import torch
 
 from etude import config, store
 from etude.arm import Arm
-from etude.attempts import PAPER_EXAMPLES
-from etude.prompts import renamed, solving_prompt
+from etude.prompts import PAPER_EXAMPLES, renamed, solving_prompt
 from etude.propose import propose
 from etude.puzzle import parse, without_docstring
 from etude.solve import judge, solve
@@ -90,6 +89,7 @@ per_prompt = {ROWS}
 temperature = {PROPOSE["temperature"]}
 max_new_tokens = {PROPOSE["new"]}
 [vet]
+rules = "paper"
 max_puzzles = {arguments.puzzles}
 [solve]
 samples = {ROWS}

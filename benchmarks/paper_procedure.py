@@ -26,8 +26,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from etude.prompts import renamed
+from etude.trivial import trivial_answers
 from etude.types import Prompt, Puzzle
-from etude.vet import TRIVIAL
 
 ROWS = 64
 SECONDS = 1.0
@@ -130,7 +130,7 @@ def answer_type(puzzle: str) -> str:
 
 def not_trivial(puzzle: str) -> bool:
     """Whether no trivial answer satisfies it. Runs in the pool, the whole within one second."""
-    answers = TRIVIAL[answer_type(puzzle)]
+    answers = trivial_answers(answer_type(puzzle), paper=True)
     return ran(lambda names: any(holds(names, one) for one in answers), puzzle) is False
 
 

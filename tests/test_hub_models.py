@@ -78,7 +78,7 @@ def settings(model: Path, seeds: Path, *more: str) -> list[str]:
 @needs_p3
 @pytest.mark.parametrize("kind", ["gpt_neo", "llama", "qwen2"])
 def test_a_model_that_writes_no_python_reaches_the_end(kind: str, tmp_path: Path) -> None:
-    model = engines_models.build(kind, tmp_path / "model", 2048)
+    model = engines_models.build(kind, tmp_path / "model", context=2048)
     seeds = write_pairs(p3_pairs(8), tmp_path / "seeds.jsonl")
     recipe = config.parse(RECIPE, "recipe", settings(model, seeds))
     told: list[Event] = []
@@ -132,7 +132,7 @@ def solved(one: dict[str, str]) -> dict[str, object]:
 @pytest.mark.slow
 def test_a_gpt_neo_is_trained_on_what_was_proved_right(tmp_path: Path) -> None:
     """Recorded samples, so that there is something to prove; the rest is the real thing."""
-    model = engines_models.build("gpt_neo", tmp_path / "model", 2048)
+    model = engines_models.build("gpt_neo", tmp_path / "model", context=2048)
     seeds = write_pairs(p3_pairs(8), tmp_path / "seeds.jsonl")
     recorded = tmp_path / "recorded.jsonl"
     given = settings(
