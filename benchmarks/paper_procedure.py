@@ -36,6 +36,7 @@ PATIENCE = 60
 FORBIDDEN = re.compile(
     r"import|__|open|eval|exec|compile|input|globals|locals|vars|getattr|setattr"
 )
+ANSWER_TYPES = re.compile(r"int|str|float|(List\[)+(int|str|float|bool)\]+")
 HEADER = "from typing import *\n"
 
 
@@ -125,7 +126,7 @@ def answer_type(puzzle: str) -> str:
         return ""
     used = any(isinstance(at, ast.Name) and at.id == answer.arg for at in ast.walk(function))
     annotation = ast.unparse(answer.annotation)
-    return annotation if used and annotation in TRIVIAL else ""
+    return annotation if used and ANSWER_TYPES.fullmatch(annotation) else ""
 
 
 def not_trivial(puzzle: str) -> bool:
