@@ -104,6 +104,12 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.flush()
                 time.sleep(0.1)
             self.close_connection = True
+        elif kind == "headers":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+            for _ in range(int(size)):
+                self.wfile.write(b"x")
+                time.sleep(0.1)
+            self.close_connection = True
         elif kind == "huge":
             self.raw(200, b'{"choices": [{"text": "' + b"x" * int(size) + b'"}]}')
         elif kind == "endless":

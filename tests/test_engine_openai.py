@@ -130,6 +130,16 @@ def test_a_server_that_stalls_is_asked_again(
     assert sample(engine(server, timeout=0.4)) == want
 
 
+def test_headers_that_never_end_are_an_answer_too_late(
+    server: Running, want: list[list[Sample]]
+) -> None:
+    """Each byte is in time, so no wait for a single one ends it."""
+    server.plan(faults=["headers:50"])
+    start = time.monotonic()
+    assert sample(engine(server, timeout=0.4)) == want
+    assert time.monotonic() - start < 3
+
+
 def test_the_servers_pause_is_kept(server: Running) -> None:
     server.plan(faults=["429:1"])
     start = time.monotonic()

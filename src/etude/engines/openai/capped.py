@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -24,8 +25,15 @@ class CappedClient(httpx2.AsyncClient):
         self._most, self._seconds = most, seconds
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        """As the usual client; the body is still to be read."""
-        response: httpx2.Response = await super().send(request, **options | {"stream": True})
+        """As the usual client; the body is still to be read.
+
+        The library's own limit is for each wait: headers that drip in byte by byte never pass it.
+        """
+        try:
+            async with asyncio.timeout(self._seconds):
+                response: httpx2.Response = await super().send(request, **options | {"stream": True})
+        except TimeoutError:
+            raise httpx2.ReadTimeout("headers that do not end", request=request) from None
         response.headers.pop("content-encoding", None)
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         deadline = time.monotonic() + self._seconds
