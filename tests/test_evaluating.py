@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+import llm_server
 import reader_run
 import suite_files
 from etude import config, readings, session, solving, store, tables
@@ -225,6 +227,29 @@ def test_own_puzzles_are_solved_and_shown(
     ]
     assert rows[1]["puzzle"] == PUZZLE
     assert list(tmp_path.glob("*.toml")) == []
+
+
+def test_what_was_paid_is_kept_beside_out_until_the_end(
+    own: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file in the working folder would answer the next command, for another server too."""
+    pytest.importorskip("openai", reason="needs the openai extra")
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.iterdir()) | {tmp_path / "out.jsonl"}
+    with llm_server.running() as server:
+        asked = ["engine.kind=openai", f"engine.url={server.url}", "engine.retries=0"]
+        solving.solve_file(own[0], llm_server.MODEL, samples=2, layout="line",
+                           out=None, settings=asked, json_lines=False)  # fmt: skip
+        assert server.log()["answered"] == 5
+        server.plan(faults=["", "", "", "400"])
+        for _ in range(2):
+            with contextlib.suppress(InputError):
+                solving.solve_file(own[0], llm_server.MODEL, samples=2, layout="line",
+                                   out=Path("out.jsonl"), settings=[*asked, "engine.concurrency=1"],
+                                   json_lines=False)  # fmt: skip
+        # Of the second time, the question whether the server is there, and what was refused.
+        assert len(server.log()["asked"]) == 4 + 3
+    assert set(tmp_path.iterdir()) == before
 
 
 def test_own_puzzles_as_json(

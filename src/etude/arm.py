@@ -41,6 +41,8 @@ class Arm:
         self._engine: tuple[tuple[EngineSection, str], Engine] | None = None
         self._judge: Judge | None = None
         self._problems: list[Problem] | None = None
+        self.journal: Path | None = self.folder / "paid.jsonl"
+        """Where an engine that is paid keeps its samples until a unit is on the disk."""
 
     @property
     def recipe(self) -> Recipe:
@@ -100,9 +102,7 @@ class Arm:
         if self._engine is not None and self._engine[0] == key:
             return self._engine[1]
         self._drop_engine()
-        opened = roles.open_for(
-            *key, threads=self.recipe.run.threads, journal=self.folder / "paid.jsonl"
-        )
+        opened = roles.open_for(*key, threads=self.recipe.run.threads, journal=self.journal)
         self._engine = (key, opened)
         return opened
 

@@ -1,7 +1,7 @@
 """The verb `solve`: a model's attempts at a person's own puzzles, and the judge's verdicts.
 
 Covered: the first accepted solution of each puzzle, pass@k over them, every attempt in a file.
-Nothing is kept but what --out names.
+Nothing is kept but what --out names; while a server is asked, beside it what was paid so far.
 """
 
 from __future__ import annotations
@@ -67,12 +67,14 @@ def solve_file(
         _opened(out, file) as sink,
         Arm(store.Run(Path(), recipe), "verified", console.event) as arm,
     ):
+        arm.journal = out and out.with_name(f"{out.name}.paid")
         size = recipe.evaluate.problems_per_unit
         for unit, start in enumerate(range(0, len(problems), size)):
             for one in _tried(arm, student, problems[start : start + size], samples, unit):
                 tried.append(one)
                 _show(console, one)
                 _write(sink, one)
+        arm.unit_kept()
     _show_scores(console, tried, samples)
 
 

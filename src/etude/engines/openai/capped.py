@@ -31,7 +31,9 @@ class CappedClient(httpx2.AsyncClient):
         """
         try:
             async with asyncio.timeout(self._seconds):
-                response: httpx2.Response = await super().send(request, **options | {"stream": True})
+                response: httpx2.Response = await super().send(
+                    request, **options | {"stream": True}
+                )
         except TimeoutError:
             raise httpx2.ReadTimeout("headers that do not end", request=request) from None
         response.headers.pop("content-encoding", None)
