@@ -13,12 +13,13 @@ from etude import config, store
 from etude.arm import Arm, checked
 from etude.errors import Fault, InputError
 from etude.evaluate import evaluate, scores
+from etude.prompts import Layout, example_text
 from etude.propose import propose
 from etude.select import select
 from etude.solve import judge, solve
 from etude.stats import pass_at_k
 from etude.suites import load
-from etude.train import _examples, _summary, report, seed_documents
+from etude.train import _document, _examples, _summary, report, seed_documents
 from etude.types import Event, Outcome, Verdict
 from etude.vet import vet
 
@@ -276,6 +277,17 @@ def test_what_is_learned_of_an_example_is_its_solution(arm: Arm) -> None:
     for one, row in zip(parts, rows, strict=True):
         assert one.text[: one.prompt_characters] == f"{puzzles[row['puzzle_id']]}\n"
     assert all(one.prompt_characters == 0 for one in whole)
+
+
+@pytest.mark.parametrize("layout", ["line", "paper", "chat"])
+@pytest.mark.parametrize("solution", ["", ")", "f(g())\n", "assert", "def g(a=7): return 9 - a"])
+def test_what_is_learned_is_whatever_was_written(solution: str, layout: Layout) -> None:
+    """The unverified control trains on anything, which may stand in its frame once more."""
+    text = example_text("def f(x: int, a=7): return x + a == 9", solution, layout=layout)
+    document = _document(text, solution, layout)
+    assert text[document.prompt_characters :].startswith(solution)
+    assert text[: document.prompt_characters].strip() == "def f(x: int, a=7): return x + a == 9"
+    assert document.prompt_characters < len(text), "something is learned"
 
 
 def through_judge(arm: Arm) -> Path:

@@ -197,9 +197,13 @@ def task_message(task: Puzzle | Exercise) -> str:
 
 def example_text(puzzle: str, solution: str, *, layout: Layout = "paper") -> str:
     """The training text of one solved puzzle. In the layout `chat` it is that of `paper`."""
-    if layout == "line":
-        return f"{puzzle}\n{solution}\n"
-    return f"{puzzle}\n\n{solution}\n\nassert f(g())\n"
+    gap = "\n" if layout == "line" else "\n\n"
+    return f"{puzzle}{gap}{solution}{example_end(layout)}"
+
+
+def example_end(layout: Layout) -> str:
+    """What follows the solution in `example_text`."""
+    return "\n" if layout == "line" else "\n\nassert f(g())\n"
 
 
 def function_end(opening: str, completion: str) -> int | None:

@@ -16,7 +16,7 @@ from etude.arm import Arm, fit_options
 from etude.config import FitSection
 from etude.errors import Fault, InputError
 from etude.judge.record import METADATA_KEY
-from etude.prompts import example_text
+from etude.prompts import Layout, example_end, example_text
 from etude.types import Document
 
 
@@ -118,17 +118,22 @@ def seed_documents(arm: Arm) -> list[Document]:
     """The training texts of the seed pairs."""
     layout = arm.recipe.prompt.layout
     return [
-        _document(example_text(pair.puzzle.source, pair.solution, layout=layout), pair.solution)
+        _document(
+            example_text(pair.puzzle.source, pair.solution, layout=layout), pair.solution, layout
+        )
         for pair in arm.seeds
     ]
 
 
-def _document(text: str, solution: str) -> Document:
-    """A training text, of which the puzzle is only read where the loss is that of the solution."""
-    start = text.rfind(solution)
-    if start < 0:
+def _document(text: str, solution: str, layout: Layout) -> Document:
+    """A training text, of which the puzzle is only read where the loss is that of the solution.
+
+    That is looked for nowhere but at its place: an unverified one may be a mere bracket, or empty.
+    """
+    end = solution + example_end(layout)
+    if not text.endswith(end):
         raise Fault(f"a training text must hold its solution, but this one does not: {text[:80]!r}")
-    return Document(text, start)
+    return Document(text, len(text) - len(end))
 
 
 def report(folder: Path) -> dict[str, Any]:
@@ -155,11 +160,11 @@ def _examples(arm: Arm, rounds: Sequence[int], loss: str) -> list[Document]:
     folders = [arm.round(number) for number in rounds]
     if loss == "text":
         return [Document(row["text"]) for at in folders for row in store.read_stage(at / "select")]
-    found = []
+    found, layout = [], arm.recipe.prompt.layout
     for at in folders:
         source = {row["candidate_id"]: row["source"] for row in store.read_stage(at / "solve")}
         rows = store.read_stage(at / "select")
-        found += [_document(row["text"], source[row["candidate_id"]]) for row in rows]
+        found += [_document(row["text"], source[row["candidate_id"]], layout) for row in rows]
     return found
 
 
