@@ -95,6 +95,15 @@ def test_a_server_proposes_and_solves(server: Running, tmp_path: Path) -> None:
     assert llm_server.KEY not in (tmp_path / "run" / "recipe.toml").read_text()
 
 
+def test_no_puzzle_is_paid_for_and_thrown_away(server: Running, tmp_path: Path) -> None:
+    """The last prompt of a unit needs fewer samples than the others."""
+    odd = ["propose.samples=10", "propose.per_unit=10", "propose.per_prompt=8"]
+    with arm_of(tmp_path / "run", teacher(server.url) + odd) as arm:
+        rows = store.read_stage(propose(arm, 1, "student"))
+    assert len({row["proposal_id"] for row in rows}) == 10
+    assert sum(asked.get("n", 1) for asked in server.log()["asked"]) == 10
+
+
 def test_a_stage_that_failed_goes_on_and_nothing_is_paid_twice(
     server: Running, tmp_path: Path
 ) -> None:

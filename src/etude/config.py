@@ -174,6 +174,7 @@ class ProposeSection(Section):
     samples: int = Field(ge=1)
     per_unit: int = Field(512, ge=1)
     per_prompt: int = Field(64, ge=1)
+    """Samples of one prompt, at most; a unit's are shared out evenly among its prompts."""
     temperature: float = Field(0.9, gt=0)
     max_new_tokens: int = Field(200, ge=1)
     engine: EngineSection | None = None

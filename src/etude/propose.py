@@ -36,7 +36,7 @@ def _unit(arm: Arm, model: str | Path, seed: int, size: int) -> list[store.Row]:
     prompts, parents = _prompts(arm, seed, math.ceil(size / section.per_prompt), model)
     sampled = arm.engine(model, "propose").sample(
         prompts,
-        section.per_prompt,
+        math.ceil(size / len(prompts)),  # shared out evenly: what is sampled may have to be paid
         seed=seed,
         temperature=section.temperature,
         max_new_tokens=section.max_new_tokens,
