@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -160,6 +161,36 @@ def test_a_checkpoint_knows_its_seeds_and_examples(tmp_path: Path) -> None:
     assert control == seeds
     assert trained_on(run.folder / "round-00" / "pretrain") is None
     assert trained_on("EleutherAI/gpt-neo-125m") is None
+
+
+def test_a_checkpoint_is_known_from_wherever_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path within the run has no recipe.toml above it, and was taken for a stranger's model."""
+    run = reader_run.whole(tmp_path / "run")
+    student = run.folder / "final" / "train"
+    known, asked = trained_on(student), session.Asked("tiny", None, 2, None, ()).recipe
+    student.mkdir(parents=True, exist_ok=True)
+    layout = asked(str(student)).prompt.layout
+    assert layout == "line"
+    for inside, name in ((student.parent, "train"), (student, ".")):
+        monkeypatch.chdir(inside)
+        assert trained_on(name) == known
+        assert asked(name).prompt.layout == layout
+    monkeypatch.chdir(run.folder)
+    assert asked("org/name-on-the-hub").prompt.layout == "paper"
+    assert trained_on("mine/train") is None
+
+
+def test_rounds_are_counted_not_spelled(tmp_path: Path) -> None:
+    run = reader_run.whole(tmp_path / "run")
+    first = run.folder / "round-01"
+    for number in (99, 100):
+        shutil.copytree(first, store.round_folder(run.folder, number))
+    seeds = trained_on(run.folder / "round-00" / "train")
+    of = {n: trained_on(store.round_folder(run.folder, n) / "train") for n in (1, 2, 99, 100)}
+    assert seeds is not None
+    assert [len(found or ()) - len(seeds) for found in of.values()] == [1, 2, 3, 4]
 
 
 def test_a_contaminated_suite_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

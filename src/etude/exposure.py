@@ -21,16 +21,19 @@ def trained_on(model: str | Path) -> list[Trained] | None:
 
     The checkpoint is known by its place in its run, such as `runs/tiny/round-02/train`.
     """
-    path = Path(model)
+    path = Path(model).absolute()
     run = next((one for one in path.parents if (one / "recipe.toml").is_file()), None)
     if run is None or path.name != "train":
         return None
-    arm, last = path.parent.parent, path.parent.name
+    arm, last = path.parent.parent, path.parent.name.removeprefix("round-")
+    if last != "final" and not last.isdecimal():
+        return None
     recipe = store.read_recipe(run)
     found = _seeds(recipe)
-    for folder in sorted(arm.glob("round-[0-9]*")):
-        if folder.name <= last or last == "final":
-            found += _examples(folder)
+    rounds = {int(at.name.removeprefix("round-")): at for at in arm.glob("round-[0-9]*")}
+    for number in sorted(rounds):
+        if last == "final" or number <= int(last):
+            found += _examples(rounds[number])
     return found
 
 

@@ -257,8 +257,8 @@ def _asked_by_its_run(model: str) -> list[str]:
     With other limits a small model is asked less than it can, and with another split it may have
     been trained on what is held out here.
     """
-    made = (parent for parent in Path(model).parents if (parent / "recipe.toml").is_file())
-    run = next(made, None)
+    above = Path(model).absolute().parents if Path(model).is_dir() else ()  # not a name on the hub
+    run = next((parent for parent in above if (parent / "recipe.toml").is_file()), None)
     if run is None:
         return []
     recipe = store.read_recipe(run)
