@@ -25,7 +25,7 @@ from etude.engines.transformers import (
     memory,
     prefill,
 )
-from etude.engines.transformers.loading import quiet, torch_threads
+from etude.engines.transformers.loading import load_config, load_tokenizer, quiet, torch_threads
 from etude.errors import InputError
 from etude.prompts import function_end
 from etude.types import Prompt, Sample
@@ -265,6 +265,22 @@ def test_a_message_needs_a_chat_template(llama: Path, tmp_path: Path) -> None:
     (folder / "chat_template.jinja").write_text("{{ raise_exception('no users here') }}")
     with pytest.raises(InputError, match=r"chat template of .* fails: no users here"):
         TransformersEngine(folder).fits(chat, 4)
+
+
+def test_code_in_a_models_folder_is_never_run_and_not_asked_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """transformers asks on the console, where `yes |` would answer it."""
+    config = {"model_type": "mine", "auto_map": {"AutoConfig": "code.Mine"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Mine: pass\n")
+    asked: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda words="": asked.append(words) or "y")
+    for load in (load_config, load_tokenizer):
+        with pytest.raises(InputError, match="can't be loaded"):
+            load(tmp_path)
+    assert not asked
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:

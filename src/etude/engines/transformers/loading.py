@@ -76,6 +76,8 @@ def check_source(model: str | Path) -> str:
 
 
 def _load(what: str, loader: Any, source: str, **options: Any) -> Any:
+    # Left out, transformers asks on the console whether to run the code that lies by a model.
+    options["trust_remote_code"] = False
     if not Path(source).is_dir():
         options["local_files_only"] = _cached_only(source)
     try:
