@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,14 @@ def test_of_more_attempts_the_first_are_taken(tmp_path: Path) -> None:
     found = compare(few, many)
     assert found.samples == 4
     assert {row.difference.value for row in found.rows} == {0.0}
+
+
+def test_fewer_attempts_than_any_k_are_compared_by_pass_at_1(tmp_path: Path) -> None:
+    few = read_side(evaluation(tmp_path / "few", [1, 0, 0], samples=1))
+    many = replace(read_side(evaluation(tmp_path / "many", [3, 4])), ks=(2, 4))
+    rows = compare(few, many).rows
+    assert {row.k for row in rows} == {1}
+    assert all(row.difference.value > 0.5 for row in rows)
 
 
 def test_other_problems_are_refused(tmp_path: Path) -> None:

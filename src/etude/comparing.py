@@ -131,7 +131,7 @@ def compare(before: Side, after: Side) -> Comparison:
     check_same_problems(before.place, before.problems, after.place, after.problems)
     samples = min(before.samples, after.samples)
     old, new = before.accepted(samples), after.accepted(samples)
-    ks = [k for k in after.ks if k <= samples]
+    ks = [k for k in after.ks if k <= samples] or [1]
     parts = list(dict.fromkeys(part for _, part in after.problems.values()))
     rows: list[Row] = []
     solved: list[Solved] = []
