@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from etude.errors import InputError
 from etude.evaluate import verdicts_of
 from etude.judge import Judge, Limits
 from etude.prompts import completed, exercise_prompt
-from etude.suites import load, read_puzzles
+from etude.suites import files, load, read_puzzles
 from etude.types import Problem
 
 FILES = {
@@ -174,6 +175,21 @@ def test_files_that_are_none_are_one_sentence(tmp_path: Path) -> None:
 # A person's own puzzles
 
 PUZZLE = "def f(x: int, a=7): return x + a == 9"
+
+
+def test_a_packed_file_of_gigabytes_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MOST_BYTES", 1 << 20)
+    unpacked: list[int] = []
+    decompress = gzip.decompress
+    monkeypatch.setattr(gzip, "decompress", lambda data: unpacked.append(1) or decompress(data))
+    row = json.dumps({"puzzle": "def f(x: int): return x == 1  # " + "a" * 5_000_000}).encode()
+    for name, data in (("p.jsonl.gz", gzip.compress(row)), ("p.jsonl", row)):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(InputError, match=r"at most 1,048,576 bytes, unpacked, .* Split it"):
+            read_puzzles(tmp_path / name)
+    assert not unpacked, "nothing is unpacked as a whole"
 
 
 def test_own_puzzles_are_read_from_what_the_judge_reads(tmp_path: Path) -> None:

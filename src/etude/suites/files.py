@@ -12,6 +12,8 @@ from typing import Any
 from etude.errors import InputError
 
 Row = Mapping[str, Any]
+MOST_BYTES = 1 << 30
+"""Of text that is read, unpacked: a packed file of a megabyte may stand for a gigabyte."""
 SUFFIXES = (".jsonl", ".json", ".jsonl.gz", ".json.gz", ".parquet")
 
 
@@ -62,9 +64,15 @@ def _list(path: Path, text: str) -> list[Any]:
 
 
 def _text(path: Path) -> str:
+    opened = gzip.open if path.suffix == ".gz" else open
     try:
-        data = path.read_bytes()
-        return (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
+        with opened(path, "rb") as file:
+            data: bytes = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise InputError(
+                f"{path} must have at most {MOST_BYTES:,} bytes, unpacked, but has more. Split it."
+            )
+        return data.decode("utf-8-sig")
     except (OSError, EOFError, zlib.error) as error:
         why = getattr(error, "strerror", None) or error
         raise InputError(f"{path} must be a file that can be read, but is not ({why}).") from None
