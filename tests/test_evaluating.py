@@ -218,6 +218,25 @@ def test_a_contaminated_suite_is_said(tmp_path: Path, capsys: pytest.CaptureFixt
     assert 40 < len(formed) < 196, "new constants of the seeds' own forms"
 
 
+def test_an_evaluation_does_not_end_without_the_seeds_of_its_run(
+    humaneval: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run that was copied elsewhere without the file of its seeds can still be evaluated."""
+    seeds = f"seeds.source={json.dumps(str(tmp_path / 'gone.jsonl'))}"
+    store.Run.open(tmp_path / "run", config.load("smoke", [seeds, "model.precision=fp32"]), {})
+    model = tmp_path / "run" / "final" / "train"
+    model.mkdir(parents=True)
+    file, settings = humaneval
+    session.evaluate_model(
+        str(model), "humaneval", file, samples=3, layout="paper", out=tmp_path / "out",
+        settings=[*settings, "prompt.few_shot=true"], json_lines=False,
+    )  # fmt: skip
+    said = capsys.readouterr()
+    assert "pass@1" in said.out
+    assert "in the training examples: not known" in said.out
+    assert "gone.jsonl" in said.err
+
+
 # solve
 
 

@@ -10,6 +10,7 @@ A stage's folder holds, beside the attempts:
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -192,8 +193,15 @@ def problem_rows(
 
 
 def _write_contamination(stage: Path, problems: Sequence[Problem], model: str | Path) -> None:
-    """Nothing is written where the model's training examples are not known."""
-    trained = trained_on(model)
+    """Nothing is written where the model's training examples are not known.
+
+    Where a run was copied without the file of its seeds, that is said: the scores are there.
+    """
+    try:
+        trained = trained_on(model)
+    except InputError as error:
+        print(f"The suite was not held against what was trained on: {error}", file=sys.stderr)
+        return
     if trained is not None:
         hits = decontaminate.contamination(problems, trained)
         store.write_table(

@@ -73,7 +73,10 @@ def say_contamination(console: Console, stage: Path, made: Sequence[Score]) -> N
     hits = readings.contamination(stage)
     if hits is None:
         console.record("contamination", known=False)
-        console.say("\nin the training examples: not known, as the model is not one of a run")
+        console.say(
+            "\nin the training examples: not known, as the model is not one of a run, "
+            "or the run's seeds are not there"
+        )
         return
     met = Counter(row["level"] for row in hits)
     total = sum({score.part: score.problems for score in made}.values())
