@@ -10,7 +10,7 @@ import pytest
 
 import engines_models
 import reader_run
-from etude import config, session, store, sweep
+from etude import config, readings, session, store, sweep, tables
 from etude.errors import InputError, RecipeError
 from etude.readings.members import compared, row_of
 from etude.stats import paired_difference
@@ -97,6 +97,19 @@ def test_members_are_compared_to_the_first_on_the_same_problems(tmp_path: Path) 
     old, new = [0.25, 0.5, 0.0, 1.0] * 3, [0.5, 0.5, 0.25, 1.0] * 3
     assert gained.difference == paired_difference(old, new)
     assert compared([]) == compared([first]) == []
+
+
+def test_other_problems_of_the_same_names_are_not_paired(tmp_path: Path) -> None:
+    """As with another seeds.split_seed, which holds out others and counts them alike."""
+    for name in "ab":
+        reader_run.evaluated(tmp_path / name, [1, 2, 0, 4])
+    place = tmp_path / "b" / "evaluate"
+    asked = readings.problems(place)
+    for row in asked:
+        row["problem_id"] += "x" if row["part"] == "families" else ""
+    store.write_table(place / "problems.parquet", asked, tables.PROBLEMS)
+    rows = [row_of(name, tmp_path / name, "evaluation") for name in "ab"]
+    assert {d.part for d in compared([row for row in rows if row])} == {"constants"}
 
 
 RUNS = """

@@ -57,15 +57,24 @@ def compared(rows: Sequence[Row]) -> list[Difference]:
     if not rows:
         return []
     first, *others = rows
-    before = readings.attempts(first.folder)
+    before, asked = readings.attempts(first.folder), _asked(first)
     found = []
     for row in others:
-        after = readings.attempts(row.folder)
+        after, theirs = readings.attempts(row.folder), _asked(row)
         for score in row.scores:
             base = first.score(score.part, score.k)
-            if base and (base.suite, base.problems) == (score.suite, score.problems):
+            same = asked.get(score.part) == theirs.get(score.part)
+            if base and same and base.suite == score.suite:
                 made = _paired(before, after, base, score)
                 found.append(Difference(row.label, score.part, score.k, made))
+    return found
+
+
+def _asked(row: Row) -> dict[str, dict[str, str]]:
+    """By part, the name and id of each problem: a name alone may stand for another problem."""
+    found: dict[str, dict[str, str]] = {}
+    for problem in readings.problems(row.folder):
+        found.setdefault(problem["part"], {})[problem["problem"]] = problem["problem_id"]
     return found
 
 
