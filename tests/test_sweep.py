@@ -185,6 +185,13 @@ def test_a_bad_file_is_one_sentence(tmp_path: Path, change: tuple[str, str], mes
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("place", ["self", "self/", "self/verifed", "self/evaluation"])
+def test_a_row_of_no_arm_is_refused_before_hours_are_spent(place: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text(RUNS.replace("self/seeds", place))
+    with pytest.raises(RecipeError, match=r"rows.human must be MEMBER/ARM"):
+        load(str(tmp_path / "bad.toml"))
+
+
 def test_a_sweep_that_is_not_there_is_named() -> None:
     with pytest.raises(RecipeError, match="one of ablation, prompts, temperature, but could not"):
         load("poems")

@@ -28,6 +28,7 @@ from etude.console import Console
 from etude.errors import InputError, RecipeError, UserError
 from etude.forecast import Forecast, forecast
 from etude.forecast.words import notes
+from etude.ladder import LONGEST_FIRST
 from etude.readings.members import Row, compared, row_of
 from etude.sweep_words import as_dict, forecast_lines, table_lines
 
@@ -64,9 +65,11 @@ class Sweep(Section):
             raise ValueError("[members] or [grid] must name at least one member but names none")
         known = {name for name, _ in self.all_members()}
         for label, place in self.rows.items():
-            if self.kind != "run" or place.partition("/")[0] not in known:
+            member, _, arm = place.partition("/")
+            if self.kind != "run" or member not in known or arm not in LONGEST_FIRST:
                 raise ValueError(
-                    f"rows.{label} must be MEMBER/ARM, with a run of this sweep, but is {place!r}"
+                    f"rows.{label} must be MEMBER/ARM, with a run of this sweep and one of "
+                    f"{', '.join(LONGEST_FIRST)}, but is {place!r}"
                 )
         return self
 
