@@ -177,6 +177,18 @@ def test_files_that_are_none_are_one_sentence(tmp_path: Path) -> None:
 PUZZLE = "def f(x: int, a=7): return x + a == 9"
 
 
+@pytest.mark.parametrize("name", ["P.JSONL", "P.JSONL.GZ", "p.Json.Gz", "P.PARQUET"])
+def test_the_case_of_a_files_ending_is_no_matter(name: str, tmp_path: Path) -> None:
+    row = {"puzzle": "def f(x: int): return x == 1"}
+    said = json.dumps([row] if ".json." in name.lower() else row).encode()
+    if name.endswith("PARQUET"):
+        pq.write_table(pa.Table.from_pylist([row]), tmp_path / name)
+    else:
+        packed = name.lower().endswith(".gz")
+        (tmp_path / name).write_bytes(gzip.compress(said) if packed else said)
+    assert [one.part for one in read_puzzles(tmp_path / name)] == ["own"]
+
+
 def test_a_packed_file_of_gigabytes_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,7 +35,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, Row]]:
 
 
 def _parsed(path: Path) -> Iterator[Any]:
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         yield from _parquet(path)
         return
     text = _text(path)
@@ -64,7 +64,7 @@ def _list(path: Path, text: str) -> list[Any]:
 
 
 def _text(path: Path) -> str:
-    opened = gzip.open if path.suffix == ".gz" else open
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
     try:
         with opened(path, "rb") as file:
             data: bytes = file.read(MOST_BYTES + 1)
