@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -175,6 +176,16 @@ def test_files_that_are_none_are_one_sentence(tmp_path: Path) -> None:
 # A person's own puzzles
 
 PUZZLE = "def f(x: int, a=7): return x + a == 9"
+
+
+def test_many_rows_are_told_apart_at_once(tmp_path: Path) -> None:
+    """Each name held against all others takes minutes; a sentence at the end of them helps none."""
+    rows = [suite_files.HAS_CLOSE | {"task_id": str(number)} for number in range(20_000)]
+    file = suite_files.write(tmp_path / "HumanEval.jsonl", [*rows, rows[7]])
+    start = time.process_time()
+    with pytest.raises(InputError, match="has 7 more often"):
+        load("humaneval", folder=file)
+    assert time.process_time() - start < 8
 
 
 @pytest.mark.parametrize("name", ["P.JSONL", "P.JSONL.GZ", "p.Json.Gz", "P.PARQUET"])

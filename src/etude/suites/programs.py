@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -39,7 +40,8 @@ def exercises(suite: str, path: Path | None) -> list[Problem]:
     found = [problem for place, row in read_rows(file) if (problem := read(place, row))]
     if not found:
         raise InputError(f"{file} must hold problems of {suite}, but holds none. Give another.")
-    twice = {problem.name for problem in found if sum(p.name == problem.name for p in found) > 1}
+    counts = Counter(problem.name for problem in found)
+    twice = [name for name, count in counts.items() if count > 1]
     if twice:
         raise InputError(f"{file} must hold each problem once, but has {min(twice)} more often.")
     return found
