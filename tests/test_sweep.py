@@ -174,6 +174,7 @@ def test_a_forecast_of_a_sweep_writes_nothing(
         (('kind = "evaluate"', 'kind = "dream"'), "kind: Input should be"),
         (("hot =", '"../hot" ='), "a member's name must be letters"),
         (("[grid]", '[rows]\nall = "plain/verified"\n[grid]'), "rows.all must be MEMBER/ARM"),
+        (("[grid]", '[grid]\n"run.seed" = ["1", 1]'), "each member must have a name of its own"),
         (("plain = []", "plain = ["), "must be TOML but is not"),
     ],
 )

@@ -63,7 +63,13 @@ class Sweep(Section):
             raise ValueError(f'{base} must be given for kind = "{self.kind}" but is missing')
         if not self.all_members():
             raise ValueError("[members] or [grid] must name at least one member but names none")
-        known = {name for name, _ in self.all_members()}
+        names = [name for name, _ in self.all_members()]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(
+                f"each member must have a name of its own, but {twice[0]} stands for "
+                f"{names.count(twice[0])} of them: leave out a value, or name them one by one"
+            )
+        known = set(names)
         for label, place in self.rows.items():
             member, _, arm = place.partition("/")
             if self.kind != "run" or member not in known or arm not in LONGEST_FIRST:
@@ -75,12 +81,12 @@ class Sweep(Section):
 
     def all_members(self) -> list[tuple[str, tuple[str, ...]]]:
         """Every member with its own settings: the named ones, then the grid's."""
-        found = dict(self.members)
+        found = list(self.members.items())
         for values in itertools.product(*self.grid.values()) if self.grid else ():
             chosen = list(zip(self.grid, values, strict=True))
             name = "+".join(f"{key.rpartition('.')[2]}-{value}" for key, value in chosen)
-            found[name] = tuple(f"{key}={json.dumps(value)}" for key, value in chosen)
-        return list(found.items())
+            found.append((name, tuple(f"{key}={json.dumps(value)}" for key, value in chosen)))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
