@@ -89,6 +89,12 @@ def test_other_options_need_another_folder(run: Path, evaluation: Path) -> None:
         evaluate(run, evaluation, layout="paper")
 
 
+def test_the_number_of_attempts_may_be_a_setting_too() -> None:
+    asked = session.Asked("tiny", None, 100, "line", ["evaluate.samples=2"])
+    recipe = asked.recipe("a-model")
+    assert (recipe.evaluate.final_samples, recipe.evaluate.ks) == (2, (1,))
+
+
 def test_a_run_without_a_student_is_refused(tmp_path: Path) -> None:
     reader_run.start(tmp_path / "run")
     with pytest.raises(InputError, match="must be a finished run to be evaluated"):
