@@ -334,8 +334,13 @@ def recipe_of(source: str, out: Path | None, settings: Sequence[str]) -> tuple[P
 def check_inputs(recipe: Recipe) -> None:
     """Whatever the recipe names is looked at before a folder is made, and hours are spent on it.
 
-    Raises `InputError` for seeds, a suite, a model or recordings that are not there.
+    Raises `InputError` for seeds, a suite, a model or recordings that are not there, and
+    `RecipeError` for a precision that this machine has not.
     """
+    if recipe.model.precision == "fp16":
+        from etude.training import resolve_precision
+
+        resolve_precision("fp16")
     load_seeds(recipe)
     load_problems(recipe)
     if recipe.pretrain is None and recipe.engine.kind not in ("replay", "openai"):
