@@ -103,6 +103,16 @@ def test_an_unfinished_evaluation_is_refused(tmp_path: Path) -> None:
         read_side(tmp_path)
 
 
+def test_only_what_a_problem_is_asked_with_is_said_to_differ(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sides = [read_side(evaluation(tmp_path / name, [1])) for name in "ab"]
+    prompt = sides[0].recipe.prompt.model_copy(update={"shown": 10, "examples": 3})
+    other = replace(sides[0], recipe=sides[0].recipe.model_copy(update={"prompt": prompt}))
+    show_comparison(Console(), other, sides[1])
+    assert "asked differently (B -> A): prompt.examples: 3 -> 5\n" in capsys.readouterr().out
+
+
 def test_it_is_printed_for_people_and_machines(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -229,5 +229,8 @@ def test_what_a_teacher_takes_is_reckoned_and_a_server_paid(
     assert solving.seconds == 0
     # 9 puzzles, 3 samples each: two requests, each with the prompt; every text to its limit.
     assert solving.money == pytest.approx((2 * 9 * made.lengths.solve * 2 + 27 * 32 * 10) / 1e6)
-    assert "money:" in "\n".join(lines(made))
+    told = " ".join(" ".join(lines(made)).split())
+    assert "money:" in told
+    assert "what servers take is not known" in told
+    assert "what servers take" not in " ".join(lines(own))
     assert own.money == 0

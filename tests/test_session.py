@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 import engines_models
 import reader_run
@@ -87,6 +88,20 @@ def test_other_options_need_another_folder(run: Path, evaluation: Path) -> None:
         evaluate(run, evaluation, samples=2)
     with pytest.raises(RecipeError, match=r"prompt\.layout"):
         evaluate(run, evaluation, layout="paper")
+
+
+def test_the_number_of_attempts_may_be_a_setting_too() -> None:
+    asked = session.Asked("tiny", None, 100, "line", ["evaluate.samples=2"])
+    recipe = asked.recipe("a-model")
+    assert (recipe.evaluate.final_samples, recipe.evaluate.ks) == (2, (1,))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU has fp16")
+def test_a_precision_that_is_not_there_is_refused_before_a_folder_is_made(tmp_path: Path) -> None:
+    settings = ["model.precision=fp16"]
+    with pytest.raises(RecipeError, match="fp16 needs a GPU"):
+        session.run("smoke", tmp_path / "run", settings, controls=False, json_lines=True)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_without_a_student_is_refused(tmp_path: Path) -> None:

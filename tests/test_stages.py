@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from etude import config, store
+from etude import config, store, tables
 from etude.arm import Arm, checked
 from etude.errors import Fault, InputError
 from etude.evaluate import evaluate, scores
@@ -19,7 +19,15 @@ from etude.select import select
 from etude.solve import judge, solve
 from etude.stats import pass_at_k
 from etude.suites import load
-from etude.train import _document, _examples, _summary, report, seed_documents
+from etude.train import (
+    _document,
+    _examples,
+    _summary,
+    report,
+    seed_documents,
+    train,
+    train_student,
+)
 from etude.types import Event, Outcome, Verdict
 from etude.vet import vet
 
@@ -295,6 +303,18 @@ def through_judge(arm: Arm) -> Path:
     vet(arm, 1)
     solve(arm, 1, "recorded")
     return judge(arm, 1)
+
+
+def test_a_training_without_an_example_says_what_would_mend_it(arm: Arm) -> None:
+    """As with the paper's settings, and a model that writes no puzzle."""
+    store.write_table(store.unit_path(arm.round(1) / "select", 0), [], tables.SELECT)
+    sections = {name: getattr(arm.recipe, name) for name in ("train", "final")}
+    bare = {name: one.model_copy(update={"seed_repeat": 0}) for name, one in sections.items()}
+    arm.run = store.Run(arm.run.folder, arm.recipe.model_copy(update=bare))
+    with pytest.raises(InputError, match=r"of round 1 must .* train\.seed_repeat = 1"):
+        train(arm, 1, "base", "latest")
+    with pytest.raises(InputError, match=r"of the student must .* final\.seed_repeat = 1"):
+        train_student(arm, "base", "latest")
 
 
 def test_a_training_that_was_damaged_is_named(tmp_path: Path) -> None:

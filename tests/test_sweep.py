@@ -208,6 +208,22 @@ def test_the_sweeps_that_ship_can_be_made_into_recipes(name: str, tmp_path: Path
     assert len({config.dump(recipe) for recipe in made}) == len(made)
 
 
+def test_a_setting_may_be_one_members_alone(tmp_path: Path) -> None:
+    given = ["run.seed=3", "larger/propose.engine.model=a/b", "teacher/run.seed=4"]
+    made = sweep._members(load("ablation"), Options(settings=given), tmp_path)
+    recipes = {member.name: member.recipe() for member in made}
+    engines = {
+        name: one.propose.engine.model for name, one in recipes.items() if one.propose.engine
+    }
+    assert engines == {"larger": "a/b", "teacher": "Qwen/Qwen2.5-Coder-7B"}
+    assert [one.run.seed for one in recipes.values()] == [3, 3, 4]
+
+
+def test_a_setting_for_no_member_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="which are self, larger, teacher, but 'small' is none"):
+        list(sweep._members(load("ablation"), Options(settings=["small/run.seed=1"]), tmp_path))
+
+
 def test_the_ablation_has_the_papers_arms() -> None:
     rows = load("ablation").rows
     assert next(iter(rows)) == "baseline"

@@ -34,6 +34,8 @@ MOST_NAMED = 5
 """Problems that are named on each side; machines hear of all."""
 CONDITIONS = ("prompt.", "judge.", "evaluate.temperature", "evaluate.max_new_tokens", "engine.")
 """Settings that may make a difference, and are said where they differ."""
+OF_PROPOSING = "prompt.shown"
+"""A setting of the prompt with which no problem is asked."""
 
 Floats = npt.NDArray[np.float64]
 Problems = dict[str, tuple[str, str]]
@@ -204,7 +206,7 @@ def show_comparison(console: Console, before: Side, after: Side) -> None:
     differing = [
         text
         for text in config.differences(before.recipe, after.recipe)
-        if text.startswith(CONDITIONS)
+        if text.startswith(CONDITIONS) and not text.startswith(OF_PROPOSING)
     ]
     console.record(
         "comparison",

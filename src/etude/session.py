@@ -83,11 +83,12 @@ class Asked:
 
     def recipe(self, model: str) -> Recipe:
         """A model of a run is asked as the run asks it, but for what the options say."""
+        samples = self._samples()
         given = [
             f"evaluate.suite={_toml(self.suite)}",
-            f"evaluate.samples={self.samples}",
-            f"evaluate.final_samples={self.samples}",
-            f"evaluate.ks={[k for k in (1, 10, 100) if k <= self.samples]}",
+            f"evaluate.samples={samples}",
+            f"evaluate.final_samples={samples}",
+            f"evaluate.ks={[k for k in (1, 10, 100) if k <= samples]}",
             *_asked_by_its_run(model),
         ]
         if self.layout is not None:
@@ -96,6 +97,15 @@ class Asked:
         if self.folder is not None:
             given.append(f"evaluate.folder={_toml(str(self.folder))}")
         return config.parse(_bare(model), "the options", [*given, *self.settings])
+
+    def _samples(self) -> int:
+        """`--set evaluate.samples=N` means `--samples N`: an evaluation has no rounds beside it."""
+        samples = self.samples
+        for setting in self.settings:
+            key, _, value = setting.partition("=")
+            if key.strip() == "evaluate.samples" and value.strip().isdecimal():
+                samples = int(value)
+        return samples
 
     def words(self, model: str) -> list[str]:
         """The options as they are given."""
@@ -211,7 +221,7 @@ def _evaluated(
     target = out or Path("runs") / f"evaluate-{asked.suite}-{_named(model)}"
     _check_target(target, recipe)
     opened = store.Run.open(target, recipe, record(recipe))
-    _say_detectable(console, len(load_problems(recipe)), asked.samples)
+    _say_detectable(console, len(load_problems(recipe)), recipe.evaluate.final_samples)
     command = shlex.join(["etude", "evaluate", *asked.words(model), "--out", str(target)])
     with (
         _continued_by(target, command),
@@ -324,8 +334,13 @@ def recipe_of(source: str, out: Path | None, settings: Sequence[str]) -> tuple[P
 def check_inputs(recipe: Recipe) -> None:
     """Whatever the recipe names is looked at before a folder is made, and hours are spent on it.
 
-    Raises `InputError` for seeds, a suite, a model or recordings that are not there.
+    Raises `InputError` for seeds, a suite, a model or recordings that are not there, and
+    `RecipeError` for a precision that this machine has not.
     """
+    if recipe.model.precision == "fp16":
+        from etude.training import resolve_precision
+
+        resolve_precision("fp16")
     load_seeds(recipe)
     load_problems(recipe)
     if recipe.pretrain is None and recipe.engine.kind not in ("replay", "openai"):

@@ -205,17 +205,38 @@ class Member:
     name: str
     own: tuple[str, ...]
     settings: tuple[str, ...]
-    """Those of the sweep, of the command line, and its own, the later the stronger."""
+    """Those of the sweep, of the command line, its own, and the command line's for it alone; the
+    later the stronger."""
     recipe: Callable[[], Recipe]
     do: Callable[[], None]
 
 
 def _members(sweep: Sweep, options: Options, folder: Path) -> Iterator[Member]:
+    shared, single = _split(sweep, options.settings)
     for name, own in sweep.all_members():
-        settings = (*sweep.settings, *options.settings, *own)
+        settings = (*sweep.settings, *shared, *own, *single.get(name, ()))
         making = _run if sweep.kind == "run" else _evaluation
         recipe, do = making(sweep, options, settings, folder / name)
         yield Member(name, own, settings, recipe, do)
+
+
+def _split(sweep: Sweep, given: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """The settings of every member, and by its name those of one: `MEMBER/section.key=value`."""
+    names = [name for name, _ in sweep.all_members()]
+    shared: list[str] = []
+    single: dict[str, list[str]] = {}
+    for setting in given:
+        name, slash, rest = setting.partition("/")
+        if not slash or "=" in name:
+            shared.append(setting)
+        elif name in names:
+            single.setdefault(name, []).append(rest)
+        else:
+            raise RecipeError(
+                f"--set {setting!r} must name a member of {sweep.name}, which are "
+                f"{', '.join(names)}, but {name!r} is none. Write MEMBER/section.key=value."
+            )
+    return shared, single
 
 
 Work = tuple[Callable[[], Recipe], Callable[[], None]]

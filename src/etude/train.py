@@ -76,6 +76,7 @@ def train(arm: Arm, number: int, base: str | Path, latest: str | Path) -> Path:
     random.Random(arm.seed(number, "replay")).shuffle(old)
     kept = len(old) if section.replay == "all" else round(section.replay * len(new))
     documents = seed_documents(arm) * section.seed_repeat + new + old[:kept]
+    _check_any(documents, f"round {number}", "train")
     start = base if section.start == "base" else latest
     return _fit(arm, number, "train", start, documents, arm.round(number) / "train", section)
 
@@ -85,8 +86,20 @@ def train_student(arm: Arm, base: str | Path, latest: str | Path) -> Path:
     section = arm.recipe.final
     examples = _examples(arm, range(1, arm.recipe.run.rounds + 1), section.loss)
     documents = seed_documents(arm) * section.seed_repeat + examples
+    _check_any(documents, "the student", "final")
     start = base if section.start == "base" else latest
     return _fit(arm, None, "train", start, documents, arm.folder / "final" / "train", section)
+
+
+def _check_any(documents: Sequence[Document], whose: str, section: str) -> None:
+    """Raises `InputError` where the loop made nothing, and the seeds are not trained on."""
+    if not documents:
+        raise InputError(
+            f"The training of {whose} must have an example, but none was selected and "
+            f"{section}.seed_repeat is 0: `etude show` says what became of the proposals. Start "
+            "another run, with a model that writes puzzles, more propose.samples, or "
+            f"{section}.seed_repeat = 1."
+        )
 
 
 def train_longer_on_seeds(arm: Arm, base: str | Path, seeded: Path) -> Path:

@@ -75,8 +75,16 @@ def _time(made: Forecast) -> str:
     arms = "" if single else f" for all arms, of which {together} run at a time"
     return (
         f"{made.hours:,.2f} hours{arms}; {made.speed.source}; the judge measured here, "
-        f"{1000 * made.speed.check:.1f} ms a check"
+        f"{1000 * made.speed.check:.1f} ms a check{_unknown(made)}"
     )
+
+
+def _unknown(made: Forecast) -> str:
+    """Without it the 0:00 of a stage that a server samples for reads as a time."""
+    recipe = made.recipe
+    asked = [recipe.engine] + [one.engine for one in (recipe.propose, recipe.solve) if one.engine]
+    served = any(section.kind == "openai" for section in asked)
+    return "; what servers take is not known, and counted as nothing" if served else ""
 
 
 def _row(cost: Cost) -> list[str]:
