@@ -9,11 +9,11 @@ from pathlib import Path
 
 SCRIPT = """
 import multiprocessing, time
-from etude.ladder import _no_interrupt
+from etude.offspring import no_interrupt
 
 if __name__ == "__main__":
     context = multiprocessing.get_context("spawn")
-    with _no_interrupt():
+    with no_interrupt():
         process = context.Process(target=time.sleep, args=(1,))
         process.start()
     print("started", flush=True)

@@ -32,7 +32,7 @@ LONGEST_FUNCTION = 60
 # A part is a module or package directly below `etude`. It imports from the rows above its own.
 ROWS = (
     {"etude", "types", "errors", "recipes", "sweeps"},
-    {"config", "puzzle", "prompts", "store", "tables", "stats", "trivial"},
+    {"offspring", "config", "puzzle", "prompts", "store", "tables", "stats", "trivial"},
     {"judge", "engines", "suites", "tiny", "training", "cluster", "replies", "decontaminate"},
     {"roles"},
     {"seeds", "arm"},

@@ -13,14 +13,9 @@ dies with the process that started it.
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
-import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from multiprocessing import resource_tracker
+from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -30,6 +25,7 @@ from etude.arm import Arm, Tell
 from etude.errors import Fault, UserError
 from etude.evaluate import evaluate
 from etude.loop import begin, start_of, teach_itself
+from etude.offspring import die_with_parent, no_interrupt
 from etude.train import train_longer_on_seeds
 from etude.types import Event
 
@@ -97,21 +93,10 @@ def _start(folder: Path, name: str) -> dict[Connection, tuple[str, BaseProcess]]
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_arm_process, args=(folder, name, theirs), name=name)
-    with _no_interrupt():
+    with no_interrupt():
         process.start()
     theirs.close()
     return {ours: (name, process)}
-
-
-@contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """A process started in here never gets a Ctrl-C: this one does, and ends it."""
-    resource_tracker.ensure_running()  # its own start would let the signal through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _hear(
@@ -137,7 +122,7 @@ def _hear(
 
 def _arm_process(folder: Path, name: str, out: Connection) -> None:
     """What runs in the process of an arm: events go out, then None or what went wrong."""
-    _die_with_parent()
+    die_with_parent()
     try:
         run = store.Run.read(folder)
         with (
@@ -151,15 +136,3 @@ def _arm_process(folder: Path, name: str, out: Connection) -> None:
         out.send(traceback.format_exc())
     else:
         out.send(None)
-
-
-def _die_with_parent() -> None:
-    """An arm must not write on after its run was killed, beside the one that continues it."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch(sentinel: int, leave: Callable[[int], None]) -> None:
-        wait([sentinel])
-        leave(1)
-
-    threading.Thread(target=watch, args=(parent.sentinel, os._exit), daemon=True).start()

@@ -10,15 +10,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import sys
 import tempfile
-import threading
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -28,6 +23,7 @@ from torch import distributed
 
 from etude.engines.transformers.loading import quiet, torch_threads
 from etude.errors import Fault, InputError, UserError
+from etude.offspring import die_with_parent, no_interrupt
 from etude.training.trainer import Job, Progress, train
 
 PATIENCE_SECONDS = 5.0
@@ -85,21 +81,10 @@ def _start(job: Job, rank: int, meeting: Path) -> dict[Connection, tuple[int, Ba
     ours, theirs = context.Pipe(duplex=False)
     name = f"training process {rank}"
     process = context.Process(target=_work, args=(job, rank, str(meeting), theirs), name=name)
-    with _no_interrupt():
+    with no_interrupt():
         process.start()
     theirs.close()
     return {ours: (rank, process)}
-
-
-@contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """A process started in here never gets a Ctrl-C: this one does, and ends it."""
-    resource_tracker.ensure_running()  # its own start would let the signal through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _listen(running: dict[Connection, tuple[int, BaseProcess]], progress: Progress | None) -> None:
@@ -140,7 +125,7 @@ def _heard(pipe: Connection, rank: int, process: BaseProcess) -> tuple[int, int]
 
 def _work(job: Job, rank: int, meeting: str, out: Connection) -> None:
     """What runs in each process. Only the first tells how far it is: all go in step."""
-    _die_with_parent()
+    die_with_parent()
     count = job.settings.processes
     # What accelerate reads. On one machine, the ranks meet at a file: no port can be taken.
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
@@ -171,15 +156,3 @@ def _work(job: Job, rank: int, meeting: str, out: Connection) -> None:
         out.send(_Failed(traceback.format_exc()))
     else:
         out.send(None)
-
-
-def _die_with_parent() -> None:
-    """None must train on after the run was killed, beside the one that continues it."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch(sentinel: int, leave: Callable[[int], None]) -> None:
-        wait([sentinel])
-        leave(1)
-
-    threading.Thread(target=watch, args=(parent.sentinel, os._exit), daemon=True).start()
