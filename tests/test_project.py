@@ -40,6 +40,7 @@ ROWS = (
     {"propose", "vet", "solve", "select", "train", "evaluate", "vouch"},
     {"loop"},
     {"ladder"},
+    {"query"},
     {"readings"},
     {"console"},
     {"report", "show", "browse", "export", "forecast"},
@@ -70,6 +71,19 @@ HEAVY = {
     "inspect_ai",
     "openai",
     "vllm",
+    "sklearn",
+    "scipy",
+    "rensa",
+    "plotly",
+    "starlette",
+    "uvicorn",
+    "umap",
+    "sentence_transformers",
+    "trackio",
+    "wandb",
+    "tensorboard",
+    "huggingface_hub",
+    "datasets",
 }
 HEAVY_PLACES = (
     "engines/transformers/",
@@ -79,6 +93,12 @@ HEAVY_PLACES = (
     "tiny/model.py",
     "scorers.py",
     "inspect_tasks.py",
+    "duplicates/",
+    "diversity/",
+    "report/",
+    "browse/",
+    "export/",
+    "tracking/",
 )
 
 

@@ -1,0 +1,51 @@
+"""The recipe: a TOML file with one frozen section a stage. Everything a run needs, nothing else."""
+
+from etude.config.differing import TIME_ONLY, differences
+from etude.config.reading import dump, load, parse, recipe_names
+from etude.config.sections import (
+    ControlsSection,
+    EngineSection,
+    EvaluateSection,
+    FinalSection,
+    FitSection,
+    JudgeSection,
+    ModelSection,
+    PretrainSection,
+    PromptSection,
+    ProposeSection,
+    Recipe,
+    RunSection,
+    Section,
+    SeedsSection,
+    SelectSection,
+    SolveSection,
+    TrainSection,
+    VetSection,
+)
+
+__all__ = [
+    "TIME_ONLY",
+    "ControlsSection",
+    "EngineSection",
+    "EvaluateSection",
+    "FinalSection",
+    "FitSection",
+    "JudgeSection",
+    "ModelSection",
+    "PretrainSection",
+    "PromptSection",
+    "ProposeSection",
+    "Recipe",
+    "RunSection",
+    "Section",
+    "SeedsSection",
+    "SelectSection",
+    "SolveSection",
+    "TrainSection",
+    "VetSection",
+    "differences",
+    "dump",
+    "load",
+    "parse",
+    "recipe_names",
+]
