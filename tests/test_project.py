@@ -34,7 +34,7 @@ ROWS = (
     {"etude", "types", "errors", "recipes", "sweeps"},
     {"offspring", "config", "puzzle", "prompts", "store", "tables", "stats", "trivial"},
     {"judge", "engines", "suites", "tiny", "training", "cluster", "replies", "decontaminate"},
-    {"roles"},
+    {"roles", "behaviour"},
     {"seeds", "arm"},
     {"attempts", "exposure"},
     {"propose", "vet", "solve", "select", "train", "evaluate", "vouch"},
