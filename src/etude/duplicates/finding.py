@@ -97,13 +97,14 @@ class Found:
     def mask(self, *levels: str) -> Mask:
         """Which items are left when those that these levels find are dropped.
 
-        The cap on a form counts what the other levels leave.
+        The cap on a form counts what the other levels leave, and copies at the surest level that
+        was asked for go before it.
         """
         places = np.arange(len(self), dtype=np.int32)
         left = np.ones(len(self), bool)
-        for level in levels:
-            if level != "form":
-                left &= self.firsts[level] == places
+        surest = [level for level in ("canonical", "exact") if level in self.firsts][:1]
+        for level in {*levels, *(surest if "form" in levels else ())} - {"form"}:
+            left &= self.firsts[level] == places
         if "form" in levels:
             left[left] = _ranks(self.firsts["form"][left]) < self.per_form
         return left
@@ -114,11 +115,11 @@ class Found:
 
     def duplicates(self, level: str) -> int:
         """How many items a level alone would drop. Copies at a surer level are among them."""
-        return len(self) - int(self._left(level).sum())
+        return len(self) - int(self.mask(level).sum())
 
     def count(self, level: str) -> int:
         """Groups of more than one item; forms of more than `per_form`."""
-        return len(np.unique(self.firsts[level][~self._left(level)]))
+        return len(np.unique(self.firsts[level][~self.mask(level)]))
 
     def groups(self, level: str) -> Iterator[tuple[str, ...]]:
         """The ids of each group of more than one item, the first of it first."""
@@ -131,16 +132,11 @@ class Found:
     def pairs(self, level: str) -> Iterator[Twin]:
         """Each item that a level alone would drop, beside the first of its group."""
         firsts = self.firsts[level]
-        for place in np.flatnonzero(~self._left(level)).tolist():
+        for place in np.flatnonzero(~self.mask(level)).tolist():
             first = int(firsts[place])
             text, other = self._texts[place], self._texts[first]
             value = jaccard(shingles(text), shingles(other))
             yield Twin(level, place, self.ids[place], first, self.ids[first], value, text, other)
-
-    def _left(self, level: str) -> Mask:
-        """The cap on a form counts what differs by more than names, where that was looked at."""
-        surer = [level for level in ("canonical", "exact") if level in self.firsts][:1]
-        return self.mask(*surer, level) if level == "form" else self.mask(level)
 
 
 def find(
