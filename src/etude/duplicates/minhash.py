@@ -25,9 +25,9 @@ PERMUTATIONS = 128
 SEED = 1
 RECALL = 0.99
 """Of pairs exactly at the threshold, the share that at least one band proposes."""
-MOST_LISTED = 8
+MOST_LISTED = 32
 """Leaders of one bucket that later rows are held against."""
-MOST_COMPARED = 32
+MOST_COMPARED = 64
 """Leaders that one row is held against: those that it shares most buckets with."""
 
 Words = npt.NDArray[np.uint64]
