@@ -45,7 +45,7 @@ class _Speller:
     """
 
     def __init__(self, tree: ast.Module) -> None:
-        nodes = list(ast.walk(tree))
+        nodes = binding.everything(tree)
         loaded = {node.id for node in nodes if isinstance(node, ast.Name)}
         self.keywords = {node.arg for node in nodes if isinstance(node, ast.keyword)}
         self.as_written = not loaded.isdisjoint(LOOKS_AT_NAMES)
