@@ -237,7 +237,9 @@ def dedup(
     ] = None,
     level: Annotated[
         list[str],
-        typer.Option(help="exact, canonical, form, near; several times [all]."),
+        typer.Option(
+            help="exact, canonical, form, near, behavioural; several times [all but the last]."
+        ),
     ] = [],  # noqa: B006 - typer copies it
     per_form: Annotated[int, typer.Option(min=1, help="Rows of one form that are kept.")] = 12,
     threshold: Annotated[
@@ -248,7 +250,9 @@ def dedup(
     ] = False,
     out: Annotated[
         Path | None,
-        typer.Option(help="Write the rows that are left; near ones are dropped if named."),
+        typer.Option(
+            help="Write the rows that are left, without copies at --level [exact, canonical, form]."
+        ),
     ] = None,
     pairs: Annotated[
         Path | None, typer.Option(help="Write every duplicate beside the first of its group.")

@@ -13,11 +13,15 @@ from pathlib import Path
 from etude import duplicates, store
 from etude.console import Console, aligned
 from etude.duplicates import Found, sources
+from etude.duplicates.behaving import behavioural
 from etude.errors import InputError
-from etude.judge import usable_cores
+from etude.judge import Limits, usable_cores
+from etude.judging import open_judge
 
 DROPPED = ("exact", "canonical", "form")
 """Levels that `--out` leaves out without being told."""
+BEHAVIOURAL = "behavioural"
+"""The level that runs what it compares, in the judge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,13 @@ def dedup(path: Path, wanted: Wanted) -> None:
         source = sources.source_of(path, table)
         found = duplicates.find(
             source.items(),
-            wanted.levels or duplicates.LEVELS,
+            _by_text(wanted),
             per_form=wanted.per_form,
             threshold=wanted.threshold,
             processes=usable_cores(),
         )
+        if wanted.behavioural or BEHAVIOURAL in wanted.levels:
+            _behave(console, source, found)
         if number:
             console.say()
         _show(console, source.name, found, wanted)
@@ -59,6 +65,28 @@ def dedup(path: Path, wanted: Wanted) -> None:
             console.say(f"pairs: {wanted.pairs}")
         if wanted.out is not None:
             _write(console, source, found, wanted)
+
+
+def _by_text(wanted: Wanted) -> tuple[str, ...]:
+    """The levels that are decided by texts alone. Raises `InputError` for one that is none."""
+    known = (*duplicates.LEVELS, BEHAVIOURAL)
+    unknown = [level for level in wanted.levels if level not in known]
+    if unknown:
+        raise InputError(f"--level must be one of {', '.join(known)}, but is {unknown[0]}.")
+    named = tuple(level for level in wanted.levels if level != BEHAVIOURAL)
+    return named or (("exact",) if wanted.levels else duplicates.LEVELS)
+
+
+def _behave(console: Console, source: sources.Source, found: Found) -> None:
+    """Add the level `behavioural`. Isolation is that of `etude judge`."""
+    with open_judge(None, Limits(), "auto") as judge:
+        held = behavioural(source.items(), judge, source.answers())
+    found.add(BEHAVIOURAL, held.firsts)
+    console.record("behaviour", compared=held.compared, untried=held.untried)
+    console.say(
+        f"behaviour: {held.compared:,} of {len(found):,} rows have a puzzle with a known answer "
+        "that tells probes apart"
+    )
 
 
 def _tables(path: Path, wanted: Wanted) -> list[str]:

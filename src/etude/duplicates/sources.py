@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +54,10 @@ class Source(Protocol):
         """Raises `InputError` naming the line that holds none."""
         ...
 
+    def answers(self) -> Mapping[str, Sequence[str]]:
+        """Answers that puzzles without a solution beside them are known to accept, by id."""
+        ...
+
     def write(self, left: Mask, out: Path) -> None:
         """The rows that are left, in a file of their own. Raises `InputError`."""
         ...
@@ -87,6 +92,9 @@ class Lines:
             except (ValueError, RecursionError) as error:
                 raise _broken(self.path, f"line {number:,}", f"JSON, but is not: {error}") from None
             yield _item(self.path, f"line {number:,}", row, str(number))
+
+    def answers(self) -> Mapping[str, Sequence[str]]:
+        return {}
 
     def write(self, left: Mask, out: Path) -> None:
         if out.suffix.lower() not in JSON_LINES:
@@ -124,6 +132,9 @@ class Columns:
                 number += 1
                 yield _item(self.path, f"row {number:,}", row, str(number))
 
+    def answers(self) -> Mapping[str, Sequence[str]]:
+        return {}
+
     def write(self, left: Mask, out: Path) -> None:
         if out.suffix.lower() != ".parquet":
             raise InputError(
@@ -152,6 +163,16 @@ class RunTable:
     def items(self) -> Iterator[Item]:
         return (item for _, item in self._rows())
 
+    def answers(self) -> Mapping[str, Sequence[str]]:
+        """Of the table `puzzles`: what the judge accepted in the run."""
+        found: dict[str, dict[str, None]] = defaultdict(dict)
+        if self.table == "puzzles":
+            for folder in self._rounds():
+                for row in _segments(folder / "judge", ["puzzle_id", "outcome", "answer"]):
+                    if row["outcome"] == "accepted" and row["answer"]:
+                        found[row["puzzle_id"]].setdefault(row["answer"])
+        return {puzzle: list(literals) for puzzle, literals in found.items()}
+
     def write(self, left: Mask, out: Path) -> None:
         rows = (
             {"round": number, "id": item.id, "puzzle": item.puzzle, "solution": item.solution}
@@ -161,9 +182,12 @@ class RunTable:
         write_rows(out, rows, KEPT)
 
     def _rows(self) -> Iterator[tuple[int, Item]]:
-        for folder in sorted(self.folder.glob("round-[0-9]*")):
+        for folder in self._rounds():
             number = int(folder.name.removeprefix("round-"))
             yield from ((number, item) for item in self._of_round(folder))
+
+    def _rounds(self) -> list[Path]:
+        return sorted(self.folder.glob("round-[0-9]*"))
 
     def _of_round(self, folder: Path) -> Iterator[Item]:
         kept = {
