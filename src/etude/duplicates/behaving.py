@@ -17,6 +17,7 @@ import numpy as np
 from etude import behaviour
 from etude.behaviour import Known
 from etude.duplicates.finding import Firsts, Item
+from etude.duplicates.keys import keys_of, plain
 from etude.errors import Fault
 from etude.judge import Judge
 from etude.puzzle import NotAPuzzle, parse
@@ -52,25 +53,27 @@ def behavioural(
     items = list(items)
     puzzles = [_puzzle(item) for item in items]
     given = list(_answers(items, puzzles, judge))
-    literals: dict[str, list[str]] = defaultdict(list)
-    places: dict[str, Puzzle] = {}
-    for item, puzzle, answer in zip(items, puzzles, given, strict=True):
+    literals: dict[int, list[str]] = defaultdict(list)
+    first: dict[int, Puzzle] = {}
+    keys = [keys_of(plain(item.puzzle), "").canonical for item in items]
+    for item, key, puzzle, answer in zip(items, keys, puzzles, given, strict=True):
         if puzzle is not None:
-            places.setdefault(puzzle.id, puzzle)
-            literals[puzzle.id] += [answer] if answer else (answers or {}).get(item.id, ())
+            first.setdefault(key, puzzle)
+            literals[key] += [answer] if answer else (answers or {}).get(item.id, ())
     known = [
-        Known(puzzle, behaviour.answers_of(literals[puzzle.id])[:MOST_ANSWERS])
-        for puzzle in places.values()
+        Known(puzzle, behaviour.answers_of(literals[key])[:MOST_ANSWERS])
+        for key, puzzle in first.items()
     ]
     found = behaviour.duplicates(judge, known, behaviour.probes_of(known, seed=seed))
-    group = {one.puzzle.id: place for place, one in enumerate(known)}
-    group |= {known[place].puzzle.id: places[0] for places in found.groups for place in places[1:]}
+    leader = {place: places[0] for places in found.groups for place in places}
+    group = {key: leader.get(place, place) for place, key in enumerate(first)}
     compared = {
-        one.puzzle.id
-        for one, signature in zip(known, found.signatures, strict=True)
+        key
+        for key, one, signature in zip(first, known, found.signatures, strict=True)
         if signature.informative and one.answers
     }
-    return _grouped(items, puzzles, given, group, compared, found.untried)
+    read = [key if puzzle is not None else None for key, puzzle in zip(keys, puzzles, strict=True)]
+    return _grouped(items, read, given, group, compared, found.untried)
 
 
 def _puzzle(item: Item) -> Puzzle | None:
@@ -96,18 +99,18 @@ def _answers(
 
 def _grouped(
     items: Sequence[Item],
-    puzzles: Sequence[Puzzle | None],
+    keys: Sequence[int | None],
     given: Sequence[str | None],
-    group: Mapping[str, int],
-    compared: set[str],
+    group: Mapping[int, int],
+    compared: set[int],
     untried: int,
 ) -> Behaving:
     firsts = np.arange(len(items), dtype=np.int32)
     first: dict[tuple[int, str], int] = {}
     count = 0
-    for place, (item, puzzle, answer) in enumerate(zip(items, puzzles, given, strict=True)):
-        if puzzle is None or (item.solution and answer is None):
+    for place, (item, key, answer) in enumerate(zip(items, keys, given, strict=True)):
+        if key is None or (item.solution and answer is None):
             continue
-        count += puzzle.id in compared
-        firsts[place] = first.setdefault((group[puzzle.id], answer or ""), place)
+        count += key in compared
+        firsts[place] = first.setdefault((group[key], answer or ""), place)
     return Behaving(firsts, count, untried)
