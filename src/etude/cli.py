@@ -225,6 +225,47 @@ def show(
 
 
 @app.command()
+def dedup(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|FILE", help="A run folder; JSONL or Parquet of puzzle, perhaps solution."
+        ),
+    ],
+    of: Annotated[
+        str | None, typer.Option(help="Of a run: puzzles, examples or candidates.")
+    ] = None,
+    level: Annotated[
+        list[str],
+        typer.Option(
+            help="exact, canonical, form, near, behavioural; several times [all but the last]."
+        ),
+    ] = [],  # noqa: B006 - typer copies it
+    per_form: Annotated[int, typer.Option(min=1, help="Rows of one form that are kept.")] = 12,
+    threshold: Annotated[
+        float, typer.Option(help="The Jaccard index from which two texts are near.")
+    ] = 0.8,
+    behavioural: Annotated[
+        bool, typer.Option("--behavioural", help="Also compare what puzzles accept, in the judge.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the rows that are left, without copies at --level [exact, canonical, form]."
+        ),
+    ] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="Write every duplicate beside the first of its group.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Duplicates at each level: how many, what would be left; the rows kept, and both texts."""
+    from etude.dedup import Wanted, dedup
+
+    dedup(source, Wanted(of, tuple(level), per_form, threshold, behavioural, out, pairs, json))
+
+
+@app.command()
 def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     """Write the run's report: one HTML file that needs nothing else."""
     from etude.report import write_report

@@ -207,6 +207,9 @@ class SelectSection(Section):
     """Puzzles solved more often than this are too easy to teach anything."""
     per_puzzle: int = Field(8, ge=1)
     """The shortest distinct accepted solutions that are kept of each puzzle."""
+    dedup: Literal["exact", "canonical"] = "exact"
+    """What makes two solutions of a puzzle one: their texts, or all but names, layout and order of
+    operands (`docs/dedup.md`)."""
 
 
 class TrainSection(FitSection):
