@@ -195,11 +195,12 @@ def test_what_was_trained_on_is_recorded_with_how_often(llama: Path, tmp_path: P
     assert (done.documents, done.too_long) == (10, 1)
 
 
-def test_the_weights_are_known_by_their_sum(llama: Path, undisturbed: Path) -> None:
+def test_the_weights_are_known_by_their_sum(undisturbed: Path) -> None:
     weights = content(undisturbed)["model.safetensors"]
     report = json.loads(content(undisturbed)["training.json"])
     assert report["weights"] == f"sha256:{hashlib.sha256(weights).hexdigest()}"
-    assert report["start_id"].startswith("sha256:") and report["start_id"] != report["weights"]
+    assert report["start_id"].startswith("sha256:")
+    assert report["start_id"] != report["weights"]
 
 
 def test_weights_in_several_files_have_the_sum_of_their_sums(tmp_path: Path) -> None:
@@ -235,9 +236,7 @@ def test_the_result_is_a_plain_folder(undisturbed: Path, dropping: Path) -> None
     share = round(padding(batches, lengths), 4)
     sums = {name: report[name] for name in ("start", "start_id", "weights")}
     assert sums["start"] == "/".join(dropping.parts[-2:])
-    assert Fitted(**report) == dataclasses.replace(
-        want, loss_tokens=learned, padding=share, **sums
-    )
+    assert Fitted(**report) == dataclasses.replace(want, loss_tokens=learned, padding=share, **sums)
 
 
 def test_the_loss_table(undisturbed: Path) -> None:

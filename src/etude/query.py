@@ -29,6 +29,7 @@ VIEWS: dict[str, tuple[str, str, pa.Schema]] = {
     "candidates": ("solve", "[0-9]*.parquet", tables.SOLVE),
     "verdicts": ("judge", "[0-9]*.parquet", tables.JUDGE),
     "examples": ("select", "[0-9]*.parquet", tables.SELECT),
+    "trained": ("train", "examples.parquet", tables.TRAINED),
     "attempts": ("evaluate", "[0-9]*.parquet", tables.EVALUATE),
     "scores": ("evaluate", "scores.parquet", tables.SCORES),
     "problems": ("evaluate", "problems.parquet", tables.PROBLEMS),
