@@ -266,6 +266,48 @@ def dedup(
 
 
 @app.command()
+def why(
+    row_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="An example, candidate, puzzle, proposal or seed; or a held-out problem's name.",
+        ),
+    ],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[RUN]", help="A run folder [the one in runs/ that knows the id]."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Where a row came from and what came of it: prompt, model, verdict, filters, training."""
+    from etude.console import Console
+    from etude.lineage import run_of, trace
+    from etude.lineage.words import show_chain
+
+    place = run_of(row_id) if folder is None else folder
+    show_chain(Console(json_lines=json), trace(place, row_id))
+
+
+@app.command()
+def diff(
+    before: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    after: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="Another one; or give --rounds.")
+    ] = None,
+    rounds: Annotated[
+        tuple[int, int] | None, typer.Option(help="Compare these two rounds, not whole runs.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """What differs between two runs, or two rounds: what entered and left, and what changed."""
+    from etude.console import Console
+    from etude.diff import diff_runs
+
+    diff_runs(Console(json_lines=json), before, after, rounds)
+
+
+@app.command()
 def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
     """Write the run's report: one HTML file that needs nothing else."""
     from etude.report import write_report

@@ -30,6 +30,7 @@ VIEWS: dict[str, tuple[str, str, pa.Schema]] = {
     "verdicts": ("judge", "[0-9]*.parquet", tables.JUDGE),
     "probes": ("probe", "[0-9]*.parquet", tables.PROBE),
     "examples": ("select", "[0-9]*.parquet", tables.SELECT),
+    "trained": ("train", "examples.parquet", tables.TRAINED),
     "attempts": ("evaluate", "[0-9]*.parquet", tables.EVALUATE),
     "scores": ("evaluate", "scores.parquet", tables.SCORES),
     "problems": ("evaluate", "problems.parquet", tables.PROBLEMS),

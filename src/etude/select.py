@@ -93,6 +93,7 @@ def _distinct(rows: list[store.Row], level: str) -> list[store.Row]:
 
 def _example(arm: Arm, puzzle: Puzzle, row: store.Row, rate: float | None) -> store.Row:
     text = example_text(puzzle.source, row["source"], layout=arm.recipe.prompt.layout)
+    text = store.escaped(text)  # as it will be trained on, by whose id that is recorded
     return {
         "example_id": content_id(text),
         "puzzle_id": puzzle.id,

@@ -95,6 +95,13 @@ SELECT = pa.schema(
         ("solve_rate", pa.float64()),
     ]
 )
+TRAINED = pa.schema(
+    [
+        ("example_id", TEXT),  # content hash of the text, a seed pair's too
+        ("documents", pa.int32()),  # how often it stands among the documents of the training
+        ("shown", pa.int32()),  # how often it was trained on, over all epochs; 0: it is too long
+    ]
+)
 EVALUATE = pa.schema(
     [
         ("problem", TEXT),
