@@ -64,7 +64,7 @@ class _Screen:
         self.skips = random.Random(arm.seed(number, "vet"))
         self.chat = arm.recipe.prompt.layout == "chat"
         self.held_out = {problem.id for problem in arm.problems}
-        self.known = {puzzle.id for puzzle in arm.shown}
+        self.known = {puzzle.id for puzzle in arm.shown_in(number)}
         self.forms: Counter[str] = Counter()
         self.puzzles: list[Puzzle | None] = []
         for earlier in range(1, number):
