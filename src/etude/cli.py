@@ -381,6 +381,66 @@ def value(
 
 
 @app.command()
+def browse(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    second: Annotated[
+        Path | None, typer.Argument(metavar="[RUN2]", help="Another run, to be compared.")
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="0 takes any that is free.")
+    ] = 8642,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; others than this let other machines in.")
+    ] = "127.0.0.1",
+    open_page: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
+    ] = True,
+    reviewer: Annotated[
+        str | None, typer.Option(help="Who reviews puzzles [git's user.name, or the user's name].")
+    ] = None,
+) -> None:
+    """A local page over a run's tables, also while it goes on, with a queue of puzzles to review."""
+    from etude.browse import serve
+
+    folders = [folder] if second is None else [folder, second]
+    serve(folders, host=host, port=port, open_page=open_page, reviewer=reviewer)
+
+
+@app.command()
+def review(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    puzzle: Annotated[
+        str | None, typer.Argument(metavar="[PUZZLE_ID]", help="Without it: what waits.")
+    ] = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Show it in the next rounds.")] = False,
+    reject: Annotated[bool, typer.Option("--reject", help="It teaches no more.")] = False,
+    edit: Annotated[
+        Path | None, typer.Option(help="Show this file's puzzle in its place.")
+    ] = None,
+    undo: Annotated[bool, typer.Option("--undo", help="No decision stands any more.")] = False,
+    solution: Annotated[
+        Path | None, typer.Option(help="With --edit: a file with a solution [the known ones].")
+    ] = None,
+    note: Annotated[str, typer.Option(help="Why.")] = "",
+    reviewer: Annotated[
+        str | None, typer.Option(help="Who decides [git's user.name, or the user's name].")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List the puzzles that wait for a person, or decide about one."""
+    from etude.console import Console
+    from etude.reviewing import Asked
+    from etude.reviewing import review as decide
+
+    given = {"accept": accept, "reject": reject, "edit": edit is not None, "undo": undo}
+    decisions = [name for name, wanted in given.items() if wanted]
+    if len(decisions) > 1:
+        raise InputError(f"A puzzle takes one decision but got {' and '.join(decisions)}.")
+    asked = Asked(puzzle, decisions[0] if decisions else None, edit, solution, note, reviewer)
+    decide(folder, asked, Console(json_lines=json))
+
+
+@app.command()
 def check(json: Json = False) -> None:
     """What this machine can do: the layers of the judge's sandbox, and what they guarantee."""
     from etude.check import show_layers

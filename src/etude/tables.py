@@ -154,5 +154,27 @@ CONTAMINATION = pa.schema(
         ("example_text", TEXT),
     ]
 )
+REVIEWS = pa.schema(
+    [
+        ("review_id", TEXT),
+        ("puzzle_id", TEXT),  # the puzzle that was looked at
+        ("decision", TEXT),  # accept, reject, edit or undo
+        ("source", TEXT),  # the puzzle as it was shown, or for `edit` as it was edited
+        ("solution", TEXT),  # for `edit`: the solution with which the judge accepted it
+        ("note", TEXT),
+        ("reviewer", TEXT),
+        ("at", TEXT),  # UTC, ISO 8601
+    ]
+)
+ANCHORS = pa.schema(
+    [
+        ("review_id", TEXT),  # the reviews that stood when the round began
+        ("puzzle_id", TEXT),  # the puzzle that was looked at
+        ("decision", TEXT),  # accept, reject or edit
+        ("shown_id", TEXT),  # the puzzle that prompts show; null for `reject`
+        ("source", TEXT),
+        ("reviewer", TEXT),
+    ]
+)
 MEASURED = frozenset({"cpu_seconds", "peak_bytes"})
 """Columns of measured time and memory: left out when two runs are compared."""

@@ -67,7 +67,7 @@ class _Screen:
         self.held_out = {problem.id for problem in arm.problems}
         self.known: dict[str, tuple[str, str]] = {}
         """Where each known puzzle stands, by its id, and its text."""
-        for puzzle in arm.shown:
+        for puzzle in arm.shown_in(number):
             self.know(puzzle, "shown from the start")
         self.forms: Counter[str] = Counter()
         self.puzzles: list[Puzzle | None] = []
