@@ -386,9 +386,7 @@ def browse(
     second: Annotated[
         Path | None, typer.Argument(metavar="[RUN2]", help="Another run, to be compared.")
     ] = None,
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="0 takes any that is free.")
-    ] = 8642,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8642,
     host: Annotated[
         str, typer.Option(help="The address to listen on; others than this let other machines in.")
     ] = "127.0.0.1",
@@ -414,9 +412,7 @@ def review(
     ] = None,
     accept: Annotated[bool, typer.Option("--accept", help="Show it in the next rounds.")] = False,
     reject: Annotated[bool, typer.Option("--reject", help="It teaches no more.")] = False,
-    edit: Annotated[
-        Path | None, typer.Option(help="Show this file's puzzle in its place.")
-    ] = None,
+    edit: Annotated[Path | None, typer.Option(help="Show this file's puzzle in its place.")] = None,
     undo: Annotated[bool, typer.Option("--undo", help="No decision stands any more.")] = False,
     solution: Annotated[
         Path | None, typer.Option(help="With --edit: a file with a solution [the known ones].")

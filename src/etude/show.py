@@ -175,7 +175,8 @@ def _losses(console: Console, folder: Path) -> None:
 
 
 def _samples(console: Console, run: store.Run) -> None:
-    taught = [f.round for f in readings.funnels(run.folder) if f.examples]
+    numbers = readings.rounds(run.folder)
+    taught = [n for n in numbers if readings.length(store.round_folder(run.folder, n) / "select")]
     if not taught:
         return
     console.say(f"\naccepted in round {taught[-1]}", "bold")

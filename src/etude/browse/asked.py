@@ -52,9 +52,7 @@ class Asked:
         """One of some values."""
         value = self.values.get(name, default)
         if value and value not in choices:
-            raise InputError(
-                f"{name} must be one of {', '.join(choices)} but is {_shown(value)}."
-            )
+            raise InputError(f"{name} must be one of {', '.join(choices)} but is {_shown(value)}.")
         return value
 
     def whole(self, name: str, default: int | None, low: int, high: int) -> int | None:

@@ -64,9 +64,7 @@ def outcome_shares(shelf: Shelf) -> go.Figure:
     figure = _figure("percent of candidates")
     for outcome in (name for name in OUTCOMES if any(name in c for c in found.values())):
         shares = [100 * c.get(outcome, 0) / sum(c.values()) for c in found.values()]
-        figure.add_bar(
-            x=labels, y=shares, name=outcome, marker={"color": OUTCOME_COLOURS[outcome]}
-        )
+        figure.add_bar(x=labels, y=shares, name=outcome, marker={"color": OUTCOME_COLOURS[outcome]})
     figure.update_layout(barmode="stack")
     figure.update_xaxes(type="category", title="round")
     return figure

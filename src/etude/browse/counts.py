@@ -106,9 +106,12 @@ def live(library: Library) -> Live:
     number = max(numbers, default=0)
     stages = tuple(shelf.answer(("live", number), lambda: _stages(shelf, number)))
     age = time.time() - _newest(library.folder, shelf)
-    finished = any(
-        p.arm == "verified" and p.round is None and p.stage == "evaluate" for p in shelf.listing
-    ) and (library.folder / "final" / "evaluate" / "scores.parquet").exists()
+    finished = (
+        any(
+            p.arm == "verified" and p.round is None and p.stage == "evaluate" for p in shelf.listing
+        )
+        and (library.folder / "final" / "evaluate" / "scores.parquet").exists()
+    )
     state = "finished" if finished else "going on" if age < 60 else "quiet"
     return Live(state, f"round {number}", stages, age)
 
