@@ -8,13 +8,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from etude.report.pictures import Curve, Mark
 
 import reader_run
 from etude import readings, store
 from etude.errors import InputError
 from etude.readings import words
 from etude.report import pictures, write_report
-from etude.report.pictures import Curve, Mark
 from reader_run import HOSTILE
 
 

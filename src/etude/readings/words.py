@@ -18,12 +18,16 @@ def headline(rungs: Sequence[Rung], compared: Sequence[Comparison]) -> list[str]
     top = rungs[-1]
     first = [s for s in top.scores if s.k == min(t.k for t in top.scores)]
     who = "The student" if top.label == RUNGS[-1][0] else f"The model {top.bare!r}"
-    scored = listed([f"{percent(s)} % of the {PARTS.get(s.part, s.part)}" for s in first])
+    scored = listed([f"{_share(s)} of the {PARTS.get(s.part, s.part)}" for s in first])
     made = [f"{who} solves {scored} {tries(first[0].k)}."]
     for score in first:
         beside = [c for c in compared if (c.part, c.k) == (score.part, score.k)]
         made += [_beside(score.part, beside)] if beside else []
     return made
+
+
+def _share(score: Score) -> str:
+    return f"{100 * score.value:.1f}% [{100 * score.low:.1f}, {100 * score.high:.1f}]"
 
 
 def _beside(part: str, compared: Sequence[Comparison]) -> str:
@@ -42,12 +46,16 @@ def _gains(compared: Sequence[Comparison]) -> str:
     return listed([f"{c.against.removeprefix('+ ')} ({signed(c.difference)})" for c in compared])
 
 
-def across_seeds(ladders: Sequence[Sequence[Rung]], of: Sequence[Sequence[Comparison]]) -> list[str]:
+def across_seeds(
+    ladders: Sequence[Sequence[Rung]], of: Sequence[Sequence[Comparison]]
+) -> list[str]:
     """The result of runs that differ in their seed alone: means, and from where to where they go.
 
     Only finished runs are taken. The span is no interval: a few seeds don't give one.
     """
-    finished = [(r, c) for r, c in zip(ladders, of, strict=True) if r and r[-1].label == RUNGS[-1][0]]
+    finished = [
+        (r, c) for r, c in zip(ladders, of, strict=True) if r and r[-1].label == RUNGS[-1][0]
+    ]
     if len(finished) < 2:
         return ["Fewer than two of the runs are finished, so nothing is said across seeds."]
     tops = [rungs[-1] for rungs, _ in finished]
@@ -55,7 +63,9 @@ def across_seeds(ladders: Sequence[Sequence[Rung]], of: Sequence[Sequence[Compar
     made = []
     for part in dict.fromkeys(score.part for score in tops[0].scores):
         values = [s.value for top in tops for s in top.scores if (s.part, s.k) == (part, k)]
-        text = f"Over {len(values)} seeds the student solves on average {span(values)} % of the "
+        text = (
+            f"Over {len(values)} seeds the student solves on average {span(values)} percent of the "
+        )
         made.append(f"{text}{PARTS.get(part, part)} {tries(k)}{_seed_gains(finished, part, k)}.")
     return made
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from etude.readings.words import harmless
 from etude.report.inert import inert, label
 from etude.stats import Estimate
 
@@ -22,7 +23,7 @@ COLOURS = 8
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon")
 GLYPHS = ("●", "■", "◆", "▲", "✚", "✖", "★", "⬢")
 """How the page shows a symbol of plotly's in a legend."""
-DASHES = ("solid", "dash", "dot", "dashdot")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 STEPS = 7
 """Colours of the ordered scale, from the first round to the last."""
 
@@ -89,18 +90,34 @@ def top_of(highest: float) -> float:
     return next((top for top in (2.0, 5, 10, 20, 40, 60, 80) if highest <= top), 100.0)
 
 
-def said(estimate: Estimate) -> str:
-    return f"{estimate.value:.1f} % [{estimate.low:.1f}, {estimate.high:.1f}]"
+def said(estimate: Estimate, sign: str = "", unit: str = "%") -> str:
+    low, high = f"{estimate.low:{sign}.1f}", f"{estimate.high:{sign}.1f}"
+    return f"{estimate.value:{sign}.1f}{unit} [{low}, {high}]"
 
 
-def _layout(height: int, **more: Any) -> Spec:
-    margin = {"l": 8, "r": 14, "t": 8, "b": 36}
+def _layout(height: int, *, bottom: int = 26, **more: Any) -> Spec:
+    """`bottom` leaves room for the ticks, and for the title of an axis if it has one."""
+    margin = {"l": 8, "r": 16, "t": 8, "b": bottom}
     return {"height": height, "margin": margin, "showlegend": False, **more}
 
 
 def _axis(title: str = "", **more: Any) -> Spec:
     text = {"title": {"text": label(title), "standoff": 6}} if title else {}
     return {"automargin": True, "fixedrange": True, "zeroline": False, **text, **more}
+
+
+def _points_axis(series: Sequence[Series]) -> Spec:
+    """Differences in percentage points: zero is a line of its own."""
+    found = [v for s in series for v in s.values if v is not None]
+    low, high = min(v.low for v in found), max(v.high for v in found)
+    reach = max(1.0, high - low, -low, high)
+    span = [min(0.0, low) - 0.04 * reach, max(0.0, high) + 0.04 * reach]
+    zero = {"zeroline": True, "zerolinecolor": "@ink", "zerolinewidth": 1.5}
+    return _axis(range=span, nticks=7, tickformat="d", gridcolor="@rule", **zero)
+
+
+def _plain_axis(series: Sequence[Series]) -> Spec:
+    return _axis(range=[0, 1.06 * _highest(series) or 1], nticks=6, gridcolor="@rule")
 
 
 def _percent_axis(highest: float, **more: Any) -> Spec:
@@ -137,8 +154,14 @@ def _marker(one: Series, size: int = 9) -> Spec:
     }
 
 
-def intervals(rows: Sequence[str], series: Sequence[Series], *, best: str = "") -> Spec:
-    """A row a label, in it a dot and its 95% interval a series; one axis in percent."""
+def intervals(
+    rows: Sequence[str], series: Sequence[Series], *, best: str = "", unit: str = "%"
+) -> Spec:
+    """A row a label, in it a dot and its 95% interval a series; one axis for all.
+
+    `unit` is %, `points` for differences in percent, or nothing.
+    """
+    sign, short = ("+", "") if unit == "points" else ("", unit)
     count = max(1, len(series))
     room = 0.62 / count
     data = []
@@ -146,7 +169,9 @@ def intervals(rows: Sequence[str], series: Sequence[Series], *, best: str = "") 
         shift = room * (number - (count - 1) / 2)
         found = [(n, v) for n, v in enumerate(one.values) if v is not None]
         values = [v for _, v in found]
-        texts = [f"{label(rows[n])}<br>{label(one.label)}: {said(v)}" for n, v in found]
+        texts = [
+            f"{label(rows[n])}<br>{label(one.label)}: {said(v, sign, short)}" for n, v in found
+        ]
         data.append(
             {
                 "type": "scatter",
@@ -168,11 +193,10 @@ def intervals(rows: Sequence[str], series: Sequence[Series], *, best: str = "") 
         showgrid=False,
         ticklabelstandoff=6,
     )
-    height = 52 + len(rows) * (14 * count + 14)
-    return {
-        "data": data,
-        "layout": _layout(height, xaxis=_percent_axis(_highest(series)), yaxis=y, shapes=between),
-    }
+    axes = {"%": lambda: _percent_axis(_highest(series)), "points": lambda: _points_axis(series)}
+    x = axes.get(unit, lambda: _plain_axis(series))()
+    height = 40 + len(rows) * (14 * count + 14)
+    return {"data": data, "layout": _layout(height, xaxis=x, yaxis=y, shapes=between)}
 
 
 def _between(y: float) -> Spec:
@@ -201,9 +225,10 @@ def curves(xs: Sequence[int], series: Sequence[Series], x_title: str, *, log: bo
         )
     ticks = _ticks(xs) if log else list(xs)
     kind = {"type": "log"} if log else {}
-    x = _axis(x_title, tickvals=ticks, ticktext=[f"{t:,}" for t in ticks], showgrid=False, **kind)
+    names = [f"{tick:,}" for tick in ticks]
+    x = _axis(x_title, tickvals=ticks, ticktext=names, showgrid=False, ticklabelstandoff=4, **kind)
     y = _percent_axis(_highest(series))
-    return {"data": data, "layout": _layout(300, xaxis=x, yaxis=y, hovermode="closest")}
+    return {"data": data, "layout": _layout(300, bottom=40, xaxis=x, yaxis=y)}
 
 
 def _band(one: Series, found: Sequence[tuple[int, Estimate]]) -> list[Spec]:
@@ -249,7 +274,8 @@ def by_round(rounds: Sequence[int], series: Sequence[Series]) -> Spec:
     span = [min(rounds) - 0.3, max(rounds) + 0.3]
     shown = list(rounds) if len(rounds) <= 12 else list(rounds)[:: math.ceil(len(rounds) / 12)]
     x = _axis("round", tickvals=shown, ticktext=[str(r) for r in shown], range=span, showgrid=False)
-    return {"data": data, "layout": _layout(300, xaxis=x, yaxis=_percent_axis(_highest(series)))}
+    y = _percent_axis(_highest(series))
+    return {"data": data, "layout": _layout(300, bottom=40, xaxis=x, yaxis=y)}
 
 
 Part = tuple[str, str, Sequence[int]]
@@ -283,7 +309,7 @@ def shares(rows: Sequence[str], parts: Sequence[Part]) -> Spec:
             }
         )
     x = _percent_axis(100, showgrid=False)
-    layout = _layout(56 + 30 * len(rows), xaxis=x, yaxis=_rows_axis(rows))
+    layout = _layout(42 + 30 * len(rows), xaxis=x, yaxis=_rows_axis(rows))
     return {"data": data, "layout": {**layout, "barmode": "stack", "bargap": 0.22}}
 
 
@@ -323,7 +349,7 @@ def bars(rows: Sequence[str], parts: Sequence[Part], *, stacked: bool, unit: str
     sums = [sum(counts[n] for _, _, counts in parts) for n in range(len(rows))]
     most = max(sums if stacked else [c for *_, counts in parts for c in counts], default=0)
     x = _axis(range=[0, 1.02 * most if stacked else 1.18 * most or 1], gridcolor="@rule", nticks=5)
-    layout = _layout(52 + room * len(rows), xaxis=x, yaxis=_rows_axis(rows))
+    layout = _layout(40 + room * len(rows), xaxis=x, yaxis=_rows_axis(rows))
     mode = {"barmode": "stack" if stacked else "group", "bargap": 0.25, "bargroupgap": 0.05}
     return {"data": data, "layout": {**layout, **mode}}
 
@@ -332,8 +358,8 @@ def _count(value: float) -> str:
     return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
 
 
-Line = tuple[str, str, Sequence[tuple[float, float]]]
-"""Its name, its colour, its points."""
+Line = tuple[str, str, int, Sequence[tuple[float, float]]]
+"""Its name, its colour, the number of its dash, its points."""
 
 
 def lines(drawn: Sequence[Line], x_title: str, y_title: str) -> Spec:
@@ -344,7 +370,7 @@ def lines(drawn: Sequence[Line], x_title: str, y_title: str) -> Spec:
             "mode": "lines",
             "x": [x for x, y in points if math.isfinite(y)],
             "y": [y for _, y in points if math.isfinite(y)],
-            "line": {"color": tone, "width": 2, "dash": DASHES[n // COLOURS % len(DASHES)]},
+            "line": {"color": tone, "width": 2, "dash": DASHES[dash]},
             "hoverinfo": "text",
             "hovertext": [
                 f"{label(name)}<br>{label(x_title)} {x:,}: {y:.3f}"
@@ -352,31 +378,30 @@ def lines(drawn: Sequence[Line], x_title: str, y_title: str) -> Spec:
                 if math.isfinite(y)
             ],
         }
-        for n, (name, tone, points) in enumerate(drawn)
+        for name, tone, dash, points in drawn
     ]
     x = _axis(x_title, showgrid=False, rangemode="tozero")
     y = _axis(y_title, gridcolor="@rule", rangemode="tozero")
-    return {"data": data, "layout": _layout(300, xaxis=x, yaxis=y)}
+    return {"data": data, "layout": _layout(300, bottom=40, xaxis=x, yaxis=y)}
 
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """Points of one group of a map: places, and the text that each shows."""
+    """Points of one group of a map: x, y, a short text, and all there is to read."""
 
-    label: str
     colour: str
     mark: int
-    points: Sequence[tuple[float, float, str]]
+    points: Sequence[tuple[float, float, str, str]]
 
 
 def cloud(clouds: Sequence[Cloud]) -> Spec:
-    """A map: places without units, whose points show their text. Texts are made inert here."""
+    """A map: places without units. What there is to read of a point, the page shows below it."""
     data = [
         {
             "type": "scatter",
             "mode": "markers",
-            "x": [x for x, _, _ in one.points],
-            "y": [y for _, y, _ in one.points],
+            "x": [x for x, *_ in one.points],
+            "y": [y for _, y, *_ in one.points],
             "marker": {
                 "color": one.colour,
                 "symbol": SYMBOLS[one.mark % len(SYMBOLS)],
@@ -385,7 +410,8 @@ def cloud(clouds: Sequence[Cloud]) -> Spec:
                 "line": {"color": "@page", "width": 0.5},
             },
             "hoverinfo": "text",
-            "hovertext": [inert(text) for _, _, text in one.points],
+            "hovertext": [inert(short, lines=5, width=44) for *_, short, _ in one.points],
+            "customdata": [harmless(text, lines=30) for *_, text in one.points],
         }
         for one in clouds
     ]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from etude import readings, roles, store, times
+from etude.diversity import Diversity, measure
 from etude.errors import InputError
 from etude.query import VIEWS, Tables
 from etude.readings import Comparison, Funnel, Rung
@@ -184,9 +185,16 @@ class Facts:
         )
         return {"levels": rows, "worst": worst}
 
-    def optional(self, view: str, query: str) -> list[store.Row]:
-        """Rows of a view that not every run has."""
-        return self.tables.rows(query) if view in VIEWS else []
+    @cached_property
+    def health(self) -> list[store.Row]:
+        """The measures of the loop's rounds."""
+        if "health" not in VIEWS:
+            return []
+        return self.tables.rows("select * from health where arm = 'verified' order by round")
+
+    @cached_property
+    def diversity(self) -> Diversity | None:
+        return measure(self.folder)
 
     @cached_property
     def spent(self) -> list[Spent]:
@@ -229,7 +237,7 @@ class Facts:
                 f"{path} must hold the run's versions but can't be read ({type(error).__name__}). "
                 "Bring the file back that the run began with."
             ) from None
-        return [(str(name), str(value)) for name, value in [*versions.items(), *record.items()]]
+        return [(str(name), _said(value)) for name, value in [*versions.items(), *record.items()]]
 
 
 STAGES = (
@@ -298,6 +306,10 @@ where arm = 'verified' and candidate_id in (select unnest(?::varchar[])) group b
 """
 
 
+def _said(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
 def _difficulty(row: store.Row) -> Difficulty:
     classes = tuple(int(row[f"k{n}"]) for n in range(len(CLASSES)))
     mean, spread = row["mean"] or 0.0, row["spread"] or 0.0
@@ -325,9 +337,7 @@ def _gallery(tables: Tables, chosen: Sequence[store.Row]) -> list[Shown]:
         source = sources.get(row["puzzle_id"]) or ""
         pairs = tuple(_pair(v, source, solutions.get(v["candidate_id"]) or "") for v in verdicts)
         accepted = sum(one["outcome"] == "accepted" for one in attempts)
-        found.append(
-            Shown(row["puzzle_id"], row["round"], source, len(attempts), accepted, pairs)
-        )
+        found.append(Shown(row["puzzle_id"], row["round"], source, len(attempts), accepted, pairs))
     return found
 
 

@@ -121,7 +121,9 @@ def _row_name(run: Facts, counts: Funnel, several: bool) -> str:
 
 def failures(runs: Runs) -> Section | None:
     """Why candidates were not accepted."""
-    drawn = _shares(runs, "outcomes", "what the judge found, in percent of the candidates", OUTCOMES)
+    drawn = _shares(
+        runs, "outcomes", "what the judge found, in percent of the candidates", OUTCOMES
+    )
     if not drawn:
         return None
     tables = [_reasons(run, len(runs) > 1) for run in runs if run.reasons]
@@ -138,17 +140,18 @@ def _reasons(run: Facts, several: bool) -> Table:
     rows: list[list[Cell]] = [
         [
             reason.outcome,
-            reason.kind or ("f did not return True" if reason.outcome == "wrong" else "-"),
             f"{reason.count:,}",
-            f"{100 * reason.count / total:.1f} %",
+            f"{100 * reason.count / total:.1f}%",
+            reason.kind or ("f did not return True" if reason.outcome == "wrong" else "-"),
             f"{reason.puzzles:,}",
-            Code(reason.example),
+            Code(reason.example if reason.example != reason.kind else ""),
         ]
         for reason in run.reasons
     ]
-    head = ["outcome", "reason", "candidates", "of all", "puzzles", "for example"]
+    head = ["outcome", "candidates", "of all", "reason", "puzzles", "for example"]
     whose = f"{run.label}: " if several else ""
-    return Table(f"{whose}the most frequent reasons, over all rounds", head, rows, folded=several)
+    title = f"{whose}the most frequent reasons, over all rounds"
+    return Table(title, head, rows, folded=several, texts=(3, 5))
 
 
 def difficulty(runs: Runs) -> Section | None:
@@ -165,7 +168,7 @@ def difficulty(runs: Runs) -> Section | None:
         [
             label,
             *(f"{count:,}" for count in found.classes),
-            f"{100 * found.between:.1f} %",
+            f"{100 * found.between:.1f}%",
             _plain(found.learnability),
         ]
         for label, (_, found) in zip(labels, rows, strict=True)
@@ -178,7 +181,6 @@ def difficulty(runs: Runs) -> Section | None:
         ["", *CLASSES, "sometimes", "learnability"],
         table,
         [Key(tone, name, "area") for name, tone, _ in parts],
-        wide=not several,
     )
     return Section(
         "difficulty",
@@ -215,36 +217,59 @@ def _learnability(runs: Runs) -> list[Chart]:
 
 
 def losses(runs: Runs) -> Section | None:
-    """Every training's loss."""
-    several = len(runs) > 1
+    """Every training's loss; the pretraining, which is much longer, apart."""
     found = [(n, run, one) for n, run in enumerate(runs) for one in run.trainings]
-    if not found:
+    pretrained = [item for item in found if item[-1].label.endswith("pretrain")]
+    others = [item for item in found if item not in pretrained]
+    drawn = [_losses("losses", "training loss", others, len(runs) > 1)] if others else []
+    if pretrained:
+        drawn.append(_losses("pretraining", "loss of the pretraining", pretrained, len(runs) > 1))
+    if not drawn:
         return None
+    intro = "Mean loss a token of the texts, from the first logged step to the last."
+    return Section("losses", "Trainings", intro, drawn)
+
+
+Trained = tuple[int, Facts, readings.Training]
+
+
+def _losses(name: str, title: str, found: Sequence[Trained], several: bool) -> Chart:
     names = [f"{run.label}: {one.label}" if several else one.label for _, run, one in found]
-    tones = [colour(n) for n, *_ in found] if several else [colour(n) for n in range(len(found))]
+    styles = [(colour(n), 0) for n, *_ in found] if several else _styles(found)
     drawn = [
-        (name, tone, [(step, loss) for step, loss in one.losses])
-        for name, tone, (_, _, one) in zip(names, tones, found, strict=True)
+        (name, *style, one.losses)
+        for name, style, (_, _, one) in zip(names, styles, found, strict=True)
     ]
     rows = [
-        [name, _ends(one.losses), f"{one.report['documents']:,}", f"{one.report['steps']:,}",
-         f"{one.report['tokens']:,}"]
+        [name, _ends(one.losses), *(f"{one.report[key]:,}" for key in REPORTED)]
         for name, (_, _, one) in zip(names, found, strict=True)
-    ]  # fmt: skip
-    keys = (
-        [Key(colour(n), run.label, "line") for n, run in enumerate(runs)]
-        if several
-        else [
-            Key(tone, name, "dashed" if n >= charts.COLOURS else "line")
-            for n, (name, tone) in enumerate(zip(names, tones, strict=True))
-        ]
-    )
-    head = ["", "loss", "examples", "steps", "tokens"]
-    says = "training loss over steps, a line a training"
+    ]
+    lines = [
+        Key(tone, name, "dashed" if dash else "line")
+        for name, (tone, dash) in zip(names, styles, strict=True)
+    ]
+    by_run = {run.label: Key(colour(n), run.label, "line") for n, run, _ in found}
     spec = charts.lines(drawn, "step", "loss")
-    chart = Chart("losses", "training loss", says, spec, head, rows, keys, wide=True)
-    intro = "Mean loss a token of the texts, from the first logged step to the last."
-    return Section("losses", "Trainings", intro, [chart])
+    keys = list(by_run.values()) if several else lines
+    head = ["", "loss", "examples", "steps", "tokens"]
+    return Chart(name, title, f"{title} over steps, a line a training", spec, head, rows, keys)
+
+
+REPORTED = ("documents", "steps", "tokens")
+
+
+def _styles(found: Sequence[Trained]) -> list[tuple[str, int]]:
+    """The trainings of an arm go from light to dark; those of a control are dashed."""
+    arms = [next((arm for arm in CONTROLS if one.label.startswith(arm)), "") for *_, one in found]
+    seen: Counter[str] = Counter()
+    made = []
+    for arm in arms:
+        made.append((step(seen[arm], arms.count(arm)), CONTROLS.index(arm) + 1 if arm else 0))
+        seen[arm] += 1
+    return made
+
+
+CONTROLS = ("unverified", "more-epochs", "pretrained")
 
 
 def _ends(losses: Sequence[tuple[int, float]]) -> str:
@@ -259,8 +284,8 @@ def gallery(runs: Runs) -> Section | None:
     whose = f" Of the run {runs[0].label}." if len(runs) > 1 else ""
     intro = (
         "Drawn at random by the run's seed, not chosen: puzzles that taught, each with the "
-        "solution that was kept and a wrong attempt, then puzzles that nobody solved. Model-written "
-        f"text, shown as it is.{whose}"
+        "solution that was kept and a wrong attempt, then puzzles that nobody solved. The texts are "
+        f"the model's; what does not print is shown by its escape.{whose}"
     )
     return Section("gallery", "Puzzles that it set itself", intro, gallery=shown)
 

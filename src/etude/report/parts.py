@@ -31,6 +31,8 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     folded: bool = False
     note: str = ""
+    texts: Sequence[int] = ()
+    """Columns that are read as text: to the left."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,54 @@ template escapes what it prints.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from etude import readings
 from etude.readings.words import conclusion, percent, signed
 from etude.report import charts
 from etude.report.charts import Chart, Key, Series, colour, keys_of, step
 from etude.report.facts import Facts
-from etude.report.parts import Runs, Section, Table, estimate, part_name, slug
+from etude.report.parts import Runs, Section, estimate, part_name, slug
+from etude.stats import Estimate
 from etude.types import Score
 
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One number that is printed large."""
+
+    label: str
+    value: str
+    beside: str = ""
+
+
+def figures(runs: Runs) -> list[Figure]:
+    """The numbers that a reader looks for first. Of several runs the table says more."""
+    if len(runs) > 1:
+        return []
+    made = []
+    (run,) = runs
+    if run.rungs:
+        top = run.rungs[-1]
+        k = min(score.k for score in top.scores)
+        made = [
+            Figure(
+                f"{part_name(score.part)}, pass@{k}",
+                f"{100 * score.value:.1f}%",
+                f"[{100 * score.low:.1f}, {100 * score.high:.1f}]",
+            )
+            for score in top.scores
+            if score.k == k
+        ]
+    asked, kept = (sum(getattr(c, n) for c in run.loop) for n in ("asked", "kept"))
+    judged = sum(c.outcomes.total() for c in run.loop)
+    accepted = sum(c.outcomes["accepted"] for c in run.loop)
+    if asked:
+        made.append(Figure("puzzles kept", f"{kept:,}", f"of {asked:,} proposals"))
+    if judged:
+        made.append(Figure("solutions accepted", f"{accepted:,}", f"of {judged:,} candidates"))
+        made.append(Figure("training examples", f"{sum(c.examples for c in run.loop):,}"))
+    return made
 
 
 def ladder(runs: Runs) -> Section | None:
@@ -30,7 +69,12 @@ def ladder(runs: Runs) -> Section | None:
         (_ladder_of_one(scored[0], part) if one else _ladder_of_many(scored, part))
         for part in parts
     ]
-    tables = [_gains_table(run, part, one) for run in scored for part in parts if run.compared]
+    drawn += [
+        _gains(run, part, "" if one else f"{run.label}, ")
+        for run in scored
+        for part in parts
+        if any(c.part == part for c in run.compared)
+    ]
     points = [line for run in scored for line in conclusion(run.compared)] if one else []
     return Section(
         "ladder",
@@ -38,10 +82,9 @@ def ladder(runs: Runs) -> Section | None:
         "pass@k is the chance that at least one of k attempts is accepted. Each rung changes one "
         "thing: “seeds” is the model before the first round; “more epochs” is trained on the seeds "
         "alone, for as many tokens as the loop; “unverified” is the loop without the judge. "
-        "Rates are in percent, with 95% intervals over problems.",
+        "Rates are in percent, with 95% intervals over problems; differences are paired by problem.",
         drawn,
-        tables,
-        points,
+        points=points,
     )
 
 
@@ -99,23 +142,35 @@ def _ladder_of_many(runs: Runs, part: str) -> Chart:
     )
 
 
-def _gains_table(run: Facts, part: str, one: bool) -> Table:
+def _gains(run: Facts, part: str, whose: str) -> Chart:
+    """What the loop gained over every other rung, on the same problems."""
     made = [c for c in run.compared if c.part == part]
     ks = sorted({c.k for c in made})
-    known = {(c.against, c.k): signed(c.difference) for c in made}
-    against = dict.fromkeys(c.against for c in made)
-    rows = [
-        [a.removeprefix("+ ").partition(" on ")[0], *(known.get((a, k), "-") for k in ks)]
-        for a in against
+    known = {(c.against, c.k): c.difference for c in made}
+    against = list(dict.fromkeys(c.against for c in made))
+    names = [a.removeprefix("+ ").partition(" on ")[0] for a in against]
+    series = [
+        Series(f"pass@{k}", colour(n), [_points(known.get((a, k))) for a in against], n)
+        for n, k in enumerate(ks)
     ]
-    whose = "" if one else f"{run.label}: "
-    return Table(
-        f"{whose}{part_name(part)}: verified minus each other rung, in points",
+    rows = [
+        [name, *(signed(known[a, k]) if (a, k) in known else "-" for k in ks)]
+        for name, a in zip(names, against, strict=True)
+    ]
+    title = f"{whose}{part_name(part)}: verified minus each other rung, in points"
+    return Chart(
+        f"gains-{slug(run.label)}-{slug(part)}" if whose else f"gains-{slug(part)}",
+        title,
+        f"{title}, with intervals; right of zero is a gain",
+        charts.intervals(names, series, unit="points"),
         ["verified minus", *(f"pass@{k}" for k in ks)],
         rows,
-        folded=not one,
-        note="On the same problems, with 95% intervals of the paired differences." if one else "",
+        keys_of(series),
     )
+
+
+def _points(difference: Estimate | None) -> Estimate | None:
+    return None if difference is None else estimate(difference)
 
 
 def _curve_series(
@@ -149,7 +204,7 @@ def pass_curves(runs: Runs) -> Section | None:
             drawn += _curve_chart(part, "rounds", _of_rounds(runs[0]), "after every round")
             drawn += _curve_chart(part, "rungs", _of_rungs(runs[0]), "every rung of the ladder")
     intro = (
-        "The whole curve: training on what was verified often lifts the first attempts more than "
+        "The student is trained at the end, on the examples of all rounds. Training on what was verified often lifts the first attempts more than "
         "many attempts. Bands are 95% intervals over problems; curves that overlap are not shown "
         "to differ."
     )
@@ -171,7 +226,7 @@ def _of_rounds(run: Facts) -> Named:
     shown = numbers if len(numbers) <= 7 else [*numbers[:1], *numbers[-5:]]
     of = len(shown) + 1
     made: Named = [
-        (f"round {n}", step(at, of), 0, False, run.curves["verified", n])
+        (f"round {n}", step(at, of), 0, at > 0, run.curves["verified", n])
         for at, n in enumerate(shown)
     ]
     if ("verified", None) in run.curves:
@@ -193,9 +248,7 @@ def _curve_chart(part: str, kind: str, curves: Named, what: str) -> list[Chart]:
     if not series or len(ks) < 2:
         return []
     title = f"{part_name(part)}: {what}"
-    keys = [
-        Key(s.colour, s.label, "dashed" if s.mark % len(charts.DASHES) else "line") for s in series
-    ]
+    keys = [Key(s.colour, s.label, "dashed" if s.mark else "line") for s in series]
     spec = charts.curves(ks, series, "k: attempts")
     says = f"pass@k over k, of {title}"
     head = ["k", *(s.label for s in series)]
@@ -215,7 +268,8 @@ def rounds(runs: Runs) -> Section | None:
     ]
     if not drawn:
         return None
-    beside = " Dashed: the unverified control, where it is scored by round." if one else ""
+    control = one and any(arm == "unverified" and n is not None for arm, n in runs[0].curves)
+    beside = " Dashed: the unverified control." if control else ""
     intro = f"Round 0 is the model before the first round.{beside}"
     return Section("rounds", "Round by round", intro, drawn)
 

@@ -116,9 +116,7 @@ def _settings(runs: Runs) -> list[Table]:
         return []
     first = runs[0].run.recipe
     values = [_values(run, keys) for run in runs]
-    rows: list[list[Cell]] = [
-        [key, *(Code(of[key]) for of in values)] for key in keys[:SETTINGS]
-    ]
+    rows: list[list[Cell]] = [[key, *(Code(of[key]) for of in values)] for key in keys[:SETTINGS]]
     more = len(keys) - SETTINGS
     note = f"{more} more settings differ." if more > 0 else ""
     title = f"What the recipes differ in (all else is that of {first.name})"
