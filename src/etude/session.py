@@ -63,7 +63,7 @@ def run(
 
 
 def _report(console: Console, folder: Path) -> None:
-    """The report of a run that has ended, or what it takes to have one: the run is none the worse."""
+    """The report of a run that has ended; else what it takes, and the run is none the worse."""
     try:
         console.report(write_report([folder]))
     except MissingExtra as missing:

@@ -46,16 +46,16 @@ def _gains(compared: Sequence[Comparison]) -> str:
     return listed([f"{c.against.removeprefix('+ ')} ({signed(c.difference)})" for c in compared])
 
 
-def across_seeds(
-    ladders: Sequence[Sequence[Rung]], of: Sequence[Sequence[Comparison]]
-) -> list[str]:
+Result = tuple[Sequence[Rung], Sequence[Comparison]]
+"""The ladder of one run, and what its top is against the others."""
+
+
+def across_seeds(results: Sequence[Result]) -> list[str]:
     """The result of runs that differ in their seed alone: means, and from where to where they go.
 
     Only finished runs are taken. The span is no interval: a few seeds don't give one.
     """
-    finished = [
-        (r, c) for r, c in zip(ladders, of, strict=True) if r and r[-1].label == RUNGS[-1][0]
-    ]
+    finished = [(r, c) for r, c in results if r and r[-1].label == RUNGS[-1][0]]
     if len(finished) < 2:
         return ["Fewer than two of the runs are finished, so nothing is said across seeds."]
     tops = [rungs[-1] for rungs, _ in finished]
@@ -63,16 +63,14 @@ def across_seeds(
     made = []
     for part in dict.fromkeys(score.part for score in tops[0].scores):
         values = [s.value for top in tops for s in top.scores if (s.part, s.k) == (part, k)]
-        text = (
+        made.append(
             f"Over {len(values)} seeds the student solves on average {span(values)} percent of the "
+            f"{PARTS.get(part, part)} {tries(k)}{_seed_gains(finished, part, k)}."
         )
-        made.append(f"{text}{PARTS.get(part, part)} {tries(k)}{_seed_gains(finished, part, k)}.")
     return made
 
 
-def _seed_gains(
-    finished: Sequence[tuple[Sequence[Rung], Sequence[Comparison]]], part: str, k: int
-) -> str:
+def _seed_gains(finished: Sequence[Result], part: str, k: int) -> str:
     found: dict[str, list[Comparison]] = defaultdict(list)
     for _, compared in finished:
         for c in compared:

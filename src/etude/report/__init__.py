@@ -106,7 +106,8 @@ def _progress(runs: Runs) -> Iterator[str]:
     for run in runs:
         whose = f"{run.label}: " if len(runs) > 1 else ""
         done, asked = len(run.finished), run.run.recipe.run.rounds
-        yield f"{whose}{done} of {asked} rounds finished, {len(run.rungs)} rungs of the ladder scored."
+        rungs = f"{len(run.rungs)} rungs of the ladder scored"
+        yield f"{whose}{done} of {asked} rounds finished, {rungs}."
 
 
 def _command(run: Facts) -> str:

@@ -102,7 +102,7 @@ def _layout(height: int, *, bottom: int = 26, **more: Any) -> Spec:
 
 
 def _axis(title: str = "", **more: Any) -> Spec:
-    text = {"title": {"text": label(title), "standoff": 6}} if title else {}
+    text: Spec = {"title": {"text": label(title), "standoff": 6}} if title else {}
     return {"automargin": True, "fixedrange": True, "zeroline": False, **text, **more}
 
 
@@ -112,7 +112,7 @@ def _points_axis(series: Sequence[Series]) -> Spec:
     low, high = min(v.low for v in found), max(v.high for v in found)
     reach = max(1.0, high - low, -low, high)
     span = [min(0.0, low) - 0.04 * reach, max(0.0, high) + 0.04 * reach]
-    zero = {"zeroline": True, "zerolinecolor": "@ink", "zerolinewidth": 1.5}
+    zero: Spec = {"zeroline": True, "zerolinecolor": "@ink", "zerolinewidth": 1.5}
     return _axis(range=span, nticks=7, tickformat="d", gridcolor="@rule", **zero)
 
 
@@ -256,7 +256,7 @@ def by_round(rounds: Sequence[int], series: Sequence[Series]) -> Spec:
         shift = 0.05 * (number - (len(series) - 1) / 2)
         found = [(x, v) for x, v in zip(rounds, one.values, strict=True) if v is not None]
         values = [v for _, v in found]
-        trace = {
+        trace: Spec = {
             "type": "scatter",
             "mode": "lines+markers",
             "x": [x + shift for x, _ in found],
@@ -278,7 +278,7 @@ def by_round(rounds: Sequence[int], series: Sequence[Series]) -> Spec:
     return {"data": data, "layout": _layout(300, bottom=40, xaxis=x, yaxis=y)}
 
 
-Part = tuple[str, str, Sequence[int]]
+Part = tuple[str, str, Sequence[float]]
 """A kind of the parts of bars: its name, its colour, its count in every row."""
 
 

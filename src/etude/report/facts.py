@@ -100,7 +100,8 @@ class Facts:
         self.label = label
         if readings.is_evaluation(self.run.recipe):
             raise InputError(
-                f"{folder} must be a run but holds an evaluation: see it with `etude show {folder}`."
+                f"{folder} must be a run but holds an evaluation: see it with "
+                f"`etude show {folder}`."
             )
         self.tables = Tables(folder)
 
@@ -179,9 +180,9 @@ class Facts:
         )
         worst = self.tables.rows(
             "select problem, level, examples, share, left(problem_text, 2000) as problem_text, "
-            "left(example_text, 2000) as example_text from contamination where arm = 'verified' and "
-            "round is null order by level = 'exact' desc, level = 'canonical' desc, "
-            "level = 'form' desc, examples desc, problem limit 12"
+            "left(example_text, 2000) as example_text from contamination "
+            "where arm = 'verified' and round is null order by level = 'exact' desc, "
+            "level = 'canonical' desc, level = 'form' desc, examples desc, problem limit 12"
         )
         return {"levels": rows, "worst": worst}
 

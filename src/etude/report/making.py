@@ -1,8 +1,8 @@
 """Making: what became of the puzzles and candidates, how hard they were, what it all took.
 
-With one run, colours tell rounds or outcomes apart; with several they tell the runs apart. A section without
-anything to say is None. Text of models stands here as it is: charts make theirs inert, and the
-template escapes what it prints.
+With one run, colours tell rounds or outcomes apart; with several they tell the
+runs apart. A section without anything to say is None. Text of models stands here as it is: charts
+make theirs inert, and the template escapes what it prints.
 """
 
 from __future__ import annotations
@@ -284,8 +284,8 @@ def gallery(runs: Runs) -> Section | None:
     whose = f" Of the run {runs[0].label}." if len(runs) > 1 else ""
     intro = (
         "Drawn at random by the run's seed, not chosen: puzzles that taught, each with the "
-        "solution that was kept and a wrong attempt, then puzzles that nobody solved. The texts are "
-        f"the model's; what does not print is shown by its escape.{whose}"
+        "solution that was kept and a wrong attempt, then puzzles that nobody solved. The texts "
+        f"are the model's; what does not print is shown by its escape.{whose}"
     )
     return Section("gallery", "Puzzles that it set itself", intro, gallery=shown)
 
@@ -293,11 +293,10 @@ def gallery(runs: Runs) -> Section | None:
 def spent(runs: Runs) -> Section | None:
     """Seconds, tokens and money by stage."""
     rows = [
-        [run.label if len(runs) > 1 else "", one.arm, one.stage, duration(sum(one.seconds.values())),
-         *_paid(one.usage)]
+        [run.label, one.arm, one.stage, duration(sum(one.seconds.values())), *_paid(one.usage)]
         for run in runs
         for one in run.spent
-    ]  # fmt: skip
+    ]
     if not rows:
         return None
     drop = 0 if len(runs) > 1 else 1

@@ -1,8 +1,8 @@
 """Results: the ladder, the whole pass@k curves, the rounds.
 
-With one run, colours tell ks, rounds or rungs apart; with several they tell the runs apart. A section without
-anything to say is None. Text of models stands here as it is: charts make theirs inert, and the
-template escapes what it prints.
+With one run, colours tell ks, rounds or rungs apart; with several they tell the
+runs apart. A section without anything to say is None. Text of models stands here as it is: charts
+make theirs inert, and the template escapes what it prints.
 """
 
 from __future__ import annotations
@@ -82,10 +82,19 @@ def ladder(runs: Runs) -> Section | None:
         "pass@k is the chance that at least one of k attempts is accepted. Each rung changes one "
         "thing: “seeds” is the model before the first round; “more epochs” is trained on the seeds "
         "alone, for as many tokens as the loop; “unverified” is the loop without the judge. "
-        "Rates are in percent, with 95% intervals over problems; differences are paired by problem.",
+        "Rates are in percent, with 95% intervals over problems; differences are paired by "
+        "problem.",
         drawn,
         points=points,
     )
+
+
+def _estimated(score: Score | None) -> Estimate | None:
+    return None if score is None else estimate(score)
+
+
+def _cell(score: Score | None) -> str:
+    return "-" if score is None else percent(score)
 
 
 def _ladder_of_one(run: Facts, part: str) -> Chart:
@@ -93,11 +102,11 @@ def _ladder_of_one(run: Facts, part: str) -> Chart:
     ks = readings.ks_of(made)
     found = [[readings.score_of(rung, part, k) for k in ks] for rung in run.rungs]
     series = [
-        Series(f"pass@{k}", colour(n), [estimate(row[n]) if row[n] else None for row in found], n)
+        Series(f"pass@{k}", colour(n), [_estimated(row[n]) for row in found], n)
         for n, k in enumerate(ks)
     ]
     rows = [
-        [rung.short, *(percent(s) if s else "-" for s in scores), f"{rung.examples:,}"]
+        [rung.short, *map(_cell, scores), f"{rung.examples:,}"]
         for rung, scores in zip(run.rungs, found, strict=True)
     ]
     title = f"{part_name(part)} ({made[0].problems} problems)"
@@ -122,14 +131,11 @@ def _ladder_of_many(runs: Runs, part: str) -> Chart:
         for rungs in by_label
     ]
     series = [
-        Series(run.label, colour(n), [estimate(s) if s else None for s in scores], n)
+        Series(run.label, colour(n), [_estimated(s) for s in scores], n)
         for n, (run, scores) in enumerate(zip(runs, found, strict=True))
     ]
     short = [label.partition(" on ")[0] for label in seen]
-    rows = [
-        [name, *(percent(scores[n]) if scores[n] else "-" for scores in found)]
-        for n, name in enumerate(short)
-    ]
+    rows = [[name, *(_cell(scores[n]) for scores in found)] for n, name in enumerate(short)]
     title = f"{part_name(part)}, pass@{k}"
     return Chart(
         f"ladder-{slug(part)}",
@@ -204,9 +210,9 @@ def pass_curves(runs: Runs) -> Section | None:
             drawn += _curve_chart(part, "rounds", _of_rounds(runs[0]), "after every round")
             drawn += _curve_chart(part, "rungs", _of_rungs(runs[0]), "every rung of the ladder")
     intro = (
-        "The student is trained at the end, on the examples of all rounds. Training on what was verified often lifts the first attempts more than "
-        "many attempts. Bands are 95% intervals over problems; curves that overlap are not shown "
-        "to differ."
+        "The student is trained at the end, on the examples of all rounds. Training on what was "
+        "verified often lifts the first attempts more than many attempts. Bands are 95% intervals "
+        "over problems; curves whose bands overlap are not shown to differ."
     )
     return Section("curves", "pass@k, for every k", intro, drawn) if drawn else None
 

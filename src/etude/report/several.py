@@ -34,8 +34,7 @@ def sentences(runs: Runs) -> list[str]:
     if len(runs) == 1:
         return headline(runs[0].rungs, runs[0].compared)
     if differ_in_seed_alone(runs):
-        ladders = [run.rungs for run in runs]
-        return across_seeds(ladders, [run.compared for run in runs])
+        return across_seeds([(run.rungs, run.compared) for run in runs])
     return [f"{run.label}: {headline(run.rungs, run.compared)[0]}" for run in runs]
 
 
