@@ -30,12 +30,13 @@ COMMA := ,
 # The stamps order the work; two installations into one environment must not run at once.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test check clean
+.PHONY: help demo test check docs clean
 
 help:
 	@echo "make demo    run the whole loop on this machine, with nothing to download but packages"
 	@echo "make test    run the tests (all but those that need a GPU or Ray)"
 	@echo "make check   lint, formatting and types"
+	@echo "make docs    build the site of the documents into site/"
 	@echo "make clean   remove .venv and what the tools leave; the runs stay"
 	@echo
 	@echo "Variables: PYTHON=$(PYTHON)  PIP_ARGS=$(PIP_ARGS)  EXTRAS=$(EXTRAS)  PYTEST_ARGS=$(PYTEST_ARGS)"
@@ -53,8 +54,11 @@ check: $(DEV)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+docs: $(VENV)/.docs
+	@$(BIN)/python -m zensical build --strict
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Only its existence counts: the file is a link to an interpreter that may be years old. It is
@@ -78,4 +82,9 @@ $(VENV)/.train: $(INPUTS) | $(BIN)/python
 $(DEV): $(VENV)/.train
 	@echo "Installing the tools for development into $(VENV)"
 	@$(PIP_INSTALL) -e '.[train,report,dev$(if $(EXTRAS),$(COMMA)$(EXTRAS))]'
+	@touch $@
+
+$(VENV)/.docs: $(INPUTS) | $(BIN)/python
+	@echo "Installing what builds the documents into $(VENV)"
+	@$(PIP_INSTALL) -e '.[docs]'
 	@touch $@
