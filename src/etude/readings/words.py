@@ -60,38 +60,43 @@ def across_seeds(results: Sequence[Result]) -> list[str]:
         return ["Fewer than two of the runs are finished, so nothing is said across seeds."]
     tops = [rungs[-1] for rungs, _ in finished]
     k = min(score.k for score in tops[0].scores)
-    made = []
-    for part in dict.fromkeys(score.part for score in tops[0].scores):
-        values = [s.value for top in tops for s in top.scores if (s.part, s.k) == (part, k)]
-        made.append(
-            f"Over {len(values)} seeds the student solves on average {span(values)} percent of the "
-            f"{PARTS.get(part, part)} {tries(k)}{_seed_gains(finished, part, k)}."
-        )
-    return made
+    parts = list(dict.fromkeys(score.part for score in tops[0].scores))
+    scored = [
+        f"{span(_values(tops, part, k), '%')} of the {PARTS.get(part, part)}" for part in parts
+    ]
+    who = f"Over {len(finished)} seeds the student solves on average"
+    gains = [line for part in parts for line in _seed_gains(finished, part, k)]
+    how = "In brackets: the lowest and the highest seed, which is no interval."
+    clear = " Clear: the whole 95% interval over problems is above zero." if gains else ""
+    return [f"{who} {listed(scored)} {tries(k)}.", *gains, how + clear]
 
 
-def _seed_gains(finished: Sequence[Result], part: str, k: int) -> str:
+def _values(tops: Sequence[Rung], part: str, k: int) -> list[float]:
+    return [s.value for top in tops for s in top.scores if (s.part, s.k) == (part, k)]
+
+
+def _seed_gains(finished: Sequence[Result], part: str, k: int) -> list[str]:
     found: dict[str, list[Comparison]] = defaultdict(list)
     for _, compared in finished:
         for c in compared:
             if (c.part, c.k) == (part, k):
                 found[c.against].append(c)
     said = [
-        f"{against.removeprefix('+ ')} {span([c.difference.value for c in made], sign='+')} "
-        f"({sum(c.improved for c in made)} of {len(made)} seeds with the whole interval above zero)"
+        f"{span([c.difference.value for c in made], sign='+')} over {against.removeprefix('+ ')}, "
+        f"clear in {sum(c.improved for c in made)} of {len(made)}"
         for against, made in found.items()
     ]
-    return f"; in points over {listed(said)}" if said else ""
+    return [f"On the {PARTS.get(part, part)}, in points: {'; '.join(said)}."] if said else []
 
 
-def span(values: Sequence[float], sign: str = "") -> str:
-    """`58.2 (54.1 to 61.0)`: the mean, and the lowest and highest, in percent.
+def span(values: Sequence[float], unit: str = "", sign: str = "") -> str:
+    """`58.2% (54.1 to 61.0)`: the mean, and the lowest and highest, in percent.
 
-    >>> span([0.541, 0.610])
-    '57.6 (54.1 to 61.0)'
+    >>> span([0.541, 0.610], "%")
+    '57.6% (54.1 to 61.0)'
     """
     mean, low, high = (round(100 * x, 1) + 0.0 for x in (fmean(values), min(values), max(values)))
-    return f"{mean:{sign}.1f} ({low:{sign}.1f} to {high:{sign}.1f})"
+    return f"{mean:{sign}.1f}{unit} ({low:{sign}.1f} to {high:{sign}.1f})"
 
 
 def listed(items: Sequence[str]) -> str:

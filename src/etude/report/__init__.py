@@ -22,7 +22,7 @@ from etude import config, store
 from etude.errors import InputError
 from etude.report import making, results, several, trust
 from etude.report.facts import Facts
-from etude.report.page import check_installed, page
+from etude.report.page import check_installed, render
 from etude.report.parts import Runs
 
 __all__ = ["write_report"]
@@ -89,7 +89,7 @@ def _page(runs: Runs) -> bytes:
     made = [section for section in (make(runs) for make in SECTIONS) if section is not None]
     one = len(runs) == 1
     title = f"etude: {runs[0].run.recipe.name}" if one else f"etude: {len(runs)} runs"
-    return page(
+    return render(
         title,
         several.sentences(runs),
         made,

@@ -90,14 +90,16 @@ def _summed(rounds: Sequence[Funnel]) -> Funnel:
     )
 
 
-def _shares(
-    runs: Runs, kind: str, title: str, order: Sequence[str | None], arms: Sequence[str] = ()
-) -> list[Chart]:
-    """A full bar a round. Names that the order does not know come last, in its last colour."""
+def _shares(runs: Runs, kind: str, title: str, order: Sequence[str | None]) -> list[Chart]:
+    """A full bar a round; of several runs the loop's alone.
+
+    Names that the order does not know come last, in its last colour.
+    """
+    arms = readings.ARMS if len(runs) == 1 else ("verified",)
     rounds = [
         (_row_name(run, counts, len(runs) > 1), getattr(counts, kind))
         for run in runs
-        for arm in (arms or readings.ARMS)
+        for arm in arms
         for counts in run.funnels[arm]
         if getattr(counts, kind)
     ]
@@ -151,7 +153,7 @@ def _reasons(run: Facts, several: bool) -> Table:
     head = ["outcome", "candidates", "of all", "reason", "puzzles", "for example"]
     whose = f"{run.label}: " if several else ""
     title = f"{whose}the most frequent reasons, over all rounds"
-    return Table(title, head, rows, folded=several, texts=(3, 5))
+    return Table(title, head, rows, folded=several, texts=(3, 5), wide=True)
 
 
 def difficulty(runs: Runs) -> Section | None:

@@ -46,7 +46,7 @@ def _plotly() -> str:
     return str(get_plotlyjs())
 
 
-def page(title: str, sentences: Sequence[str], sections: Sequence[Section], **more: Any) -> bytes:
+def render(title: str, sentences: Sequence[str], sections: Sequence[Section], **more: Any) -> bytes:
     """The whole page. `more` goes to the template as it is."""
     specs = {chart.name: chart.spec for section in sections for chart in section.charts}
     scripts = [_plotly(), _file("page.js")]

@@ -33,6 +33,7 @@ class Table:
     note: str = ""
     texts: Sequence[int] = ()
     """Columns that are read as text: to the left."""
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)

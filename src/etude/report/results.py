@@ -7,7 +7,7 @@ make theirs inert, and the template escapes what it prints.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from etude import readings
@@ -69,12 +69,10 @@ def ladder(runs: Runs) -> Section | None:
         (_ladder_of_one(scored[0], part) if one else _ladder_of_many(scored, part))
         for part in parts
     ]
-    drawn += [
-        _gains(run, part, "" if one else f"{run.label}, ")
-        for run in scored
-        for part in parts
-        if any(c.part == part for c in run.compared)
-    ]
+    for part in parts:
+        compared = [run for run in scored if any(c.part == part for c in run.compared)]
+        if compared:
+            drawn.append(_gains_of_one(compared[0], part) if one else _gains(runs, part))
     points = [line for run in scored for line in conclusion(run.compared)] if one else []
     return Section(
         "ladder",
@@ -148,28 +146,49 @@ def _ladder_of_many(runs: Runs, part: str) -> Chart:
     )
 
 
-def _gains(run: Facts, part: str, whose: str) -> Chart:
-    """What the loop gained over every other rung, on the same problems."""
+def _gains_of_one(run: Facts, part: str) -> Chart:
+    """What the loop gained over every other rung, on the same problems, for every k."""
     made = [c for c in run.compared if c.part == part]
     ks = sorted({c.k for c in made})
-    known = {(c.against, c.k): c.difference for c in made}
-    against = list(dict.fromkeys(c.against for c in made))
-    names = [a.removeprefix("+ ").partition(" on ")[0] for a in against]
+    known = [{c.against: c.difference for c in made if c.k == k} for k in ks]
+    styles = [(f"pass@{k}", n) for n, k in enumerate(ks)]
+    return _gains_chart(part, f"{part_name(part)}: gain over each other rung", styles, known)
+
+
+def _gains(runs: Runs, part: str) -> Chart:
+    """The same of several runs, at the smallest k."""
+    k = min(c.k for run in runs for c in run.compared if c.part == part)
+    styles, known = [], []
+    for n, run in enumerate(runs):
+        made = {c.against: c.difference for c in run.compared if (c.part, c.k) == (part, k)}
+        styles.append((run.label, n))
+        known.append(made)
+    title = f"{part_name(part)}, pass@{k}: gain over each other rung"
+    return _gains_chart(part, title, styles, known)
+
+
+def _gains_chart(
+    part: str,
+    title: str,
+    styles: Sequence[tuple[str, int]],
+    known: Sequence[Mapping[str, Estimate]],
+) -> Chart:
+    against = list(dict.fromkeys(label for gains in known for label in gains))
+    names = [label.removeprefix("+ ").partition(" on ")[0] for label in against]
     series = [
-        Series(f"pass@{k}", colour(n), [_points(known.get((a, k))) for a in against], n)
-        for n, k in enumerate(ks)
+        Series(name, colour(n), [_points(gains.get(label)) for label in against], n)
+        for (name, n), gains in zip(styles, known, strict=True)
     ]
     rows = [
-        [name, *(signed(known[a, k]) if (a, k) in known else "-" for k in ks)]
-        for name, a in zip(names, against, strict=True)
+        [name, *(signed(gains[label]) if label in gains else "-" for gains in known)]
+        for name, label in zip(names, against, strict=True)
     ]
-    title = f"{whose}{part_name(part)}: verified minus each other rung, in points"
     return Chart(
-        f"gains-{slug(run.label)}-{slug(part)}" if whose else f"gains-{slug(part)}",
-        title,
-        f"{title}, with intervals; right of zero is a gain",
+        f"gains-{slug(part)}",
+        f"{title}, in points",
+        f"{title}, in points, with intervals; right of zero is a gain of the loop",
         charts.intervals(names, series, unit="points"),
-        ["verified minus", *(f"pass@{k}" for k in ks)],
+        ["verified minus", *(one.label for one in series)],
         rows,
         keys_of(series),
     )

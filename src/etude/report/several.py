@@ -10,7 +10,7 @@ from etude import config, readings
 from etude.readings import Rung
 from etude.readings.words import across_seeds, headline, percent, signed, span
 from etude.report.facts import Facts
-from etude.report.parts import Cell, Code, Runs, Section, Table, part_name
+from etude.report.parts import Cell, Runs, Section, Table, part_name
 
 SETTINGS = 40
 """Settings that are listed of what runs differ in."""
@@ -69,7 +69,7 @@ def _scores(runs: Runs) -> Table:
     beside = [(part, k, a) for part, k in lowest for a in against]
     head = ["run", "seed", "rounds", "own examples"]
     head += [f"{part_name(part)}, pass@{k}" for part, k in wanted]
-    head += [f"{part_name(part)}, pass@{k}: minus {a}" for part, k, a in beside]
+    head += [f"{part_name(part)}, pass@{k}: over {a.removeprefix('+ ')}" for part, k, a in beside]
     rows: list[list[Cell]] = []
     for run, one in zip(runs, students, strict=True):
         scores = {(s.part, s.k): percent(s) for s in one.scores} if one else {}
@@ -88,7 +88,7 @@ def _turned(title: str, head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> 
     """A column a run: runs are few, and what is said of them is much."""
     names = [str(row[0]) for row in rows]
     turned = [[name, *(row[n] for row in rows)] for n, name in enumerate(head) if n]
-    return Table(title, ["", *names], turned)
+    return Table(title, ["", *names], turned, wide=True)
 
 
 def _mean(runs: Runs, wanted: Sequence[tuple[str, int]]) -> list[str]:
@@ -115,11 +115,11 @@ def _settings(runs: Runs) -> list[Table]:
         return []
     first = runs[0].run.recipe
     values = [_values(run, keys) for run in runs]
-    rows: list[list[Cell]] = [[key, *(Code(of[key]) for of in values)] for key in keys[:SETTINGS]]
+    rows: list[list[Cell]] = [[key, *(of[key] for of in values)] for key in keys[:SETTINGS]]
     more = len(keys) - SETTINGS
     note = f"{more} more settings differ." if more > 0 else ""
     title = f"What the recipes differ in (all else is that of {first.name})"
-    return [Table(title, ["setting", *(run.label for run in runs)], rows, note=note)]
+    return [Table(title, ["setting", *(run.label for run in runs)], rows, note=note, wide=True)]
 
 
 def _values(run: Facts, keys: Sequence[str]) -> dict[str, str]:
