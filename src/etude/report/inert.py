@@ -27,7 +27,7 @@ def inert(text: str, *, lines: int = LINES, width: int = WIDTH) -> str:
 
 def label(text: str, *, width: int = 40) -> str:
     """Text of one line for an axis or a title."""
-    return inert(text, lines=1, width=width)
+    return inert(text.replace("\n", "\\n"), lines=1, width=width)
 
 
 def _indented(line: str) -> str:
