@@ -34,8 +34,9 @@ PROBLEMS = [
 Step = Callable[[], object]
 
 
-def start(folder: Path, name: str = "reader") -> store.Run:
-    recipe = config.load("smoke").model_copy(update={"name": name})
+def start(folder: Path, name: str = "reader", *, max_solve_rate: float = 0.9) -> store.Run:
+    settings = [f"select.max_solve_rate={max_solve_rate}"]
+    recipe = config.load("smoke", settings).model_copy(update={"name": name})
     return store.Run.open(folder, recipe, {"versions": {"etude": "0.1.0"}, "machine": "test"})
 
 

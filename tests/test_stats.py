@@ -14,9 +14,13 @@ from scipy import stats as scipy_stats
 
 from etude.stats import (
     attempt_variance,
+    chance_of,
+    chance_solved,
     detectable_difference,
     detectable_gain,
     detectable_range,
+    false_discovery,
+    fisher,
     holm,
     mcnemar,
     mean_interval,
@@ -260,6 +264,53 @@ def test_holm_is_the_closure_of_bonferroni(p_values: list[float]) -> None:
 def test_holm_refuses_what_is_no_probability() -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
         holm([0.2, 1.2])
+
+
+# One problem
+
+COUNTS = st.tuples(st.integers(1, 40), st.integers(1, 40)).flatmap(
+    lambda n: st.tuples(st.integers(0, n[0]), st.just(n[0]), st.integers(0, n[1]), st.just(n[1]))
+)
+
+
+@given(COUNTS)
+def test_fisher_is_scipys(counts: tuple[int, int, int, int]) -> None:
+    before, tries, after, others = counts
+    table = [[before, tries - before], [after, others - after]]
+    assert fisher(*counts) == pytest.approx(scipy_stats.fisher_exact(table).pvalue)
+    assert fisher(after, others, before, tries) == fisher(*counts)
+
+
+@given(COUNTS, st.sampled_from([0.01, 0.05, 0.3]))
+def test_noise_alone_is_called_a_change_as_often_as_said(
+    counts: tuple[int, int, int, int], level: float
+) -> None:
+    """The draws of the hypergeometric law whose own test is at most the level."""
+    before, tries, after, others = counts
+    total = before + after
+    law = scipy_stats.hypergeom(tries + others, total, tries)
+    possible = range(max(0, total - others), min(tries, total) + 1)
+    called = [law.pmf(a) for a in possible if fisher(a, tries, total - a, others) <= level]
+    assert chance_of(total, tries, others, level) == pytest.approx(sum(called), abs=1e-12)
+    assert chance_of(total, tries, others, level) <= level
+    solved = law.pmf(0) if total and total <= others else 0.0
+    assert chance_solved(total, tries, others) == pytest.approx(solved)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_false_discovery_is_scipys(p_values: list[float]) -> None:
+    expected = scipy_stats.false_discovery_control(p_values)
+    assert false_discovery(p_values) == pytest.approx(list(expected))
+
+
+def test_the_exact_tests_refuse_what_is_no_count() -> None:
+    for counts in ((5, 4, 0, 4), (-1, 4, 0, 4), (0, 0, 0, 4)):
+        with pytest.raises(ValueError, match="accepted must be"):
+            fisher(*counts)
+    with pytest.raises(ValueError, match="accepted must be"):
+        chance_of(9, 4, 4)
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        false_discovery([1.2])
 
 
 # Power

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import json
 import math
@@ -30,7 +31,8 @@ from etude.engines.transformers.loading import encode, load_tokenizer, quiet, to
 from etude.errors import InputError, RecipeError
 from etude.training import FitSettings, Fitted, fit, resolve_precision
 from etude.training.batches import make_batches, padding, parts_of, width
-from etude.types import Prompt
+from etude.training.plan import model_id
+from etude.types import Prompt, content_id
 
 DOCUMENTS = engines_models.DOCUMENTS
 SETTINGS = FitSettings(
@@ -178,6 +180,40 @@ def test_what_is_there_is_not_trained_again(llama: Path, tmp_path: Path) -> None
     assert not (tmp_path / "out.partial").exists()
 
 
+def test_what_was_trained_on_is_recorded_with_how_often(llama: Path, tmp_path: Path) -> None:
+    """Of 1.5 epochs a random half a second time; what is too long never; copies together."""
+    once = [f"def f(x: int): return x == {number}" for number in range(9)]
+    long = f"def f(x: str): return x == {'many words ' * 900!r}"
+    settings = dataclasses.replace(SETTINGS, epochs=1.5)
+    done = fit(llama, [*once, once[0], long], tmp_path / "out", settings, seed=1)
+    rows = pq.read_table(tmp_path / "out" / "examples.parquet").to_pylist()
+    assert [row["example_id"] for row in rows] == [content_id(text) for text in [*once, long]]
+    assert [row["documents"] for row in rows] == [2, *[1] * 8, 1]
+    assert rows[-1]["shown"] == 0
+    assert sum(row["shown"] for row in rows) == 15
+    assert all(row["documents"] <= row["shown"] <= 2 * row["documents"] for row in rows[:-1])
+    assert (done.documents, done.too_long) == (10, 1)
+
+
+def test_the_weights_are_known_by_their_sum(undisturbed: Path) -> None:
+    weights = content(undisturbed)["model.safetensors"]
+    report = json.loads(content(undisturbed)["training.json"])
+    assert report["weights"] == f"sha256:{hashlib.sha256(weights).hexdigest()}"
+    assert report["start_id"].startswith("sha256:")
+    assert report["start_id"] != report["weights"]
+
+
+def test_weights_in_several_files_have_the_sum_of_their_sums(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    for name in ("b", "a"):
+        (tmp_path / f"{name}.safetensors").write_bytes(name.encode())
+    lines = subprocess.run(
+        "sha256sum *.safetensors | sha256sum", cwd=tmp_path, shell=True, check=True,
+        capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    assert model_id(tmp_path) == f"sha256:{lines.split()[0]}"
+
+
 def test_a_folder_that_is_something_else_is_left_alone(llama: Path, tmp_path: Path) -> None:
     (tmp_path / "mine").touch()
     with pytest.raises(InputError, match=r"must be new or hold a finished training"):
@@ -188,6 +224,7 @@ def test_a_folder_that_is_something_else_is_left_alone(llama: Path, tmp_path: Pa
 def test_the_result_is_a_plain_folder(undisturbed: Path, dropping: Path) -> None:
     names = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json"}
     names |= {"tokenizer_config.json", "loss.parquet", "training.json", "README.md"}
+    names |= {"examples.parquet"}
     assert set(content(undisturbed)) == names
     before, after = (json.loads(content(f)["config.json"]) for f in (dropping, undisturbed))
     assert after == before
@@ -197,7 +234,9 @@ def test_the_result_is_a_plain_folder(undisturbed: Path, dropping: Path) -> None
     want = Fitted(150, 0, len(batches), 2 * sum(lengths), "fp32", 1, loss_tokens=0, padding=0)
     learned = 2 * sum(lengths) - 2 * 150
     share = round(padding(batches, lengths), 4)
-    assert Fitted(**report) == dataclasses.replace(want, loss_tokens=learned, padding=share)
+    sums = {name: report[name] for name in ("start", "start_id", "weights")}
+    assert sums["start"] == "/".join(dropping.parts[-2:])
+    assert Fitted(**report) == dataclasses.replace(want, loss_tokens=learned, padding=share, **sums)
 
 
 def test_the_loss_table(undisturbed: Path) -> None:

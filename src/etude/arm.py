@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from etude import roles, store, suites
+from etude import reviews, roles, store, suites
 from etude.config import EngineSection, FitSection, JudgeSection, Recipe
 from etude.engines import Engine, Metered
 from etude.errors import Fault
@@ -72,6 +72,21 @@ class Arm:
         if self._shown is None:
             self._shown = load_shown(self.recipe)
         return self._shown
+
+    def anchors(self, number: int | None) -> list[store.Row]:
+        """The reviews that stood when a round, or for None the student's training, began.
+
+        Frozen by the first who asks. All arms have the same.
+        """
+        return reviews.frozen(self.run.folder, self.folder, number)
+
+    def shown_in(self, number: int) -> list[Puzzle]:
+        """The puzzles shown when proposing in a round: `shown`, and what people accepted since."""
+        return reviews.with_anchors(self.shown, self.anchors(number))
+
+    def withdrawn(self, number: int | None) -> frozenset[str]:
+        """The puzzles that teach no more from a round on, or for None the student."""
+        return reviews.withdrawn(self.anchors(number))
 
     def round(self, number: int) -> Path:
         """The folder of one round of this arm."""

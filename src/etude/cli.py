@@ -225,6 +225,89 @@ def show(
 
 
 @app.command()
+def dedup(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN|FILE", help="A run folder; JSONL or Parquet of puzzle, perhaps solution."
+        ),
+    ],
+    of: Annotated[
+        str | None, typer.Option(help="Of a run: puzzles, examples or candidates.")
+    ] = None,
+    level: Annotated[
+        list[str],
+        typer.Option(
+            help="exact, canonical, form, near, behavioural; several times [all but the last]."
+        ),
+    ] = [],  # noqa: B006 - typer copies it
+    per_form: Annotated[int, typer.Option(min=1, help="Rows of one form that are kept.")] = 12,
+    threshold: Annotated[
+        float, typer.Option(help="The Jaccard index from which two texts are near.")
+    ] = 0.8,
+    behavioural: Annotated[
+        bool, typer.Option("--behavioural", help="Also compare what puzzles accept, in the judge.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the rows that are left, without copies at --level [exact, canonical, form]."
+        ),
+    ] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="Write every duplicate beside the first of its group.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Duplicates at each level: how many, what would be left; the rows kept, and both texts."""
+    from etude.dedup import Wanted, dedup
+
+    dedup(source, Wanted(of, tuple(level), per_form, threshold, behavioural, out, pairs, json))
+
+
+@app.command()
+def why(
+    row_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="An example, candidate, puzzle, proposal or seed; or a held-out problem's name.",
+        ),
+    ],
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[RUN]", help="A run folder [the one in runs/ that knows the id]."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Where a row came from and what came of it: prompt, model, verdict, filters, training."""
+    from etude.console import Console
+    from etude.lineage import run_of, trace
+    from etude.lineage.words import show_chain
+
+    place = run_of(row_id) if folder is None else folder
+    show_chain(Console(json_lines=json), trace(place, row_id))
+
+
+@app.command()
+def diff(
+    before: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    after: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="Another one; or give --rounds.")
+    ] = None,
+    rounds: Annotated[
+        tuple[int, int] | None, typer.Option(help="Compare these two rounds, not whole runs.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """What differs between two runs, or two rounds: what entered and left, and what changed."""
+    from etude.console import Console
+    from etude.diff import diff_runs
+
+    diff_runs(Console(json_lines=json), before, after, rounds)
+
+
+@app.command()
 def report(
     folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
     out: Annotated[
@@ -236,6 +319,127 @@ def report(
     from etude.report import write_report
 
     typer.echo(str(write_report(folders, out)))
+
+
+@app.command()
+def diversity(
+    folder: Annotated[Path, typer.Argument(help="A run folder.")],
+    vectors: Annotated[
+        str,
+        typer.Option(help="ast, hidden, hidden:LAYER, or a sentence-transformers model."),
+    ] = "ast",
+    model: Annotated[
+        str | None, typer.Option(help="With --vectors hidden: the model [the run's student].")
+    ] = None,
+    map: Annotated[str, typer.Option(help="pca or umap.")] = "pca",
+    limit: Annotated[int, typer.Option(help="Puzzles that are measured of a group.")] = 2_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is drawn.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the map, a row a puzzle, to this Parquet file.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """How diverse a run's puzzles are beside people's, and how much they can teach."""
+    from etude.console import Console
+    from etude.diversity.words import show_diversity
+
+    show_diversity(
+        folder, Console(json_lines=json), out, vectors=vectors, model=model, map=map, limit=limit,
+        seed=seed,
+    )  # fmt: skip
+
+
+@app.command()
+def quality(
+    folder: Annotated[Path, typer.Argument(help="A run folder.")],
+    limit: Annotated[int, typer.Option(help="Solutions that are measured of a group.")] = 2_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is drawn.")] = 0,
+    time: Annotated[
+        bool, typer.Option("--time/--no-time", help="Judge some again for their CPU time.")
+    ] = True,
+    json: Json = False,
+) -> None:
+    """What a run's accepted solutions look like beside people's: length, complexity, lint, time."""
+    from etude.console import Console
+    from etude.quality import show_quality
+
+    show_quality(folder, Console(json_lines=json), limit=limit, seed=seed, time=time)
+
+
+@app.command()
+def value(
+    folder: Annotated[Path, typer.Argument(help="A finished run.")],
+    by: Annotated[
+        str, typer.Option(help="What is left out: a cluster, family, form, round or type.")
+    ] = "cluster",
+    parts: Annotated[int, typer.Option(min=2, help="The largest parts, so many.")] = 6,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each.")] = 2,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the trainings [value-RUN-BY beside the run].")
+    ] = None,
+    settings: Set = [],  # noqa: B006 - typer copies it
+    json: Json = False,
+) -> None:
+    """What parts of the training examples are worth: train without each, and compare."""
+    from etude.value import value as value_of
+
+    value_of(folder, by=by, parts=parts, seeds=seeds, out=out, settings=settings, json_lines=json)
+
+
+@app.command()
+def browse(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    second: Annotated[
+        Path | None, typer.Argument(metavar="[RUN2]", help="Another run, to be compared.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any that is free.")] = 8642,
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; others than this let other machines in.")
+    ] = "127.0.0.1",
+    open_page: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the page in the browser.")
+    ] = True,
+    reviewer: Annotated[
+        str | None, typer.Option(help="Who reviews puzzles [git's user.name, or the user's name].")
+    ] = None,
+) -> None:
+    """A local page over a run's tables, also while it goes on, with a queue of puzzles to review."""
+    from etude.browse import serve
+
+    folders = [folder] if second is None else [folder, second]
+    serve(folders, host=host, port=port, open_page=open_page, reviewer=reviewer)
+
+
+@app.command()
+def review(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    puzzle: Annotated[
+        str | None, typer.Argument(metavar="[PUZZLE_ID]", help="Without it: what waits.")
+    ] = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Show it in the next rounds.")] = False,
+    reject: Annotated[bool, typer.Option("--reject", help="It teaches no more.")] = False,
+    edit: Annotated[Path | None, typer.Option(help="Show this file's puzzle in its place.")] = None,
+    undo: Annotated[bool, typer.Option("--undo", help="No decision stands any more.")] = False,
+    solution: Annotated[
+        Path | None, typer.Option(help="With --edit: a file with a solution [the known ones].")
+    ] = None,
+    note: Annotated[str, typer.Option(help="Why.")] = "",
+    reviewer: Annotated[
+        str | None, typer.Option(help="Who decides [git's user.name, or the user's name].")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List the puzzles that wait for a person, or decide about one."""
+    from etude.console import Console
+    from etude.reviewing import Asked
+    from etude.reviewing import review as decide
+
+    given = {"accept": accept, "reject": reject, "edit": edit is not None, "undo": undo}
+    decisions = [name for name, wanted in given.items() if wanted]
+    if len(decisions) > 1:
+        raise InputError(f"A puzzle takes one decision but got {' and '.join(decisions)}.")
+    asked = Asked(puzzle, decisions[0] if decisions else None, edit, solution, note, reviewer)
+    decide(folder, asked, Console(json_lines=json))
 
 
 @app.command()

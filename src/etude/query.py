@@ -28,13 +28,17 @@ VIEWS: dict[str, tuple[str, str, pa.Schema]] = {
     "vetted": ("vet", "[0-9]*.parquet", tables.VET),
     "candidates": ("solve", "[0-9]*.parquet", tables.SOLVE),
     "verdicts": ("judge", "[0-9]*.parquet", tables.JUDGE),
+    "probes": ("probe", "[0-9]*.parquet", tables.PROBE),
     "examples": ("select", "[0-9]*.parquet", tables.SELECT),
+    "trained": ("train", "examples.parquet", tables.TRAINED),
     "attempts": ("evaluate", "[0-9]*.parquet", tables.EVALUATE),
     "scores": ("evaluate", "scores.parquet", tables.SCORES),
     "problems": ("evaluate", "problems.parquet", tables.PROBLEMS),
     "contamination": ("evaluate", "contamination.parquet", tables.CONTAMINATION),
+    "anchors": ("anchors", "[0-9]*.parquet", tables.ANCHORS),
+    "reviews": ("reviews", "[0-9]*.parquet", tables.REVIEWS),
 }
-"""View -> stage, which of its files, columns."""
+"""View -> stage, which of its files, columns. `reviews` are the run's and of no round."""
 
 ARMS = ("verified", "unverified", "more-epochs", "pretrained")
 _TYPES = {
@@ -64,7 +68,7 @@ class Tables:
     def rows(self, query: str, parameters: Sequence[object] = ()) -> list[store.Row]:
         """What a query finds, one dict a row; `parameters` take the places of its `?`."""
         with self._readable():
-            found = self.connection.execute(query, list(parameters))
+            found = self.connection.cursor().execute(query, list(parameters))  # threads may ask
             names = [column[0] for column in found.description or ()]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
@@ -72,12 +76,15 @@ class Tables:
         """The first column of a query's first row."""
         return next(iter(self.rows(query, parameters)[0].values()))
 
+    def _places(self, stage: str) -> list[tuple[str, int | None, Path]]:
+        return [("", None, self.folder)] if stage == "reviews" else places(self.folder)
+
     def _view(self, name: str, stage: str, pattern: str, schema: pa.Schema) -> None:
         parts = [
             f"select {_quoted(arm)} as arm, {'null::integer' if number is None else number} "
             f"as round, * from read_parquet([{', '.join(_quoted(str(p)) for p in paths)}], "
             "union_by_name = true)"
-            for arm, number, folder in places(self.folder)
+            for arm, number, folder in self._places(stage)
             if (paths := sorted((folder / stage).glob(pattern)))
         ]
         columns = ", ".join(f'null::{_TYPES[field.type]} as "{field.name}"' for field in schema)

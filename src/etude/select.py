@@ -13,6 +13,7 @@ from pathlib import Path
 from etude import store, tables
 from etude.arm import Arm
 from etude.cluster import map_units
+from etude.duplicates.keys import keys_of
 from etude.prompts import example_text
 from etude.types import Puzzle, content_id
 
@@ -56,7 +57,7 @@ def _verified(arm: Arm, number: int) -> list[store.Row]:
         accepted = [row for row in tried if row["outcome"] == "accepted"]
         rate = len(accepted) / len(tried) if tried else 0.0
         if 0 < rate <= section.max_solve_rate:
-            shortest = _distinct(accepted)[: section.per_puzzle]
+            shortest = _distinct(accepted, section.dedup)[: section.per_puzzle]
             rows += [_example(arm, puzzle, row, rate) for row in shortest]
     return rows
 
@@ -68,23 +69,31 @@ def _unverified(arm: Arm, number: int) -> list[store.Row]:
     pool = [
         (puzzle, row)
         for puzzle, tried in _attempts(arm, number)
-        for row in _distinct([row for row in tried if row["finished"]])
+        for row in _distinct([row for row in tried if row["finished"]], arm.recipe.select.dedup)
     ]
     random.Random(arm.seed(number, "select")).shuffle(pool)
     count = len(store.read_stage(verified))
     return [_example(arm, puzzle, row, None) for puzzle, row in pool[:count]]
 
 
-def _distinct(rows: list[store.Row]) -> list[store.Row]:
-    """One candidate of each source, the shortest first."""
-    first: dict[str, store.Row] = {}
+def _distinct(rows: list[store.Row], level: str) -> list[store.Row]:
+    """One candidate of each source, the shortest first; at the level `canonical` the shortest of
+    those that are the same but for names, layout and order of operands."""
+    by_source: dict[str, store.Row] = {}
     for row in rows:
-        first.setdefault(row["source"], row)
-    return sorted(first.values(), key=lambda row: (len(row["source"]), row["source"]))
+        by_source.setdefault(row["source"], row)
+    ordered = sorted(by_source.values(), key=lambda row: (len(row["source"]), row["source"]))
+    if level == "exact":
+        return ordered
+    first: dict[int, store.Row] = {}
+    for row in ordered:
+        first.setdefault(keys_of(row["source"], "").canonical, row)
+    return list(first.values())
 
 
 def _example(arm: Arm, puzzle: Puzzle, row: store.Row, rate: float | None) -> store.Row:
     text = example_text(puzzle.source, row["source"], layout=arm.recipe.prompt.layout)
+    text = store.escaped(text)  # as it will be trained on, by whose id that is recorded
     return {
         "example_id": content_id(text),
         "puzzle_id": puzzle.id,

@@ -1,4 +1,4 @@
-"""Show: the counts of a run, or one of its rows with its lineage. A pure reader.
+"""Show: the counts of a run, or one of its rows with its lineage (see `lineage`). A pure reader.
 
 show(Path("runs/tiny"), Console())                       counts, funnel, ladder, losses, samples
 show(Path("runs/tiny"), Console(), "0f4c1b6a52d0e3b7")   one row, and what it came from
@@ -9,13 +9,15 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from etude import readings, store
 from etude.console import Console, aligned, wrapped
 from etude.decontaminate import LEVELS
 from etude.errors import InputError
+from etude.lineage import trace
+from etude.lineage.words import say_code, show_chain
 from etude.readings import Funnel
 from etude.readings.words import harmless, percent
 from etude.tables import OUTCOMES
@@ -30,13 +32,6 @@ COUNTS = (
     "examples",
 )  # fmt: skip
 """What machines are told of a funnel."""
-KINDS = (
-    ("example", "select", "example_id"),
-    ("candidate", "solve", "candidate_id"),
-    ("puzzle", "vet", "puzzle_id"),
-    ("proposal", "propose", "proposal_id"),
-)
-"""What a row id can name: the kind, the table that holds it, and its column."""
 
 
 def show(folder: Path, console: Console, row_id: str | None = None) -> None:
@@ -50,7 +45,7 @@ def show(folder: Path, console: Console, row_id: str | None = None) -> None:
     elif row_id is None:
         _counts(run, console)
     else:
-        _lineage(run, console, row_id.strip())
+        show_chain(console, trace(folder, row_id))
 
 
 def _evaluation(run: store.Run, console: Console, row_id: str | None) -> None:
@@ -180,144 +175,13 @@ def _losses(console: Console, folder: Path) -> None:
 
 
 def _samples(console: Console, run: store.Run) -> None:
-    taught = [f.round for f in readings.funnels(run.folder) if f.examples]
+    numbers = readings.rounds(run.folder)
+    taught = [n for n in numbers if readings.length(store.round_folder(run.folder, n) / "select")]
     if not taught:
         return
     console.say(f"\naccepted in round {taught[-1]}", "bold")
     for first, *_ in readings.sample_pairs(run.folder, taught[-1], SAMPLES):
         console.record("pair", **asdict(first))
         console.say(f"  puzzle {first.puzzle_id}  candidate {first.candidate_id}", "dim")
-        _code(console, first.puzzle)
-        _code(console, first.solution)
-
-
-def _code(console: Console, text: str, *, lines: int = 20, width: int = 160) -> None:
-    shown = harmless(text.rstrip("\n"), lines=lines, width=width)
-    for line in shown.split("\n"):
-        console.say(f"    {line}")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a row stands."""
-
-    kind: str
-    arm: str
-    round: int
-    folder: Path
-    row: store.Row
-
-
-def _lineage(run: store.Run, console: Console, row_id: str) -> None:
-    place = _find(run.folder, row_id)
-    chain = list(_chain(place))
-    arm = "" if place.arm == "verified" else f"[{place.arm}] "
-    console.say(f"{arm}round {place.round}", "bold")
-    for kind, row in chain:
-        console.record(kind, arm=place.arm, round=place.round, **row)
-        if not console.json_lines:
-            _row(console, kind, row)
-
-
-def _find(folder: Path, row_id: str) -> Place:
-    """The row of an id; of several, the loop's first. A kept puzzle goes before its copies."""
-    for kind, stage, column in KINDS:
-        found: list[Place] = []
-        for arm in readings.ARMS:
-            place = store.arm_folder(folder, arm)
-            for number in readings.rounds(place):
-                here = store.round_folder(place, number)
-                rows = rows_where(here / stage, column, {row_id})
-                found += [Place(kind, arm, number, here, row) for row in rows]
-        if found:
-            kept = [place for place in found if place.row.get("fate") == "kept"]
-            return (kept or found)[0]
-    raise InputError(
-        f"{harmless(repr(row_id), lines=1)} must be the id of an example, candidate, puzzle or "
-        f"proposal of {folder}, but is none. {_known(folder)}"
-    )
-
-
-def _known(folder: Path) -> str:
-    """Ids that can be asked for."""
-    for kind, stage, column in KINDS:
-        for number in reversed(readings.rounds(folder)):
-            here = store.round_folder(folder, number) / stage
-            ids = [row[column] for row in readings.columns(here, [column]) if row[column]]
-            if ids:
-                return f"Ids are 16 hex digits; this run knows for example the {kind} {ids[0]}."
-    return "It has no rows yet."
-
-
-def rows_where(stage: Path, column: str, wanted: set[str]) -> list[store.Row]:
-    """The rows of a stage whose column has one of these values; other segments stay unread."""
-    found = []
-    for path in sorted(stage.glob("[0-9]*.parquet")):
-        if any(row[column] in wanted for row in readings.segment(path, [column])):
-            found += [row for row in store.read_table(path) if row[column] in wanted]
-    return found
-
-
-Step = tuple[str, store.Row]
-
-
-def _chain(place: Place) -> Iterator[Step]:
-    """The row, then what it came from, then what came of it."""
-    row, folder = place.row, place.folder
-    yield place.kind, row
-    puzzle, candidate = row.get("puzzle_id"), row.get("candidate_id")
-    if place.kind == "example" and candidate:
-        yield from _rows("candidate", folder / "solve", "candidate_id", candidate)
-    if place.kind in ("example", "candidate") and candidate:
-        yield from _rows("verdict", folder / "judge", "candidate_id", candidate)
-    if place.kind == "candidate":
-        yield from _rows("example", folder / "select", "candidate_id", candidate)
-    if place.kind in ("example", "candidate"):
-        yield from _puzzle(folder, puzzle)
-    elif place.kind == "puzzle":
-        yield from _rows("proposal", folder / "propose", "proposal_id", row["proposal_id"])
-        yield from _attempts(folder, puzzle)
-    else:
-        yield from _rows("puzzle", folder / "vet", "proposal_id", row["proposal_id"])
-
-
-def _rows(kind: str, stage: Path, column: str, value: str | None) -> Iterator[Step]:
-    return ((kind, row) for row in rows_where(stage, column, {value} if value else set()))
-
-
-def _puzzle(folder: Path, puzzle: str | None) -> Iterator[Step]:
-    """The kept puzzle and the proposal that it was read from."""
-    for kind, row in _rows("puzzle", folder / "vet", "puzzle_id", puzzle):
-        if row["fate"] == "kept":
-            yield kind, row
-            yield from _rows("proposal", folder / "propose", "proposal_id", row["proposal_id"])
-
-
-def _attempts(folder: Path, puzzle: str | None) -> Iterator[Step]:
-    """What became of a puzzle: its verdicts counted, its examples."""
-    verdicts = [row for _, row in _rows("verdict", folder / "judge", "puzzle_id", puzzle)]
-    if verdicts:
-        yield "verdicts", dict(Counter(row["outcome"] for row in verdicts).most_common())
-    yield from _rows("example", folder / "select", "puzzle_id", puzzle)
-
-
-def _row(console: Console, kind: str, row: store.Row) -> None:
-    """One row: short values beside their names, texts of several lines below them."""
-    console.say(f"\n{kind}", "bold")
-    for name, value in row.items():
-        text = _text(value)
-        if text == "":
-            continue
-        if "\n" in text or len(text) > console.width - 18:
-            console.say(f"  {name}")
-            _code(console, text, lines=200, width=1000)
-        else:
-            console.say(f"  {name:<14} {text}")
-
-
-def _text(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, list):
-        return "\n".join(str(item) for item in value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+        say_code(console, first.puzzle)
+        say_code(console, first.solution)

@@ -21,6 +21,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -193,11 +194,33 @@ def write_table(
     `notes` become metadata of the file: what holds for all of its rows.
     Raises `InputError` when the disk is full; what was finished before stays.
     """
+    write_atomically(path, _encoded(rows, schema, notes))
+
+
+def write_new_table(path: Path, rows: Sequence[Row], schema: pa.Schema) -> bool:
+    """Write a segment that several processes may want to write: False, and nothing is changed,
+    where there is one already."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    write_atomically(temporary, _encoded(rows, schema))
+    with writing_to(path):
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return False
+        finally:
+            temporary.unlink()
+    return True
+
+
+def _encoded(
+    rows: Sequence[Row], schema: pa.Schema, notes: Mapping[str, str] | None = None
+) -> bytes:
     noted = schema.with_metadata(dict(notes)) if notes else schema
     table = pa.Table.from_pylist([_clean(row) for row in rows], schema=noted)
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    write_atomically(path, sink.getvalue().to_pybytes())
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def _clean(row: Row) -> Row:

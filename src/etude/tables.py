@@ -1,8 +1,8 @@
 """The columns of every table of a run. What is measured, and so differs from run to run, is marked.
 
 A table is a folder of Parquet segments, `round-02/solve/00000.parquet`, ... Those of `seeds`,
-`vet`, `judge` and `evaluate` have in their metadata what the verdicts rest on: the judge's version,
-isolation and limits. Row ids are content hashes, so lineage is a join:
+`vet`, `judge`, `probe` and `evaluate` have in their metadata what the verdicts rest on: the
+judge's version, isolation and limits. Row ids are content hashes, so lineage is a join:
 example -> verdict -> candidate -> puzzle -> proposal -> prompt -> parents.
 """
 
@@ -68,6 +68,24 @@ JUDGE = pa.schema(
         ("stable", pa.bool_()),  # null where there was no second look
     ]
 )
+PROBE = pa.schema(
+    [
+        ("puzzle_id", TEXT),
+        ("answer_type", TEXT),
+        ("attempts", pa.int32()),
+        ("accepted", pa.int32()),
+        ("solve_rate", pa.float64()),  # 0 to 1, with its 95% interval; null without an attempt
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("strangers", pa.int32()),  # answers of other puzzles that it was tried with
+        ("satisfied", pa.int32()),  # of these, how many it accepts
+        ("weak", pa.bool_()),  # satisfied by too many of them, by the recipe
+        ("stable", pa.bool_()),  # False: a second look found another verdict; null: nothing to ask
+        ("unused_arguments", pa.list_(TEXT)),  # that its body never reads
+        ("idle_arguments", pa.list_(TEXT)),  # that it reads, and whose value changed no verdict
+        ("signature", TEXT),  # of the probes of its answer type, the same ones in all rounds
+    ]
+)
 SELECT = pa.schema(
     [
         ("example_id", TEXT),
@@ -75,6 +93,13 @@ SELECT = pa.schema(
         ("candidate_id", TEXT),  # null for a seed pair
         ("text", TEXT),
         ("solve_rate", pa.float64()),
+    ]
+)
+TRAINED = pa.schema(
+    [
+        ("example_id", TEXT),  # content hash of the text, a seed pair's too
+        ("documents", pa.int32()),  # how often it stands among the documents of the training
+        ("shown", pa.int32()),  # how often it was trained on, over all epochs; 0: it is too long
     ]
 )
 EVALUATE = pa.schema(
@@ -127,6 +152,28 @@ CONTAMINATION = pa.schema(
         ("example_id", TEXT),
         ("problem_text", TEXT),
         ("example_text", TEXT),
+    ]
+)
+REVIEWS = pa.schema(
+    [
+        ("review_id", TEXT),
+        ("puzzle_id", TEXT),  # the puzzle that was looked at
+        ("decision", TEXT),  # accept, reject, edit or undo
+        ("source", TEXT),  # the puzzle as it was shown, or for `edit` as it was edited
+        ("solution", TEXT),  # for `edit`: the solution with which the judge accepted it
+        ("note", TEXT),
+        ("reviewer", TEXT),
+        ("at", TEXT),  # UTC, ISO 8601
+    ]
+)
+ANCHORS = pa.schema(
+    [
+        ("review_id", TEXT),  # the reviews that stood when the round began
+        ("puzzle_id", TEXT),  # the puzzle that was looked at
+        ("decision", TEXT),  # accept, reject or edit
+        ("shown_id", TEXT),  # the puzzle that prompts show; null for `reject`
+        ("source", TEXT),
+        ("reviewer", TEXT),
     ]
 )
 MEASURED = frozenset({"cpu_seconds", "peak_bytes"})

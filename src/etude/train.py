@@ -71,8 +71,9 @@ def train_on_seeds(arm: Arm, base: str | Path) -> Path:
 def train(arm: Arm, number: int, base: str | Path, latest: str | Path) -> Path:
     """The model of a round: seeds, the round's examples, a sample of the earlier ones."""
     section = arm.recipe.train
-    new = _examples(arm, [number], section.loss)
-    old = _examples(arm, range(1, number), section.loss)
+    withdrawn = arm.withdrawn(number)
+    new = _examples(arm, [number], section.loss, withdrawn)
+    old = _examples(arm, range(1, number), section.loss, withdrawn)
     random.Random(arm.seed(number, "replay")).shuffle(old)
     kept = len(old) if section.replay == "all" else round(section.replay * len(new))
     documents = seed_documents(arm) * section.seed_repeat + new + old[:kept]
@@ -84,7 +85,8 @@ def train(arm: Arm, number: int, base: str | Path, latest: str | Path) -> Path:
 def train_student(arm: Arm, base: str | Path, latest: str | Path) -> Path:
     """The student: trained on the seeds and the examples of all rounds."""
     section = arm.recipe.final
-    examples = _examples(arm, range(1, arm.recipe.run.rounds + 1), section.loss)
+    rounds = range(1, arm.recipe.run.rounds + 1)
+    examples = _examples(arm, rounds, section.loss, arm.withdrawn(None))
     documents = seed_documents(arm) * section.seed_repeat + examples
     _check_any(documents, "the student", "final")
     start = base if section.start == "base" else latest
@@ -131,14 +133,14 @@ def seed_documents(arm: Arm) -> list[Document]:
     """The training texts of the seed pairs."""
     layout = arm.recipe.prompt.layout
     return [
-        _document(
+        document_of(
             example_text(pair.puzzle.source, pair.solution, layout=layout), pair.solution, layout
         )
         for pair in arm.seeds
     ]
 
 
-def _document(text: str, solution: str, layout: Layout) -> Document:
+def document_of(text: str, solution: str, layout: Layout) -> Document:
     """A training text, of which the puzzle is only read where the loss is that of the solution.
 
     That is looked for nowhere but at its place: an unverified one may be a mere bracket, or empty.
@@ -168,17 +170,31 @@ def _whole(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _examples(arm: Arm, rounds: Sequence[int], loss: str) -> list[Document]:
+def _examples(
+    arm: Arm, rounds: Sequence[int], loss: str, withdrawn: frozenset[str] = frozenset()
+) -> list[Document]:
     """The examples of rounds. Candidates, of which there are many more, are read if need be."""
-    folders = [arm.round(number) for number in rounds]
-    if loss == "text":
-        return [Document(row["text"]) for at in folders for row in store.read_stage(at / "select")]
     found, layout = [], arm.recipe.prompt.layout
-    for at in folders:
-        source = {row["candidate_id"]: row["source"] for row in store.read_stage(at / "solve")}
-        rows = store.read_stage(at / "select")
-        found += [_document(row["text"], source[row["candidate_id"]], layout) for row in rows]
+    for number in rounds:
+        rows = _selected(arm, number, withdrawn)
+        if loss == "text":
+            found += [Document(row["text"]) for row in rows]
+            continue
+        solved = store.read_stage(arm.round(number) / "solve")
+        source = {row["candidate_id"]: row["source"] for row in solved}
+        found += [document_of(row["text"], source[row["candidate_id"]], layout) for row in rows]
     return found
+
+
+def _selected(arm: Arm, number: int, withdrawn: frozenset[str]) -> list[store.Row]:
+    """A round's examples, but for puzzles that people withdrew; of the unverified control's, which
+    are in random order, as many as the loop has left."""
+    rows = store.read_stage(arm.round(number) / "select")
+    left = [row for row in rows if row["puzzle_id"] not in withdrawn]
+    if arm.name != "unverified" or not withdrawn:
+        return left
+    of_loop = store.read_stage(store.round_folder(arm.run.folder, number) / "select")
+    return left[: sum(row["puzzle_id"] not in withdrawn for row in of_loop)]
 
 
 def _judged(arm: Arm, number: int | None) -> str:

@@ -15,9 +15,10 @@ from pathlib import Path
 from etude import store, tables
 from etude.arm import Arm, counted
 from etude.cluster import map_units
+from etude.duplicates.keys import plain
 from etude.errors import Fault
-from etude.prompts import completed
-from etude.puzzle import NotAPuzzle, answered_at_once, check_rules, parse
+from etude.prompts import completed, renamed
+from etude.puzzle import NotAPuzzle, answered_at_once, check_rules, parse, without_docstring
 from etude.replies import puzzle_source
 from etude.trivial import trivial_answers
 from etude.types import Outcome, Prompt, Puzzle
@@ -64,13 +65,16 @@ class _Screen:
         self.skips = random.Random(arm.seed(number, "vet"))
         self.chat = arm.recipe.prompt.layout == "chat"
         self.held_out = {problem.id for problem in arm.problems}
-        self.known = {puzzle.id for puzzle in arm.shown}
+        self.known: dict[str, tuple[str, str]] = {}
+        """Where each known puzzle stands, by its id, and its text."""
+        for puzzle in arm.shown_in(number):
+            self.know(puzzle, "shown from the start")
         self.forms: Counter[str] = Counter()
         self.puzzles: list[Puzzle | None] = []
         for earlier in range(1, number):
             trained = {row["puzzle_id"] for row in store.read_stage(arm.round(earlier) / "select")}
             for puzzle in arm.puzzles(earlier):
-                self.known.add(puzzle.id)
+                self.know(puzzle, f"of round {earlier}")
                 self.forms[puzzle.form] += puzzle.id in trained
 
     def row(self, proposal: store.Row) -> store.Row:
@@ -104,9 +108,18 @@ class _Screen:
         if puzzle.id in self.held_out:
             return puzzle, "held out", "is a problem of the suite"
         if puzzle.id in self.known:
-            return puzzle, "duplicate", ""
-        self.known.add(puzzle.id)
+            return puzzle, "duplicate", self.repeats(puzzle)
+        self.know(puzzle, "of this round")
         return puzzle, "kept", ""
+
+    def know(self, puzzle: Puzzle, where: str) -> None:
+        self.known.setdefault(puzzle.id, (where, _shown(puzzle)))
+
+    def repeats(self, puzzle: Puzzle) -> str:
+        """At which level a known puzzle is met again, and which: `exact: puzzle ID of round 1`."""
+        where, text = self.known[puzzle.id]
+        level = "exact" if _shown(puzzle) == text else "canonical"
+        return f"{level}: puzzle {puzzle.id} {where}"
 
     def _source(self, proposal: store.Row) -> str:
         if self.chat:
@@ -150,3 +163,8 @@ class _Screen:
             if outcome is Outcome.TIMEOUT and not self.paper:
                 return f"takes too long on {answer!r}"
         return ""
+
+
+def _shown(puzzle: Puzzle) -> str:
+    """A puzzle's text as prompts show it: those of P3 have another name and a docstring."""
+    return plain(renamed(without_docstring(puzzle.source).strip(), "f"))

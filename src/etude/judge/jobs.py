@@ -13,6 +13,7 @@ from etude.judge import codec, plans
 from etude.judge.arguments import check_text, listed
 from etude.judge.crew import Task
 from etude.judge.limits import Limits
+from etude.judge.looks import FIRST, Look
 from etude.judge.program import Program, program_plan
 from etude.types import Outcome, Puzzle, Solution, Verdict
 
@@ -107,7 +108,13 @@ class Trial(Job[Verdict]):
 class Question(Job[Outcome]):
     """Whether `f` accepts plain answers."""
 
-    def __init__(self, puzzle: AnyPuzzle, answers: Iterable[object], limits: Limits) -> None:
+    def __init__(
+        self,
+        puzzle: AnyPuzzle,
+        answers: Iterable[object],
+        limits: Limits,
+        look: Look = FIRST,
+    ) -> None:
         head = _head(puzzle)
         self._answers = [
             _plain(answer, limits.answer_bytes) for answer in listed("answers", answers)
@@ -117,7 +124,7 @@ class Question(Job[Outcome]):
         self._items = list(dict.fromkeys(plain)) if self._fits else []
         super().__init__(
             [
-                Task(plans.question(head, piece, limits))
+                Task(plans.question(head, piece, limits, look))
                 for piece in plans.groups(self._items, _MOST_ANSWERS, _PIECE_BYTES)
             ]
         )

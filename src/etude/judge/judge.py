@@ -141,11 +141,16 @@ class Judge:
         return next(self.satisfied_all([(puzzle, answers)]))
 
     def satisfied_all(
-        self, jobs: Iterable[tuple[AnyPuzzle, Iterable[object]]]
+        self, jobs: Iterable[tuple[AnyPuzzle, Iterable[object]]], look: Look = FIRST
     ) -> Iterator[list[Outcome]]:
-        """The outcomes of each job, in order, while later ones are being judged."""
+        """The outcomes of each job, in order, while later ones are being judged.
+
+        Another `look` (see `looks`) has other chance, time, hashes and places in memory.
+        """
         parts = (parted(job, "answer") for job in jobs)
-        return self._stream(Question(puzzle, answers, self.limits) for puzzle, answers in parts)
+        return self._stream(
+            Question(puzzle, answers, self.limits, look) for puzzle, answers in parts
+        )
 
     def close(self) -> None:
         """End every sandbox. Whoever still waits for a verdict gets a `Fault`."""

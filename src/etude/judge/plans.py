@@ -196,7 +196,7 @@ class Verification:
 
 
 def question(
-    puzzle: Sequence[bytes], answers: Sequence[bytes], limits: Limits
+    puzzle: Sequence[bytes], answers: Sequence[bytes], limits: Limits, look: Look = FIRST
 ) -> Plan[list[Outcome]]:
     """Whether `f` accepts each answer. They may share a process: one that dies takes one answer
     with it, and the next goes on. A puzzle that has cost too much in sum is asked no further."""
@@ -206,7 +206,7 @@ def question(
         left = answers[len(outcomes) : len(outcomes) + _ANSWERS_A_STEP]
         if spent > _MOST_LIMITS * limits.cpu_seconds:
             return [*outcomes, *[Outcome.TIMEOUT] * (len(answers) - len(outcomes))]
-        (ended,) = yield [Step(PUZZLE, [*puzzle, *left], len(left))]
+        (ended,) = yield [Step(PUZZLE, [*puzzle, *left], len(left), look=look)]
         spent += ended.cpu_seconds
         said = [_outcome(code) for code in ended.results]
         if said[:1] == [Outcome.UNPARSED]:

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
 from etude import config, store
-from etude.errors import InputError
+from etude.readings.segments import columns as columns
+from etude.readings.segments import length as length
+from etude.readings.segments import rows_where, table
+from etude.readings.segments import segment as segment
 from etude.stats import Estimate, paired_difference, pass_at_k
 from etude.types import Score
 
@@ -133,24 +136,6 @@ class Pair:
     detail: str
 
 
-def columns(stage: Path, names: Sequence[str]) -> Iterator[store.Row]:
-    """Some columns of all segments of a stage. Raises `InputError` for a broken segment."""
-    for path in sorted(stage.glob("[0-9]*.parquet")):
-        yield from segment(path, names)
-
-
-def segment(path: Path, names: Sequence[str]) -> list[store.Row]:
-    """Some columns of one segment. Raises `InputError` when it can't be read."""
-    try:
-        rows: list[store.Row] = pq.read_table(path, columns=list(names)).to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(
-            f"{path} must be a Parquet segment but can't be read ({type(error).__name__}). "
-            "Delete it and run again: it will be made anew."
-        ) from None
-    return rows
-
-
 def scores(evaluated: Path) -> list[Score]:
     """The scores of an `evaluate` folder for the ks that were asked; none before it has ended."""
     return [score for score, asked in _curve(evaluated) if asked]
@@ -214,7 +199,7 @@ def ladder(run: Path) -> list[Rung]:
 
 def _examples(arm: Path) -> int:
     numbers = rounds(arm)
-    return sum(1 for n in numbers for _ in columns(_stage(arm, n, "select"), ["example_id"]))
+    return sum(length(_stage(arm, number, "select")) for number in numbers)
 
 
 def _stage(arm: Path, number: int, stage: str) -> Path:
@@ -227,15 +212,12 @@ Attempts = dict[str, dict[str, tuple[int, int]]]
 
 def attempts(evaluated: Path) -> Attempts:
     """What an `evaluate` folder holds, counted."""
-    made: Counter[tuple[str, str]] = Counter()
-    accepted: Counter[tuple[str, str]] = Counter()
-    for row in columns(evaluated, ["problem", "part", "outcome"]):
-        key = row["part"], row["problem"]
-        made[key] += 1
-        accepted[key] += row["outcome"] == "accepted"
+    rows = table(evaluated, ["problem", "part", "outcome"])
+    counted = rows.append_column("accepted", pc.equal(rows["outcome"], "accepted"))
+    groups = counted.group_by(["part", "problem"], use_threads=False)
     found: Attempts = defaultdict(dict)
-    for (part, problem), count in made.items():
-        found[part][problem] = count, accepted[part, problem]
+    for row in groups.aggregate([("outcome", "count"), ("accepted", "sum")]).to_pylist():
+        found[row["part"]][row["problem"]] = row["outcome_count"], row["accepted_sum"]
     return found
 
 
@@ -292,20 +274,27 @@ def ks_of(made: Sequence[Score]) -> list[int]:
 def funnel(arm: Path, number: int) -> Funnel:
     """The counts of one round of the arm whose folder is given."""
     folder = store.round_folder(arm, number)
-    judged = list(columns(folder / "judge", ["puzzle_id", "outcome"]))
-    chosen = list(columns(folder / "select", ["puzzle_id"]))
+    judged = table(folder / "judge", ["puzzle_id", "outcome"])
+    accepted = judged.filter(pc.equal(judged["outcome"], "accepted"))
+    chosen = table(folder / "select", ["puzzle_id"])
     return Funnel(
         arm=arm.name if arm.parent.name == "controls" else "verified",
         round=number,
         stages=tuple(stage for stage in STAGES if any((folder / stage).glob("[0-9]*.parquet"))),
-        asked=sum(1 for _ in columns(folder / "propose", ["proposal_id"])),
-        fates=Counter(row["fate"] for row in columns(folder / "vet", ["fate"])),
-        candidates=sum(1 for _ in columns(folder / "solve", ["candidate_id"])),
-        outcomes=Counter(row["outcome"] for row in judged),
-        solved=len({row["puzzle_id"] for row in judged if row["outcome"] == "accepted"}),
-        taught=len({row["puzzle_id"] for row in chosen}),
+        asked=length(folder / "propose"),
+        fates=_counted(table(folder / "vet", ["fate"])["fate"]),
+        candidates=length(folder / "solve"),
+        outcomes=_counted(judged["outcome"]),
+        solved=len(pc.unique(accepted["puzzle_id"])),
+        taught=len(pc.unique(chosen["puzzle_id"])),
         examples=len(chosen),
     )
+
+
+def _counted(column: pa.ChunkedArray) -> Counter[str]:
+    """How often each value stands in a column."""
+    pairs = pc.value_counts(column).to_pylist()
+    return Counter({pair["values"]: pair["counts"] for pair in pairs})
 
 
 def funnels(arm: Path) -> list[Funnel]:
@@ -350,9 +339,8 @@ def sample_pairs(arm: Path, number: int, count: int) -> list[list[Pair]]:
     step = max(1, len(taught) // max(count, 1))
     chosen = dict(list(taught.items())[::step][:count])
     tried: dict[str, list[store.Row]] = defaultdict(list)
-    for verdict in columns(folder / "judge", _VERDICT):
-        if verdict["puzzle_id"] in chosen:
-            tried[verdict["puzzle_id"]].append(verdict)
+    for verdict in rows_where(folder / "judge", _VERDICT, "puzzle_id", chosen):
+        tried[verdict["puzzle_id"]].append(verdict)
     wanted = [row for puzzle, first in chosen.items() for row in _shown(tried[puzzle], first)]
     by_puzzle: dict[str, list[Pair]] = defaultdict(list)
     for pair in _pairs(folder, wanted):
@@ -374,13 +362,14 @@ def _pairs(folder: Path, verdicts: Sequence[store.Row]) -> list[Pair]:
     candidates = {row["candidate_id"] for row in verdicts}
     source = {
         row["puzzle_id"]: row["source"]
-        for row in columns(folder / "vet", ["puzzle_id", "source", "fate"])
-        if row["puzzle_id"] in puzzles and row["fate"] == "kept"
+        for row in rows_where(folder / "vet", ["puzzle_id", "source", "fate"], "puzzle_id", puzzles)
+        if row["fate"] == "kept"
     }
     solution = {
         row["candidate_id"]: row["source"]
-        for row in columns(folder / "solve", ["candidate_id", "source"])
-        if row["candidate_id"] in candidates
+        for row in rows_where(
+            folder / "solve", ["candidate_id", "source"], "candidate_id", candidates
+        )
     }
     return [
         Pair(

@@ -3,13 +3,15 @@
     passk       unbiased pass@k, one k or the whole curve, and the noise that attempts bring
     intervals   95% intervals over problems, of one rate or of many at once
     paired      two models on the same problems: differences, exact tests, many tests at once
+    exact       one problem, two models: Fisher's test, many problems, what noise alone would show
     power       the smallest difference that an evaluation can be expected to show
 
 Covered: independent attempts at problems that stand for more like them. Not covered: the variance
 between training seeds, which takes several runs to see.
 """
 
-from etude.stats.intervals import Estimate, mean_interval, mean_intervals
+from etude.stats.exact import chance_of, chance_solved, false_discovery, fisher
+from etude.stats.intervals import Estimate, mean_interval, mean_intervals, share_interval
 from etude.stats.paired import (
     holm,
     mcnemar,
@@ -30,9 +32,13 @@ __all__ = [
     "Errors",
     "Estimate",
     "attempt_variance",
+    "chance_of",
+    "chance_solved",
     "detectable_difference",
     "detectable_gain",
     "detectable_range",
+    "false_discovery",
+    "fisher",
     "holm",
     "mcnemar",
     "mean_interval",
@@ -41,6 +47,7 @@ __all__ = [
     "paired_differences",
     "pass_at_all_k",
     "pass_at_k",
+    "share_interval",
     "sign_flips",
     "standard_errors",
 ]

@@ -3,7 +3,8 @@
     fit("base", ["def f(x: int): ...", ...], Path("checkpoint"), FitSettings(epochs=2), seed=1)
 
 The result is a plain transformers folder, with the loss curve (`loss.parquet`), what was done
-(`training.json`) and a model card (`README.md`) in it. It appears all at once, so its existence
+(`training.json`), which texts it was trained on (`examples.parquet`) and a model card
+(`README.md`) in it. It appears all at once, so its existence
 means that training is over.
 
 Covered: one process or several on one machine (`processes`), LoRA (`adapter`), packing (`rows`),

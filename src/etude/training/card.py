@@ -24,6 +24,7 @@ from etude.training.settings import FitSettings, Fitted
 CARD = "README.md"
 LONGEST_CARD = 1 << 20
 """Bytes of a card that are read: it is somebody's text."""
+_TOLD = {"start", "start_id", "weights"}
 _UNTOLD = {"threads", "save_every_seconds", "precision"}
 
 
@@ -145,7 +146,9 @@ def _license(head: Mapping[str, str]) -> str:
 
 
 def _counts(report: Fitted) -> Iterable[tuple[str, Any]]:
-    return asdict(report).items()
+    """All but where it started from, which `_start` tells, and the sum of the weights beside it."""
+    told = asdict(report).items()
+    return ((name, value) for name, value in told if name not in _TOLD)
 
 
 def _judged(conditions: str) -> Iterable[tuple[str, Any]]:

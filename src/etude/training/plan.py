@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +21,12 @@ from etude.training.batches import Batch, make_batches, padding
 from etude.training.documents import Tokens, tokenise
 from etude.training.rows import check_attention
 from etude.training.settings import FitSettings, Fitted, resolve_precision
-from etude.types import Document
+from etude.types import Document, content_id
+
+WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+"""What files of weights are called."""
+_NAMES = ("start", "start_id", "weights")
+"""Of a report: what its model is called, which its digest says better."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,9 @@ class Plan:
     batches: list[Batch]
     """One batch a step: rows of indices into `documents`."""
     report: Fitted
+    shown: dict[str, tuple[int, int]]
+    """By the content id of each text: how often it stands among the documents, those that are too
+    long included, and how often it is trained on over all epochs."""
 
 
 def make_plan(
@@ -42,9 +51,11 @@ def make_plan(
     if settings.packing:
         check_attention(settings.attention)
     precision = resolve_precision(settings.precision)
+    texts = [one if isinstance(one, str) else one.text for one in documents]
     limit = context_length(load_config(model)) or math.inf
     encoded = tokenise(load_tokenizer(model), documents, settings.loss)
-    fitting = [tokens for tokens in encoded if len(tokens) <= limit]
+    fits = [place for place, tokens in enumerate(encoded) if len(tokens) <= limit]
+    fitting = [encoded[place] for place in fits]
     if not fitting:
         raise InputError(
             f"There must be a document of at most {limit} tokens to train on, but "
@@ -65,20 +76,25 @@ def make_plan(
         method=settings.method,
         loss_tokens=sum(fitting[index].learned for index in shown),
         padding=round(padding(batches, lengths), 4),
+        start=start_of(model),
+        start_id=model_id(model),
     )
     if not report.loss_tokens:
         raise InputError(
             "There must be a token to learn, but every document is a single one, "
             "with nothing before it to predict it from."
         )
-    return Plan(_fingerprint(model, settings, report, fitting), fitting, batches, report)
+    times = Counter(texts[fits[index]] for index in shown)
+    told = {content_id(text): (count, times[text]) for text, count in Counter(texts).items()}
+    return Plan(_fingerprint(model, settings, report, fitting), fitting, batches, report, told)
 
 
 def _fingerprint(
     model: str | Path, settings: FitSettings, report: Fitted, documents: Sequence[Tokens]
 ) -> str:
     """The batches follow from these, so they need no reading."""
-    about = [model_digest(model), asdict(settings), asdict(report)]
+    told = {name: value for name, value in asdict(report).items() if name not in _NAMES}
+    about = [model_digest(model), asdict(settings), told]
     digest = hashlib.sha256(json.dumps(about).encode())
     for tokens in documents:
         digest.update(f"{len(tokens)} {tokens.first} ".encode())
@@ -98,3 +114,34 @@ def model_digest(model: str | Path) -> str:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()
+
+
+def start_of(model: str | Path) -> str:
+    """What a training starts from, as it is called wherever the run lies: `round-01/train`, or a
+    name on the hub."""
+    source = check_source(model)
+    return "/".join(Path(source).absolute().parts[-2:]) if Path(source).is_dir() else source
+
+
+def model_id(model: str | Path) -> str:
+    """Which weights a model has: `sha256:...` of a folder's, `commit:...` of a name on the hub.
+
+    That of a folder is what `sha256sum` says of its one weights file; of several, what it says of
+    its own lines on them, in the order of their names. Empty where it can't be known.
+    """
+    source = check_source(model)
+    folder = Path(source)
+    if not folder.is_dir():
+        commit = getattr(load_config(model), "_commit_hash", None)
+        return f"commit:{commit}" if commit else ""
+    found = sorted(path for pattern in WEIGHTS for path in folder.glob(pattern))
+    sums = [_sum(path) for path in found]
+    if len(sums) < 2:
+        return f"sha256:{sums[0]}" if sums else ""
+    lines = "".join(f"{one}  {path.name}\n" for one, path in zip(sums, found, strict=True))
+    return f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}"
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

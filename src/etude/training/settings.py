@@ -134,6 +134,12 @@ class Fitted:
     """Those of `tokens` that the model learned to predict."""
     padding: float = 0.0
     """Padding, as a share of all that was computed."""
+    start: str = ""
+    """The model that it started from: its folder's last two names, or its name on the hub."""
+    start_id: str = ""
+    """Which weights that one has; see `plan.model_id`."""
+    weights: str = ""
+    """Which weights came of it, likewise; empty before the end."""
 
 
 def resolve_precision(precision: Precision = "auto") -> str:

@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,14 @@ from etude.training import work as folders
 from etude.training.adapter import ADAPTER, add_adapter, merge
 from etude.training.batches import parts_of
 from etude.training.card import write_card
-from etude.training.plan import Plan
+from etude.training.plan import Plan, model_id
 from etude.training.rows import check_packing, next_token_loss, tensors
 from etude.training.settings import FitSettings
 
 LOSS_EVERY = 10
 """Steps that one row of the loss table is the mean of."""
+EXAMPLES = "examples.parquet"
+"""The table of what was trained on, beside the weights."""
 
 Progress = Callable[[int, int], None]
 
@@ -253,11 +255,25 @@ def _write(trained: Any, job: Job, history: Sequence[dict[str, Any]]) -> None:
     trained.save_pretrained(result)
     load_tokenizer(job.model).save_pretrained(result)
     pq.write_table(_loss_table(job.plan, history), result / "loss.parquet")
-    report = json.dumps(asdict(job.plan.report), indent=2)
+    pq.write_table(_example_table(job.plan), result / EXAMPLES)
+    done = replace(job.plan.report, weights=model_id(result))
+    report = json.dumps(asdict(done), indent=2)
     (result / "training.json").write_text(report + "\n", encoding="utf-8")
     adapter = ADAPTER if job.settings.method == "lora" else ""
     write_card(result, job.model, job.settings, job.plan.report, adapter, job.judged)
     folders.sync_tree(result)
+
+
+def _example_table(plan: Plan) -> pa.Table:
+    """example_id, documents, shown: which texts, how often given, and how often trained on."""
+    documents, shown = zip(*plan.shown.values(), strict=True)
+    return pa.table(
+        {
+            "example_id": pa.array(plan.shown, pa.string()),
+            "documents": pa.array(documents, pa.int32()),
+            "shown": pa.array(shown, pa.int32()),
+        }
+    )
 
 
 def _loss_table(plan: Plan, history: Sequence[dict[str, Any]]) -> pa.Table:

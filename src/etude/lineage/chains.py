@@ -1,0 +1,185 @@
+"""The chain of an example, a candidate, a puzzle, a proposal or a seed pair."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from etude import store
+from etude.lineage.checkpoints import checkpoints, trainings
+from etude.lineage.filters import passed, why_selected
+from etude.lineage.found import Found
+from etude.lineage.links import Chain, Link
+from etude.lineage.sources import Sources
+from etude.query import VIEWS
+from etude.stats.shares import share_interval
+
+DEEPEST = 20
+"""Generations of parents that are followed: each is a round, and a round shows earlier ones."""
+_TOLD = {"proposals", "vetted", "candidates", "verdicts", "examples", "seeds"}
+"""Views with puzzles of which a chain speaks link by link; any other is told row by row."""
+
+
+def chain_of(sources: Sources, found: Found) -> Chain:
+    """The whole chain of a row that was found."""
+    walk = _Walk(sources, found)
+    links = tuple(walk.links())
+    return Chain(
+        sources.run.folder, found.kind, found.id, found.arm, found.round, found.copies, links
+    )
+
+
+class _Walk:
+    """From one row to all that it came from and that came of it."""
+
+    def __init__(self, sources: Sources, found: Found) -> None:
+        self.sources = sources
+        self.found = found
+        self.arm = found.arm
+        self.round = found.round or 0
+        self.engines: dict[str, str] = {}
+
+    def links(self) -> Iterator[Link]:
+        yield from {
+            "example": self._example,
+            "candidate": self._candidate_first,
+            "puzzle": self._puzzle_first,
+            "proposal": self._proposal_first,
+            "seed": self._seed,
+        }[self.found.kind](self.found.id)
+        yield from checkpoints(self.sources, self.engines)
+
+    def _rows(self, view: str, column: str, value: str) -> list[store.Row]:
+        return self.sources.rows(view, column, value, self.arm, self.round)
+
+    def _example(self, example: str) -> Iterator[Link]:
+        (row, *_) = self._rows("examples", "example_id", example)
+        yield Link("example", example, row)
+        yield from self._candidate(row["candidate_id"])
+        yield from self._puzzle(row["puzzle_id"])
+        yield from trainings(self.sources, example, self.arm)
+
+    def _candidate_first(self, candidate: str) -> Iterator[Link]:
+        yield from self._candidate(candidate)
+        (row, *_) = self._rows("candidates", "candidate_id", candidate)
+        examples = self._rows("examples", "candidate_id", candidate)
+        reason = why_selected(self.sources, self.arm, self.round, row, examples)
+        yield Link("selection", candidate, reason)
+        yield from self._puzzle(row["puzzle_id"])
+        for example in examples:
+            yield Link("example", candidate, example)
+            yield from trainings(self.sources, example["example_id"], self.arm)
+
+    def _candidate(self, candidate: str) -> Iterator[Link]:
+        for row in self._rows("candidates", "candidate_id", candidate):
+            origin = self._origin("solve", "candidate_id", candidate)
+            section = self.sources.run.recipe.solve
+            yield Link("candidate", candidate, row | origin | {"temperature": section.temperature})
+        for row in self._rows("verdicts", "candidate_id", candidate):
+            said = self.sources.origin(self.arm, self.round, "judge", "candidate_id", candidate)
+            yield Link("verdict", candidate, row | {"judge": said["judge"]})
+
+    def _origin(self, stage: str, column: str, value: str) -> store.Row:
+        """The unit, its seed and the engine, which is kept to be followed at the end."""
+        said = self.sources.origin(self.arm, self.round, stage, column, value)
+        if said["engine"]:
+            self.engines.setdefault(said["engine"], value)
+        return {name: said[name] for name in ("unit", "seed", "engine")}
+
+    def _puzzle_first(self, puzzle: str) -> Iterator[Link]:
+        yield from self._puzzle(puzzle)
+        outcomes = Counter[str]()
+        for row in self._rows("verdicts", "puzzle_id", puzzle):
+            outcomes[row["outcome"]] += 1
+        if outcomes:
+            rate = share_interval(outcomes["accepted"], outcomes.total())
+            yield Link(
+                "attempts",
+                puzzle,
+                {"attempts": outcomes.total(), "outcomes": dict(outcomes.most_common())}
+                | {"solve_rate": rate.value, "low": rate.low, "high": rate.high},
+            )
+        for example in self._rows("examples", "puzzle_id", puzzle):
+            yield Link("example", puzzle, example)
+            yield from trainings(self.sources, example["example_id"], self.arm)
+
+    def _puzzle(self, puzzle: str) -> Iterator[Link]:
+        """The puzzle that was kept, or the first of its copies; its filters; its proposal."""
+        rows = self._rows("vetted", "puzzle_id", puzzle)
+        rows = [row for row in rows if row["fate"] == "kept"] or rows[:1]
+        for row in rows[:1]:
+            yield from self._vetted(row)
+            yield from self._of_others(puzzle)
+            yield from self._proposal(row["proposal_id"])
+
+    def _vetted(self, row: store.Row) -> Iterator[Link]:
+        said = self.sources.origin(self.arm, self.round, "vet", "proposal_id", row["proposal_id"])
+        of = row["puzzle_id"] or row["proposal_id"]
+        yield Link("puzzle", of, row)
+        steps = passed(self.sources.run.recipe, row)
+        yield Link("filters", of, {"steps": steps, "judge": said["judge"]})
+
+    def _of_others(self, puzzle: str) -> Iterator[Link]:
+        """What further stages found about the puzzle, such as probes: a link a row."""
+        for view, (_, _, schema) in VIEWS.items():
+            if view not in _TOLD and "puzzle_id" in schema.names:
+                for row in self._rows(view, "puzzle_id", puzzle):
+                    yield Link(view, puzzle, row)
+
+    def _proposal_first(self, proposal: str) -> Iterator[Link]:
+        yield from self._proposal(proposal)
+        for row in self._rows("vetted", "proposal_id", proposal):
+            yield from self._vetted(row)
+
+    def _proposal(self, proposal: str, depth: int = 1) -> Iterator[Link]:
+        for row in self._rows("proposals", "proposal_id", proposal):
+            origin = self._origin("propose", "proposal_id", proposal)
+            section = self.sources.run.recipe.propose
+            content = row | origin | {"temperature": section.temperature}
+            yield Link("proposal", proposal, content)
+            yield from self._parents(row["parents"] or [], proposal, depth)
+
+    def _parents(self, parents: list[str], of: str, depth: int) -> Iterator[Link]:
+        seeds, missing = self.sources.readable_seeds() if parents else ([], "")
+        known = {seed.puzzle.id: seed for seed in seeds}
+        for parent in dict.fromkeys(parents):
+            base = {"puzzle_id": parent, "depth": depth}
+            if parent in known:
+                seed = known[parent]
+                told = {"origin": "seed", "name": seed.name, "source": seed.puzzle.source}
+                yield Link("parent", of, base | told | {"round": 0, "note": ""})
+                continue
+            yield from self._earlier(parent, of, base, missing)
+
+    def _earlier(self, parent: str, of: str, base: store.Row, missing: str) -> Iterator[Link]:
+        """A parent that an earlier round wrote, and what that came from."""
+        rows = self.sources.tables.rows(
+            "select * from vetted where puzzle_id = ? and fate = 'kept' and arm = ? and round < ? "
+            "order by round desc limit 1",
+            [parent, self.arm, self.round],
+        )
+        empty = {"origin": "unknown", "name": "", "source": None, "round": None}
+        if not rows:
+            note = missing or "neither a seed of the recipe nor a puzzle of an earlier round"
+            yield Link("parent", of, base | empty | {"note": note})
+            return
+        row, here = rows[0], self.round
+        told = {"origin": "round", "name": "", "source": row["source"], "round": row["round"]}
+        yield Link("parent", of, base | told | {"note": ""})
+        if base["depth"] < DEEPEST:
+            self.round = row["round"]
+            yield from self._proposal(row["proposal_id"], base["depth"] + 1)
+            self.round = here
+
+    def _seed(self, row_id: str) -> Iterator[Link]:
+        seeds, _ = self.sources.readable_seeds()
+        for seed in seeds:
+            if row_id in (seed.puzzle.id, seed.example_id):
+                content = {"puzzle_id": seed.puzzle.id, "example_id": seed.example_id or None}
+                content |= {"name": seed.name, "source": self.sources.run.recipe.seeds.source}
+                content |= {"puzzle": seed.puzzle.source, "text": seed.text or None}
+                yield Link("seed", row_id, content)
+                for verdict in self._rows("seeds", "puzzle_id", seed.puzzle.id):
+                    yield Link("verdict", row_id, verdict)
+                if seed.example_id:
+                    yield from trainings(self.sources, seed.example_id, self.arm)
