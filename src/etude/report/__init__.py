@@ -36,6 +36,7 @@ SECTIONS = (
     making.failures,
     making.difficulty,
     trust.health,
+    trust.vetting,
     trust.diversity,
     trust.contamination,
     making.gallery,

@@ -194,6 +194,16 @@ class Facts:
         return self.tables.rows("select * from health where arm = 'verified' order by round")
 
     @cached_property
+    def probes(self) -> list[store.Row]:
+        """What the probes found of each round's puzzles; none where no round was probed."""
+        return self.tables.rows(_PROBES) if "probes" in VIEWS else []
+
+    @cached_property
+    def reinvented(self) -> list[store.Row]:
+        """Puzzles of each round that are, but for constants, problems of held-out families."""
+        return self.tables.rows(_REINVENTED) if "leaks" in VIEWS else []
+
+    @cached_property
     def diversity(self) -> Diversity | None:
         return measure(self.folder)
 
@@ -316,6 +326,30 @@ def _difficulty(row: store.Row) -> Difficulty:
     mean, spread = row["mean"] or 0.0, row["spread"] or 0.0
     reach = 1.96 * spread / max(1, sum(classes)) ** 0.5
     return Difficulty(row["round"], classes, Estimate(mean, max(0.0, mean - reach), mean + reach))
+
+
+_PROBES = """
+select round, count(*) as puzzles, count(*) filter (weak) as weak,
+  count(*) filter (not stable) as unstable,
+  count(*) filter (len(idle_arguments) > 0) as idle,
+  count(*) filter (strangers > 0) as asked,
+  avg(satisfied / strangers) filter (strangers > 0) as satisfied
+from probes where arm = 'verified' group by round order by round
+"""
+_REINVENTED = """
+with hits as (
+  select round, puzzle_id, split_part(problem, '/', 1) as family, level from leaks
+  where arm = 'verified' and part <> 'constants' and level in ('canonical', 'form', 'behaviour')
+), taught as (
+  select distinct round, puzzle_id from examples where arm = 'verified'
+)
+select round, family, count(distinct puzzle_id) as puzzles,
+  count(distinct puzzle_id) filter (level = 'behaviour') as by_behaviour,
+  count(distinct puzzle_id) filter (taught.puzzle_id is not null) as taught
+from hits left join taught using (round, puzzle_id)
+group by all order by round, puzzles desc, family
+"""
+"""The part `constants` is left out: its problems have the seeds' own forms."""
 
 
 WORTH = ("wrong", "mistyped", "raised", "timeout", "memory", "crashed", "refused", "unparsed")

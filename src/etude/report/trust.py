@@ -65,6 +65,36 @@ def _number(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:,.4g}"
 
 
+def vetting(runs: Runs) -> Section | None:
+    """What the probes found of the puzzles that were kept."""
+    tables = [_probed(run, len(runs) > 1) for run in runs if run.probes]
+    if not tables:
+        return None
+    intro = (
+        "Kept puzzles were tried with the answers of other puzzles of the same type: one that many "
+        "strangers' answers satisfy is weak. Unstable ones gave another verdict at a second look; an "
+        "idle argument is one whose value changed no verdict."
+    )
+    return Section("vetting", "Vetting", intro, (), tables)
+
+
+def _probed(run: Facts, several: bool) -> Table:
+    rows: list[list[Cell]] = [
+        [
+            f"round {row['round']}",
+            f"{row['puzzles']:,}",
+            f"{row['weak']:,}",
+            "-" if row["satisfied"] is None else f"{100 * row['satisfied']:.1f}%",
+            f"{row['unstable']:,}",
+            f"{row['idle']:,}",
+        ]
+        for row in run.probes
+    ]
+    head = ["", "puzzles", "weak", "strangers' answers accepted", "unstable", "idle argument"]
+    whose = f"{run.label}: " if several else ""
+    return Table(f"{whose}what the probes found", head, rows)
+
+
 def contamination(runs: Runs) -> Section | None:
     """What the training examples share with the held-out problems, with both texts."""
     known = [run for run in runs if run.contamination is not None]
@@ -74,7 +104,7 @@ def contamination(runs: Runs) -> Section | None:
     tables: list[Table] = []
     for run in known:
         whose = f"{run.label}: " if several else ""
-        tables += [_levels(run, whose), *_hits(run, whose)]
+        tables += [_levels(run, whose), *_reinvented(run, whose), *_hits(run, whose)]
     intro = (
         "Held-out problems that the student's training examples meet, and at which level: the same "
         "text, the same with other names (canonical), the same with other constants (form), or "
@@ -95,6 +125,26 @@ def _levels(run: Facts, whose: str) -> Table:
         for level in LEVELS
     ]
     return Table(f"{whose}problems that are met", ["level", *map(part_name, parts)], rows)
+
+
+def _reinvented(run: Facts, whose: str) -> list[Table]:
+    """A row a family, a column a round: puzzles of its form or behaviour."""
+    numbers = sorted({row["round"] for row in run.reinvented})
+    by_family: dict[str, dict[int, store.Row]] = {}
+    for row in run.reinvented:
+        by_family.setdefault(row["family"], {})[row["round"]] = row
+    rows: list[list[Cell]] = [
+        [
+            family,
+            *(f"{at[n]['puzzles']:,}" if n in at else "0" for n in numbers),
+            f"{sum(row['taught'] for row in at.values()):,}",
+        ]
+        for family, at in sorted(by_family.items())
+    ]
+    head = ["family", *(f"round {n}" for n in numbers), "taught"]
+    title = f"{whose}held-out families that the model re-invented: puzzles by round"
+    note = "Puzzles that are, but for constants, a held-out problem, or behave as one."
+    return [Table(title, head, rows, note=note)] if rows else []
 
 
 def _hits(run: Facts, whose: str) -> list[Table]:
