@@ -109,6 +109,7 @@ def _progress(runs: Runs) -> Iterator[str]:
         done, asked = len(run.finished), run.run.recipe.run.rounds
         rungs = f"{len(run.rungs)} rungs of the ladder scored"
         yield f"{whose}{done} of {asked} rounds finished, {rungs}."
+    yield "Intervals are of 95%, over problems, of one run: another seed would differ more."
 
 
 def _command(run: Facts) -> str:

@@ -72,8 +72,8 @@ def vetting(runs: Runs) -> Section | None:
         return None
     intro = (
         "Kept puzzles were tried with the answers of other puzzles of the same type: one that many "
-        "strangers' answers satisfy is weak. Unstable ones gave another verdict at a second look; an "
-        "idle argument is one whose value changed no verdict."
+        "strangers' answers satisfy is weak. Unstable ones gave another verdict at a second look; "
+        "an idle argument is one whose value changed no verdict."
     )
     return Section("vetting", "Vetting", intro, (), tables)
 
