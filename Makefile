@@ -75,13 +75,13 @@ $(BIN)/python:
 
 $(VENV)/.train: $(INPUTS) | $(BIN)/python
 	@echo "Installing etude and what training needs into $(VENV) (torch is large: minutes)"
-	@$(PIP_INSTALL) -e '.[train]'
+	@$(PIP_INSTALL) -e '.[train,report]'
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -c "import $(USED)"
 	@touch $@
 
 $(DEV): $(VENV)/.train
 	@echo "Installing the tools for development into $(VENV)"
-	@$(PIP_INSTALL) -e '.[train,dev$(if $(EXTRAS),$(COMMA)$(EXTRAS))]'
+	@$(PIP_INSTALL) -e '.[train,report,dev$(if $(EXTRAS),$(COMMA)$(EXTRAS))]'
 	@touch $@
 
 $(VENV)/.docs: $(INPUTS) | $(BIN)/python

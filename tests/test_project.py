@@ -32,7 +32,7 @@ LONGEST_FUNCTION = 60
 # A part is a module or package directly below `etude`. It imports from the rows above its own.
 ROWS = (
     {"etude", "types", "errors", "recipes", "sweeps"},
-    {"offspring", "config", "puzzle", "prompts", "store", "tables", "stats", "trivial"},
+    {"offspring", "config", "puzzle", "prompts", "store", "tables", "stats", "trivial", "times"},
     {
         "judge",
         "engines",
@@ -72,6 +72,7 @@ ALLOWED = {
     ("etude", "judge"),  # what users import by the package's name; nothing below asks for it
     ("prompts", "puzzle"),
     ("store", "config"),
+    ("times", "store"),
     ("suites", "tiny"),
     ("training", "engines"),
     ("arm", "seeds"),

@@ -24,6 +24,7 @@ from etude.errors import Fault
 from etude.judge import Judge, Limits
 from etude.judge.record import METADATA_KEY
 from etude.seeds import SeedPair, load_seeds, load_shown
+from etude.times import Clock
 from etude.types import Event, Outcome, Problem, Puzzle, Verdict
 
 Tell = Callable[[Event], None]
@@ -103,8 +104,11 @@ class Arm:
     def watched(self, number: int | None, stage: str, total: int) -> Iterator[Watched]:
         """Tells of the units of a stage as they finish, and of its summary at the end."""
         watched = Watched(self, number, stage, total)
-        watched.tick(0, total)
-        yield watched
+        watched.tell(0)
+        try:
+            yield watched
+        finally:
+            watched.clock.keep()
         watched.end()
 
     def engine(self, model: str | Path, role: roles.Role = "evaluate") -> Engine:
@@ -227,19 +231,21 @@ class Watched:
 
     def __post_init__(self) -> None:
         self._start = time.monotonic()
+        self.clock = Clock(self.arm.folder, self.number, self.stage)
 
     def tick(self, done: int, total: int) -> None:
         """`done` of `total` units are finished; the last one is told by `end`, with the summary."""
         self.total = total
         self.arm.unit_kept()
+        self.clock.tick(done)
         if done < total or total == 0:
-            self._tell(done, "")
+            self.tell(done)
 
     def end(self) -> None:
         self.total = max(self.total, 1)
-        self._tell(self.total, self.summary)
+        self.tell(self.total, self.summary)
 
-    def _tell(self, done: int, summary: str) -> None:
+    def tell(self, done: int, summary: str = "") -> None:
         seconds = time.monotonic() - self._start
         arm = self.arm
         arm.tell(Event(arm.name, self.number, self.stage, done, self.total, summary, seconds))

@@ -308,11 +308,17 @@ def diff(
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(help="A run folder.")]) -> None:
-    """Write the run's report: one HTML file that needs nothing else."""
+def report(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file [RUN/report.html, of several runs report.html]."),
+    ] = None,
+) -> None:
+    """Write a report of a run, or of several: one HTML file that needs nothing else."""
     from etude.report import write_report
 
-    typer.echo(str(write_report(folder)))
+    typer.echo(str(write_report(folders, out)))
 
 
 @app.command()

@@ -3,7 +3,8 @@
 EtudeError
 ├── UserError          the caller can mend it: one sentence, exit code 2, no traceback
 │   ├── RecipeError    a recipe that is missing, malformed, or not the one the run was started with
-│   └── InputError     a file, folder, suite or model that is not what was asked for
+│   ├── InputError     a file, folder, suite or model that is not what was asked for
+│   └── MissingExtra   an optional package that is not installed
 └── Fault              our own machinery failed; loud, and never counted against the model
 
 A bad sample from a model is none of these: it is data (see `types.Outcome`).
@@ -24,6 +25,10 @@ class RecipeError(UserError):
 
 class InputError(UserError):
     """A file, folder, suite or model is not what was asked for."""
+
+
+class MissingExtra(UserError):
+    """What was asked for needs a package that is not installed. The message says how to get it."""
 
 
 class Fault(EtudeError):

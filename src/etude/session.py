@@ -21,7 +21,7 @@ from etude.arm import Arm, checked, limits_of, load_problems
 from etude.comparing import check_same_problems, is_evaluated, read_side, show_comparison
 from etude.config import Recipe
 from etude.console import Console, wrapped
-from etude.errors import InputError, RecipeError
+from etude.errors import InputError, MissingExtra, RecipeError
 from etude.evaluate import evaluate, verdicts_of
 from etude.judge import Judge
 from etude.ladder import climb
@@ -58,8 +58,18 @@ def run(
         with console:
             climb(opened, arms, console.event)
     console.ladder(opened)
-    console.report(write_report(folder))
+    _report(console, folder)
     console.next_command(shlex.join(["etude", "show", str(folder)]))
+
+
+def _report(console: Console, folder: Path) -> None:
+    """The report of a run that has ended; else what it takes, and the run is none the worse."""
+    try:
+        console.report(write_report([folder]))
+    except MissingExtra as missing:
+        command = shlex.join(["etude", "report", str(folder)])
+        console.record("report", path=None, missing=str(missing), command=command)
+        console.say(f"\nno report: {missing} Then: {command}")
 
 
 def forecast_run(source: str, settings: Sequence[str], *, controls: bool, json_lines: bool) -> None:

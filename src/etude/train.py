@@ -230,6 +230,7 @@ def _fit(
     settings = FitSettings(**fit_options(arm.recipe, section))  # type: ignore[arg-type]
     seed, judged = arm.seed(number, stage), _judged(arm, number)
     with arm.watched(number, stage, 1) as watched:
+        watched.tick(0, 1)
         fit(model, documents, out, settings, seed=seed, progress=watched.tick, judged=judged)
         watched.summary = _summary(out)
     return out

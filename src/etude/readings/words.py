@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 from etude import health, readings, store
 from etude.course import STOP
@@ -13,26 +14,97 @@ from etude.stats import Estimate
 from etude.types import Score
 
 
-def sentence(rungs: Sequence[Rung], compared: Sequence[Comparison]) -> str:
-    """The run's result in one sentence."""
+def headline(rungs: Sequence[Rung], compared: Sequence[Comparison]) -> list[str]:
+    """The run's result in a few sentences: the scores, then what they are beside the controls."""
     if not rungs:
-        return "Nothing has been scored yet."
+        return ["Nothing has been scored yet."]
     top = rungs[-1]
-    score = min(top.scores, key=lambda s: s.k)
+    first = [s for s in top.scores if s.k == min(t.k for t in top.scores)]
     who = "The student" if top.label == RUNGS[-1][0] else f"The model {top.bare!r}"
-    title = PARTS.get(score.part, score.part)
-    text = f"{who} solves {percent(score)} % of the {title} {tries(score.k)}"
-    control = next(
-        (
-            c
-            for c in compared
-            if c.against == RUNGS[2][0] and (c.part, c.k) == (score.part, score.k)
-        ),
-        None,
-    )
-    if control is None:
-        return f"{text}."
-    return f"{text}: {signed(control.difference)} points against more epochs on the seeds."
+    scored = listed([f"{_share(s)} of the {PARTS.get(s.part, s.part)}" for s in first])
+    made = [f"{who} solves {scored} {tries(first[0].k)}."]
+    for score in first:
+        beside = [c for c in compared if (c.part, c.k) == (score.part, score.k)]
+        made += [_beside(score.part, beside)] if beside else []
+    return made
+
+
+def _share(score: Score) -> str:
+    return f"{100 * score.value:.1f}% [{100 * score.low:.1f}, {100 * score.high:.1f}]"
+
+
+def _beside(part: str, compared: Sequence[Comparison]) -> str:
+    """One part against every other rung: what is not shown comes before what is."""
+    worse = [c for c in compared if c.worse]
+    unclear = [c for c in compared if not c.worse and not c.improved]
+    said = [f"it is worse than {_gains(worse)}"] if worse else []
+    said += [f"no improvement is shown over {_gains(unclear)}"] if unclear else []
+    if not said:
+        closest = min(compared, key=lambda c: c.difference.value)
+        said = [f"that is more than every other rung; the closest is {_gains([closest])}"]
+    return f"On the {PARTS.get(part, part)} {' and '.join(said)}."
+
+
+def _gains(compared: Sequence[Comparison]) -> str:
+    return listed([f"{c.against.removeprefix('+ ')} ({signed(c.difference)})" for c in compared])
+
+
+Result = tuple[Sequence[Rung], Sequence[Comparison]]
+"""The ladder of one run, and what its top is against the others."""
+
+
+def across_seeds(results: Sequence[Result]) -> list[str]:
+    """The result of runs that differ in their seed alone: means, and from where to where they go.
+
+    Only finished runs are taken. The span is no interval: a few seeds don't give one.
+    """
+    finished = [(r, c) for r, c in results if r and r[-1].label == RUNGS[-1][0]]
+    if len(finished) < 2:
+        return ["Fewer than two of the runs are finished, so nothing is said across seeds."]
+    tops = [rungs[-1] for rungs, _ in finished]
+    k = min(score.k for score in tops[0].scores)
+    parts = list(dict.fromkeys(score.part for score in tops[0].scores))
+    scored = [
+        f"{span(_values(tops, part, k), '%')} of the {PARTS.get(part, part)}" for part in parts
+    ]
+    who = f"Over {len(finished)} seeds the student solves on average"
+    gains = [line for part in parts for line in _seed_gains(finished, part, k)]
+    how = "In brackets: the lowest and the highest seed, which is no interval."
+    clear = " Clear: the whole 95% interval over problems is above zero." if gains else ""
+    return [f"{who} {listed(scored)} {tries(k)}.", *gains, how + clear]
+
+
+def _values(tops: Sequence[Rung], part: str, k: int) -> list[float]:
+    return [s.value for top in tops for s in top.scores if (s.part, s.k) == (part, k)]
+
+
+def _seed_gains(finished: Sequence[Result], part: str, k: int) -> list[str]:
+    found: dict[str, list[Comparison]] = defaultdict(list)
+    for _, compared in finished:
+        for c in compared:
+            if (c.part, c.k) == (part, k):
+                found[c.against].append(c)
+    said = [
+        f"{span([c.difference.value for c in made], sign='+')} over {against.removeprefix('+ ')}, "
+        f"clear in {sum(c.improved for c in made)} of {len(made)}"
+        for against, made in found.items()
+    ]
+    return [f"On the {PARTS.get(part, part)}, in points: {'; '.join(said)}."] if said else []
+
+
+def span(values: Sequence[float], unit: str = "", sign: str = "") -> str:
+    """`58.2% (54.1 to 61.0)`: the mean, and the lowest and highest, in percent.
+
+    >>> span([0.541, 0.610], "%")
+    '57.6% (54.1 to 61.0)'
+    """
+    mean, low, high = (round(100 * x, 1) + 0.0 for x in (fmean(values), min(values), max(values)))
+    return f"{mean:{sign}.1f}{unit} ({low:{sign}.1f} to {high:{sign}.1f})"
+
+
+def listed(items: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(part for part in (", ".join(items[:-1]), items[-1]) if part)
 
 
 def tries(k: int) -> str:

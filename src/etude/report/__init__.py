@@ -1,263 +1,118 @@
-"""The report: one self-contained HTML file, read from the run folder and from nothing else.
+"""The report: one self-contained HTML file, read from run folders and from nothing else.
 
-Covered: ladder, scores by round, funnels, outcomes, losses, samples, recipe, versions. The page
-has no script and may load nothing, so that model-written text in it can do nothing either.
-The same folder gives the same bytes.
+    facts      what a run says, summed by DuckDB
+    results    the ladder, pass@k, rounds
+    making     funnel, failures, difficulty, trainings, gallery, time and cost
+    trust      health, contamination, diversity
+    several    runs side by side
+    charts     numbers to plotly charts; `inert` makes a model's text harmless in them
+    page       the HTML, its scripts, and what it forbids
+
+Nothing in it can act or load, whatever a model wrote. The same folders give the same bytes.
 """
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from markupsafe import Markup
-
-from etude import config, readings, store
+from etude import config, store
 from etude.errors import InputError
-from etude.readings import Comparison, Funnel, Rung
-from etude.readings.words import conclusion, harmless, percent, printable, sentence, signed
-from etude.report import pictures
-from etude.report.pictures import Curve, Mark
-from etude.types import Score
-
-SAMPLES = 6
-OUTCOMES = (
-    "accepted", "wrong", "mistyped", "raised", "timeout", "memory", "crashed", "refused",
-    "unparsed", "fault",
-)  # fmt: skip
-"""Their order fixes their colours."""
-FATES = (
-    "kept", "duplicate", "same form", "trivial", "held out", "over the limit", "broken rule", None,
-    "unparsed", None,
-)  # fmt: skip
-"""Fates in the order of the colours of outcomes; None leaves a colour out."""
+from etude.report import making, results, several, trust
+from etude.report.facts import Facts
+from etude.report.page import check_installed, render
+from etude.report.parts import Runs
 
 __all__ = ["write_report"]
 
+SECTIONS = (
+    several.compared,
+    results.ladder,
+    results.pass_curves,
+    results.rounds,
+    making.funnel,
+    making.failures,
+    making.difficulty,
+    trust.health,
+    trust.vetting,
+    trust.diversity,
+    trust.contamination,
+    making.gallery,
+    making.losses,
+    making.spent,
+)
+"""In the order in which they are read."""
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A picture and the table behind it."""
 
-    title: str
-    picture: Markup
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    keys: Sequence[tuple[Markup, str]] = ()
-    differences: Sequence[Sequence[str]] = ()
-    """Rows of the ladder's second table: rung, then the gain over it at each k."""
+def write_report(folders: Sequence[Path], out: Path | None = None) -> Path:
+    """Write one page about a run, or several, whole or not at all; its path.
 
+    Without `out` it is `report.html`, in the folder of the one run, or of several here.
 
-def write_report(run_folder: Path) -> Path:
-    """Write `report.html` into the run folder, whole or not at all; its path.
-
-    Raises `InputError` when the folder is no run, or a table in it can't be read.
+    Raises `InputError` when a folder is no run, or a table in it can't be read; `MissingExtra`
+    where plotly is not installed.
     """
-    run = store.Run.read(run_folder)
-    if readings.is_evaluation(run.recipe):
-        raise InputError(
-            f"{run_folder} must be a run but holds an evaluation: see it with "
-            f"`etude show {run_folder}`."
-        )
-    path = run_folder / "report.html"
-    page = _template().render(_content(run))
-    store.write_atomically(path, printable(page).encode("utf-8"))
-    return path
+    check_installed()
+    if out is None:
+        out = (folders[0] if len(folders) == 1 else Path()) / "report.html"
+    _check_different(folders)
+    with ExitStack() as opened:
+        names = _labels(folders)
+        runs = [
+            opened.enter_context(closing(Facts(folder, name)))
+            for folder, name in zip(folders, names, strict=True)
+        ]
+        made = _page(runs)
+    store.write_atomically(out, made)
+    return out
 
 
-@cache
-def _template() -> Template:
-    pages = Environment(
-        loader=PackageLoader("etude.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+def _check_different(folders: Sequence[Path]) -> None:
+    places = [folder.resolve() for folder in folders]
+    twice = next((f for n, f in enumerate(folders) if places[n] in places[:n]), None)
+    if twice is not None:
+        raise InputError(f"A report must be of different runs, but {twice} is given twice.")
+
+
+def _labels(folders: Sequence[Path]) -> list[str]:
+    """The shortest ends of the paths that tell the runs apart."""
+    parts = [folder.resolve().parts for folder in folders]
+    for length in range(1, max(map(len, parts))):
+        names = ["/".join(part[-length:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    return ["/".join(part) for part in parts]
+
+
+def _page(runs: Runs) -> bytes:
+    made = [section for section in (make(runs) for make in SECTIONS) if section is not None]
+    one = len(runs) == 1
+    title = f"etude: {runs[0].run.recipe.name}" if one else f"etude: {len(runs)} runs"
+    return render(
+        title,
+        several.sentences(runs),
+        made,
+        figures=results.figures(runs),
+        progress=list(_progress(runs)),
+        recipes=[(run.label, config.dump(run.run.recipe)) for run in runs],
+        records=[(run.label, run.record) for run in runs],
+        commands=[_command(run) for run in runs],
     )
-    pages.filters |= {"harmless": harmless}
-    return pages.get_template("report.html.j2")
 
 
-def _content(run: store.Run) -> dict[str, Any]:
-    rungs = readings.ladder(run.folder)
-    compared = readings.comparisons(rungs)
-    arms = {arm: readings.funnels(store.arm_folder(run.folder, arm)) for arm in readings.ARMS}
-    loop = arms["verified"]
-    return {
-        "name": run.recipe.name,
-        "progress": _progress(run, rungs),
-        "sentence": sentence(rungs, compared),
-        "ladder": [_ladder_figure(part, rungs, compared) for part in _parts(rungs)],
-        "conclusion": conclusion(compared) if rungs else [],
-        "rounds": _round_figures(run.folder),
-        "funnels": [_funnel_figure(counts) for counts in loop],
-        "shares": [figure for figure in _share_figures(arms) if figure.rows],
-        "losses": [_loss_figure(training) for training in readings.trainings(run.folder)],
-        "samples": _samples(run.folder, loop),
-        "recipe": config.dump(run.recipe),
-        "record": _record(run.folder),
-    }
-
-
-def _parts(rungs: Sequence[Rung]) -> list[str]:
-    return readings.parts_of([score for rung in rungs for score in rung.scores])
-
-
-def _progress(run: store.Run, rungs: Sequence[Rung]) -> str:
+def _progress(runs: Runs) -> Iterator[str]:
     """What is finished of what was asked for."""
-    rounds = [n for n in readings.rounds(run.folder) if n > 0]
-    scored = [n for n in rounds if readings.scores(_evaluated(run.folder, n))]
-    text = f"{len(scored)} of {run.recipe.run.rounds} rounds finished"
-    return f"{text}, {len(rungs)} rungs of the ladder scored."
+    for run in runs:
+        whose = f"{run.label}: " if len(runs) > 1 else ""
+        done, asked = len(run.finished), run.run.recipe.run.rounds
+        rungs = f"{len(run.rungs)} rungs of the ladder scored"
+        yield f"{whose}{done} of {asked} rounds finished, {rungs}."
+    yield "Intervals are of 95%, over problems, of one run: another seed would differ more."
 
 
-def _evaluated(arm: Path, number: int) -> Path:
-    return store.round_folder(arm, number) / "evaluate"
-
-
-def _mark(score: Score, series: int) -> Mark:
-    return Mark(series, 100 * score.value, 100 * score.low, 100 * score.high)
-
-
-def _keys(ks: Sequence[int]) -> list[tuple[Markup, str]]:
-    return [(pictures.key(number), f"pass@{k}") for number, k in enumerate(ks)]
-
-
-def _ladder_figure(part: str, rungs: Sequence[Rung], compared: Sequence[Comparison]) -> Figure:
-    made = [score for rung in rungs for score in rung.scores if score.part == part]
-    ks = readings.ks_of(made)
-    rows, marks = [], []
-    for rung in rungs:
-        found = [(n, readings.score_of(rung, part, k)) for n, k in enumerate(ks)]
-        marks.append((rung.short, [_mark(score, n) for n, score in found if score]))
-        cells = [percent(score) if score else "-" for _, score in found]
-        rows.append([rung.short, *cells, f"{rung.examples:,}"])
-    title = f"{readings.PARTS.get(part, part)} ({made[0].problems} problems)"
-    picture = pictures.intervals(f"pass@k of every rung: {title}", marks)
-    head = ["", *(f"pass@{k}" for k in ks), "examples"]
-    gains = _gains([c for c in compared if c.part == part], ks)
-    return Figure(title, picture, head, rows, _keys(ks), gains)
-
-
-def _gains(compared: Sequence[Comparison], ks: Sequence[int]) -> list[list[str]]:
-    known = {(c.against, c.k): signed(c.difference) for c in compared}
-    against = dict.fromkeys(c.against for c in compared)
-    return [
-        [a.removeprefix("+ ").partition(" on ")[0], *(known.get((a, k), "-") for k in ks)]
-        for a in against
-    ]
-
-
-def _round_figures(folder: Path) -> list[Figure]:
-    """A figure a part: pass@k after each round, the unverified control dashed beside it."""
-    made = {
-        arm: {
-            number: readings.scores(_evaluated(store.arm_folder(folder, arm), number))
-            for number in readings.rounds(store.arm_folder(folder, arm))
-        }
-        for arm in ("verified", "unverified")
-    }
-    every = [score for scores in made["verified"].values() for score in scores]
-    return [_round_figure(part, made) for part in readings.parts_of(every)]
-
-
-def _round_figure(part: str, made: dict[str, dict[int, list[Score]]]) -> Figure:
-    scored = {
-        (arm, number, score.k): score
-        for arm, rounds in made.items()
-        for number, scores in rounds.items()
-        for score in scores
-        if score.part == part
-    }
-    times = Counter(k for arm, _, k in scored if arm == "verified")
-    ks = sorted(k for k, count in times.items() if count == max(times.values()))
-    drawn, rows = [], []
-    for arm in made:
-        for series, k in enumerate(ks):
-            points = [(n, s) for (a, n, kk), s in sorted(scored.items()) if (a, kk) == (arm, k)]
-            marks = tuple((number, _mark(score, series)) for number, score in points)
-            drawn.append(Curve(series, marks, faint=arm != "verified"))
-        numbers = sorted({number for a, number, _ in scored if a == arm})
-        for n in numbers:
-            cells = [scored.get((arm, n, k)) for k in ks]
-            rows.append([arm, str(n), *(percent(s) if s else "-" for s in cells)])
-    title = readings.PARTS.get(part, part)
-    picture = pictures.curves(f"pass@k by round: {title}", [c for c in drawn if c.points])
-    return Figure(title, picture, ["arm", "round", *(f"pass@{k}" for k in ks)], rows, _keys(ks))
-
-
-def _funnel_figure(counts: Funnel) -> Figure:
-    rows = [
-        ("asked", counts.asked),
-        ("well-formed", counts.well_formed),
-        ("kept", counts.kept),
-        ("solved", counts.solved),
-        ("taught", counts.taught),
-    ]
-    title = f"round {counts.round}"
-    table = [[name, f"{count:,}"] for name, count in rows]
-    table += [["candidates", f"{counts.candidates:,}"], ["examples", f"{counts.examples:,}"]]
-    return Figure(title, pictures.bars(f"puzzles of {title}", rows), ["puzzles", "count"], table)
-
-
-def _share_figures(arms: dict[str, list[Funnel]]) -> list[Figure]:
-    rounds = [counts for funnels in arms.values() for counts in funnels]
-    fates = [(_label(f), f.fates) for f in rounds if f.fates]
-    outcomes = [(_label(f), f.outcomes) for f in rounds if f.outcomes]
-    return [
-        _share_figure("what became of the proposals", fates, FATES),
-        _share_figure("what the judge found for the candidates", outcomes, OUTCOMES),
-    ]
-
-
-def _label(counts: Funnel) -> str:
-    name = "round" if counts.arm == "verified" else counts.arm
-    return f"{name} {counts.round}"
-
-
-def _share_figure(
-    title: str, rows: Sequence[tuple[str, Counter[str]]], order: Sequence[str | None]
-) -> Figure:
-    """Names that the order does not know come last and share its last colour."""
-    seen = {name for _, counts in rows for name in counts}
-    known = [(number, name) for number, name in enumerate(order) if name in seen]
-    named = known + [(len(order) - 1, name) for name in sorted(seen - set(order))]
-    drawn = [
-        (label, [(colour, counts[name]) for colour, name in named if name])
-        for label, counts in rows
-    ]
-    table = [[label, *(f"{counts[n]:,}" for _, n in named if n)] for label, counts in rows]
-    keys = [(Markup('<i class="swatch o{}"></i>').format(c), name) for c, name in named if name]
-    head = ["", *(name for _, name in named if name)]
-    return Figure(title, pictures.shares(title, drawn), head, table, keys)
-
-
-def _loss_figure(training: readings.Training) -> Figure:
-    table = [[f"{step:,}", f"{loss:.3f}"] for step, loss in training.losses]
-    picture = pictures.loss(f"training loss, {training.label}", training.losses)
-    return Figure(training.label, picture, ["step", "loss"], table)
-
-
-def _samples(folder: Path, loop: Sequence[Funnel]) -> list[list[readings.Pair]]:
-    taught = [counts.round for counts in loop if counts.examples]
-    return readings.sample_pairs(folder, taught[-1], SAMPLES) if taught else []
-
-
-def _record(folder: Path) -> list[tuple[str, str]]:
-    """Versions and machine, as name and value."""
-    path = folder / "record.json"
-    try:
-        record = dict(json.loads(path.read_text("utf-8")))
-        versions = dict(record.pop("versions"))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path} must hold the run's versions but can't be read ({type(error).__name__}). "
-            "Bring the file back that the run began with."
-        ) from None
-    return [(str(name), str(value)) for name, value in [*versions.items(), *record.items()]]
+def _command(run: Facts) -> str:
+    """What makes the run again from its recipe."""
+    recipe = shlex.quote(str(Path(run.label) / "recipe.toml"))
+    return f"etude run {recipe} --out {shlex.quote(run.label + '-again')}"
