@@ -88,6 +88,29 @@ def test_alike_is_not_passed_on(judge: Judge) -> None:
     assert made.groups == ((0, 2), (1, 3))
 
 
+def test_puzzles_that_only_their_own_answer_solves_are_found_by_it(judge: Judge) -> None:
+    """No probe is accepted by either; each is refused by both."""
+    one = known("def f(x: str): return x == 'abc' * 5", "abc" * 5)
+    other = known("def f(y: str, n=5): return len(y) == 3 * n and y.count('abc') == n", "abc" * 5)
+    third = known("def f(x: str): return x == 'abd' * 5", "abd" * 5)
+    made = behaviour.duplicates(judge, [one, third, other], {"str": ["", "abc"]})
+    assert (made.groups, made.uninformative, made.alike) == (((0, 2),), 0, 2)
+
+
+def test_answers_close_to_the_known_ones_tell_apart(judge: Judge) -> None:
+    """Both accept `corncorn` and none of the probes."""
+    one = known("def f(x: str, s='corn'): return x.count(s) == 2", "corncorn")
+    other = known("def f(x: str, s='corn'): return x.startswith(s) and x != s", "corncorn")
+    assert behaviour.duplicates(judge, [one, other], {"str": ["", "a"]}).groups == ()
+
+
+@given(st.integers() | st.text() | st.lists(st.integers()) | st.booleans() | st.floats())
+def test_neighbours_are_of_the_same_type_and_few(answer: object) -> None:
+    near = behaviour.neighbours(answer)
+    assert len(near) <= 4
+    assert all(type(one) is type(answer) for one in near)
+
+
 def test_a_puzzle_that_hangs_says_so(judge: Judge) -> None:
     puzzle = parse("def f(x: int):\n    while x > 1: pass\n    return x == 1")
     (made,) = behaviour.signatures(judge, [puzzle], {"int": [0, 1, 2, -1]})

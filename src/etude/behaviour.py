@@ -4,8 +4,8 @@
     found = duplicates(judge, known, probes)           found.groups, found.uninformative, ...
 
 Two puzzles are behavioural duplicates when their answers have one type, they accept and refuse the
-same probes, at least one of each, and each accepts every known answer of the other. That is
-evidence, not proof: another probe may tell them apart.
+same probes, at least one of each, and each accepts the known answers of the other, which are
+probes too. That is evidence, not proof: another answer may tell them apart.
 Covered: signatures, groups, solving each other crosswise, with a bounded number of questions a
 puzzle. Not covered: where puzzles and answers come from, and what becomes of duplicates.
 """
@@ -98,11 +98,13 @@ class Duplicates:
     groups: tuple[tuple[int, ...], ...]
     """Behavioural duplicates, two or more a group, by the first of each."""
     uninformative: int
-    """Puzzles that accept no probe, or refuse none: nothing is said of them."""
+    """Puzzles that accept no probe and have no known answer, or refuse none: of them nothing is
+    said."""
     alike: int
-    """Puzzles that share their signature with another one, crosswise solving aside."""
+    """Puzzles whose signature is another one's too, crosswise solving aside."""
     untried: int
-    """Of these, how many were not held against all others: without a known answer, or too many."""
+    """Of these, how many are in no group and were not held against all others: they have no known
+    answer, or their like are too many."""
 
 
 def answer_of(literal: str) -> object:
@@ -212,55 +214,113 @@ def letters(puzzle: Puzzle, outcomes: Iterable[Outcome]) -> str:
 
 
 def crossed(judge: Judge, pairs: Sequence[tuple[Known, Known]]) -> list[bool]:
-    """For each pair whether each puzzle accepts every known answer of the other, MOST_KNOWN each.
+    """For each pair whether each puzzle accepts every known answer of the other, MOST_KNOWN each,
+    and both say the same of answers close to these (see `neighbours`).
 
     A puzzle without a known answer proves nothing: such a pair is False.
     """
-    whole = [place for place, (one, other) in enumerate(pairs) if one.answers and other.answers]
+    asked = [_shared(one, other) for one, other in pairs]
     jobs = [
-        (puzzle.puzzle, other.answers[:MOST_KNOWN])
-        for place in whole
-        for puzzle, other in (pairs[place], pairs[place][::-1])
+        (known.puzzle, [*answers, *close])
+        for pair, (answers, close) in zip(pairs, asked, strict=True)
+        for known in pair
     ]
     said = [
-        set(letters(puzzle, outcomes)) == {"a"}
+        letters(puzzle, outcomes).replace("e", "r")
         for (puzzle, _), outcomes in zip(jobs, judge.satisfied_all(jobs), strict=True)
     ]
-    both = {
-        place: one and other for place, one, other in zip(whole, said[::2], said[1::2], strict=True)
-    }
-    return [both.get(place, False) for place in range(len(pairs))]
+    return [
+        bool(answers) and one == other and set(one[: len(answers)]) == {"a"}
+        for (answers, _), one, other in zip(asked, said[::2], said[1::2], strict=True)
+    ]
+
+
+def _shared(one: Known, other: Known) -> tuple[list[object], list[object]]:
+    """The known answers of both, and what is close to them; nothing where one of them has none."""
+    if not (one.answers and other.answers):
+        return [], []
+    given = [*one.answers[:MOST_KNOWN], *other.answers[:MOST_KNOWN]]
+    answers = {key_of(answer): answer for answer in given}
+    close = {key_of(near): near for answer in answers.values() for near in neighbours(answer)}
+    return list(answers.values()), [near for key, near in close.items() if key not in answers]
+
+
+def neighbours(answer: object) -> list[object]:
+    """Answers of the same type that are nearly this one.
+
+    >>> neighbours(7), neighbours("ab"), neighbours([1, 2])
+    ([8, 6, -7], ['a', 'aba', 'ba', 'AB'], [[1], [1, 2, 1], [2, 1], [2, 2]])
+    """
+    match answer:
+        case bool():
+            return [not answer]
+        case int() | float():
+            return [answer + 1, answer - 1, -answer]
+        case "":
+            return ["a", " "]
+        case str():
+            return [answer[:-1], answer + answer[0], answer[::-1], answer.swapcase()]
+        case []:
+            return []
+        case list():
+            near = [[item, *answer[1:]] for item in neighbours(answer[0])[:1]]
+            return [answer[:-1], [*answer, answer[0]], answer[::-1], *near]
+    return []
 
 
 def duplicates(judge: Judge, known: Sequence[Known], probes: Probes) -> Duplicates:
     """Which of these puzzles behave alike. Raises `Fault` when the sandbox fails.
 
-    Every puzzle of a signature is held against the first of each group that it is not in, for at
-    most MOST_LEADERS groups.
+    The known answers of a puzzle are probes too: two that accept no other one but share such an
+    answer are held against each other. In each lot of puzzles that may be alike the first is tried
+    crosswise with all others, then the first of those that are left, at most MOST_LEADERS times;
+    a group is what is connected by pairs that were found alike.
     """
     made = signatures(judge, [one.puzzle for one in known], probes)
-    by_key: dict[tuple[str, str], list[int]] = defaultdict(list)
+    lots: dict[tuple[str, str, bytes], list[int]] = defaultdict(list)
     for place, signature in enumerate(made):
-        if signature.informative:
-            by_key[signature.key].append(place)
-    alike = [places for places in by_key.values() if len(places) > 1]
-    left = [[place for place in places if known[place].answers] for places in alike]
-    groups: list[tuple[int, ...]] = []
-    for _ in range(MOST_LEADERS):
-        left = [places for places in left if len(places) > 1]
-        pairs = [(places[0], other) for places in left for other in places[1:]]
-        same = crossed(judge, [(known[one], known[other]) for one, other in pairs])
-        met = {pair for pair, yes in zip(pairs, same, strict=True) if yes}
-        for number, (leader, *others) in enumerate(left):
-            group = [other for other in others if (leader, other) in met]
-            if group:
-                groups.append((leader, *group))
-            left[number] = [other for other in others if other not in group]
-    unknown = sum(not known[place].answers for places in alike for place in places)
+        for mark in _marks(signature, known[place]):
+            lots[*signature.key, mark].append(place)
+    alike = [places for places in lots.values() if len(places) > 1]
+    met, owed = _met(judge, known, alike)
     return Duplicates(
         tuple(made),
-        tuple(sorted(groups)),
-        sum(not signature.informative for signature in made),
-        sum(map(len, alike)),
-        unknown + sum(len(places) for places in left if len(places) > 1),
+        _connected(met),
+        sum(not _marks(*pair) for pair in zip(made, known, strict=True)),
+        len({place for places in alike for place in places}),
+        len({place for place in owed if not any(place in pair for pair in met)}),
     )
+
+
+def _marks(signature: Signature, known: Known) -> list[bytes]:
+    """What, beside its signature, puzzles share that may be alike: nothing where the signature is
+    informative, otherwise a known answer; no mark where nothing can be said."""
+    if signature.informative:
+        return [b""]
+    if "a" in signature.said or not {"r", "e"} & set(signature.said):
+        return []
+    return [key_of(answer) for answer in known.answers[:MOST_KNOWN]]
+
+
+def _met(
+    judge: Judge, known: Sequence[Known], lots: Sequence[Sequence[int]]
+) -> tuple[set[tuple[int, int]], set[int]]:
+    """The pairs that were found alike, and the places that were not held against all others."""
+    left = [[place for place in places if known[place].answers] for places in lots]
+    owed = {place for places in lots for place in places if not known[place].answers}
+    met: set[tuple[int, int]] = set()
+    for _ in range(MOST_LEADERS):
+        wanted = {(places[0], other) for places in left for other in places[1:]}
+        pairs = sorted(wanted - met)
+        same = crossed(judge, [(known[one], known[other]) for one, other in pairs])
+        met |= {pair for pair, yes in zip(pairs, same, strict=True) if yes}
+        left = [[p for p in places[1:] if (places[0], p) not in met] for places in left if places]
+    return met, owed.union(*(places for places in left if len(places) > 1))
+
+
+def _connected(pairs: Iterable[tuple[int, int]]) -> tuple[tuple[int, ...], ...]:
+    group: dict[int, set[int]] = {}
+    for one, other in sorted(pairs):
+        joined = group.get(one, {one}) | group.get(other, {other})
+        group |= dict.fromkeys(joined, joined)
+    return tuple(sorted({tuple(sorted(places)) for places in group.values()}))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from etude.arm import Arm
 from etude.evaluate import evaluate
+from etude.probe import probe
 from etude.propose import propose
 from etude.select import select
 from etude.solve import judge, solve
@@ -33,6 +34,8 @@ def teach_itself(arm: Arm) -> None:
         vet(arm, number)
         solve(arm, number, latest)
         judge(arm, number)
+        if arm.name == "verified":  # the control takes its pairs whatever is found
+            probe(arm, number)
         select(arm, number)
         latest = train(arm, number, base, latest)
         if arm.name == "verified":  # a control is scored at its end

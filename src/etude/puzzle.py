@@ -222,6 +222,12 @@ def without_docstring(source: str) -> str:
         return ast.unparse(tree)
 
 
+def source_of(tree: ast.Module) -> str:
+    """The text of a tree, in normalised layout, however large its numbers are."""
+    with _parser():
+        return ast.unparse(ast.fix_missing_locations(tree))
+
+
 def check_rules(puzzle: Puzzle, *, paper: bool = False) -> None:
     """P3's rules for what a model proposes, and ours. Raises `NotAPuzzle` with the reason.
 

@@ -28,6 +28,7 @@ VIEWS: dict[str, tuple[str, str, pa.Schema]] = {
     "vetted": ("vet", "[0-9]*.parquet", tables.VET),
     "candidates": ("solve", "[0-9]*.parquet", tables.SOLVE),
     "verdicts": ("judge", "[0-9]*.parquet", tables.JUDGE),
+    "probes": ("probe", "[0-9]*.parquet", tables.PROBE),
     "examples": ("select", "[0-9]*.parquet", tables.SELECT),
     "attempts": ("evaluate", "[0-9]*.parquet", tables.EVALUATE),
     "scores": ("evaluate", "scores.parquet", tables.SCORES),

@@ -1,8 +1,8 @@
 """The columns of every table of a run. What is measured, and so differs from run to run, is marked.
 
 A table is a folder of Parquet segments, `round-02/solve/00000.parquet`, ... Those of `seeds`,
-`vet`, `judge` and `evaluate` have in their metadata what the verdicts rest on: the judge's version,
-isolation and limits. Row ids are content hashes, so lineage is a join:
+`vet`, `judge`, `probe` and `evaluate` have in their metadata what the verdicts rest on: the
+judge's version, isolation and limits. Row ids are content hashes, so lineage is a join:
 example -> verdict -> candidate -> puzzle -> proposal -> prompt -> parents.
 """
 
@@ -66,6 +66,24 @@ JUDGE = pa.schema(
         ("cpu_seconds", pa.float64()),
         ("peak_bytes", pa.int64()),
         ("stable", pa.bool_()),  # null where there was no second look
+    ]
+)
+PROBE = pa.schema(
+    [
+        ("puzzle_id", TEXT),
+        ("answer_type", TEXT),
+        ("attempts", pa.int32()),
+        ("accepted", pa.int32()),
+        ("solve_rate", pa.float64()),  # 0 to 1, with its 95% interval; null without an attempt
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("strangers", pa.int32()),  # answers of other puzzles that it was tried with
+        ("satisfied", pa.int32()),  # of these, how many it accepts
+        ("weak", pa.bool_()),  # satisfied by too many of them, by the recipe
+        ("stable", pa.bool_()),  # False: a second look found another verdict; null: nothing to ask
+        ("unused_arguments", pa.list_(TEXT)),  # that its body never reads
+        ("idle_arguments", pa.list_(TEXT)),  # that it reads, and whose value changed no verdict
+        ("signature", TEXT),  # of the probes of its answer type, the same ones in all rounds
     ]
 )
 SELECT = pa.schema(

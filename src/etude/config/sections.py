@@ -202,6 +202,20 @@ class JudgeSection(Section):
     workers: int = Field(1, ge=1)
 
 
+class ProbeSection(Section):
+    """What puzzles are tried with once they have been solved (see `docs/vetting.md`)."""
+
+    strangers: int = Field(20, ge=0)
+    """Answers of other puzzles that a puzzle is tried with, at most."""
+    max_satisfied: float = Field(0.5, gt=0, le=1)
+    """A puzzle that accepts more than this share of them is weak."""
+    weak: Literal["report", "drop"] = "report"
+    """`drop`: weak puzzles teach nothing."""
+    unstable: Literal["report", "drop"] = "drop"
+    """`drop`: puzzles teach nothing whose verdict on an answer changes with chance, time, hashes,
+    or with what they were asked before."""
+
+
 class SelectSection(Section):
     max_solve_rate: float = Field(1.0, gt=0, le=1)
     """Puzzles solved more often than this are too easy to teach anything."""
@@ -270,6 +284,7 @@ class Recipe(Section):
     vet: VetSection
     solve: SolveSection
     judge: JudgeSection = JudgeSection()
+    probe: ProbeSection = ProbeSection()
     select: SelectSection = SelectSection()
     train: TrainSection = TrainSection()
     final: FinalSection = FinalSection()

@@ -9,7 +9,7 @@ Covered: independent attempts at problems that stand for more like them. Not cov
 between training seeds, which takes several runs to see.
 """
 
-from etude.stats.intervals import Estimate, mean_interval, mean_intervals
+from etude.stats.intervals import Estimate, mean_interval, mean_intervals, share_interval
 from etude.stats.paired import (
     holm,
     mcnemar,
@@ -41,6 +41,7 @@ __all__ = [
     "paired_differences",
     "pass_at_all_k",
     "pass_at_k",
+    "share_interval",
     "sign_flips",
     "standard_errors",
 ]

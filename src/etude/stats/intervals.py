@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -69,3 +70,26 @@ def _resampled_means(values: Floats, seed: int) -> Floats:
         times = np.bincount(drawn.ravel(), minlength=rows * problems).astype(np.float64)
         means[start : start + rows] = times.reshape(rows, problems) @ values / problems
     return means
+
+
+_Z = 1.959963984540054
+"""The normal distribution's 97.5% point."""
+
+
+def share_interval(successes: int, trials: int) -> Estimate:
+    """The share of successes with its 95% interval, by Wilson's score.
+
+    Wilson, "Probable Inference, the Law of Succession, and Statistical Inference" (1927), JASA 22.
+    Raises ValueError unless 0 <= successes <= trials and there is a trial.
+
+    >>> share_interval(0, 24)
+    Estimate(value=0.0, low=0.0, high=0.13797620467498013)
+    """
+    if not 0 <= successes <= trials or trials == 0:
+        raise ValueError(f"a share needs 0 to n of n > 0 trials but got {successes} of {trials}")
+    share, weight = successes / trials, _Z * _Z / trials
+    middle = (share + weight / 2) / (1 + weight)
+    half = _Z / (1 + weight) * math.sqrt(share * (1 - share) / trials + weight / (4 * trials))
+    low = 0.0 if successes == 0 else middle - half
+    high = 1.0 if successes == trials else middle + half
+    return Estimate(share, low, high)

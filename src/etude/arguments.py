@@ -1,0 +1,98 @@
+"""The arguments of a puzzle: those its body never reads, and the puzzle with another value of one.
+
+By the syntax tree alone; nothing here executes what it reads. Covered: defaults that are numbers,
+texts, truth values and lists of them. Not covered: whether another value changes what the puzzle
+accepts (see `probe`).
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+
+from etude.puzzle import NotAPuzzle, source_of, syntax_tree
+from etude.types import Puzzle
+
+Default = bool | int | float | str | list[object]
+
+
+def unused_arguments(puzzle: Puzzle) -> list[str]:
+    """The names of the arguments, the answer among them, that the body never reads."""
+    function = _function(syntax_tree(puzzle.source))
+    read = {
+        node.id
+        for statement in function.body
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+    return [argument.arg for argument in _all(function) if argument.arg not in read]
+
+
+def changed(puzzle: Puzzle, turn: int) -> dict[str, Puzzle]:
+    """By name of an argument, the same puzzle with another default of it; each `turn` another one.
+
+    Arguments whose default is nothing simple are left out.
+
+    >>> puzzle = parse("def f(x: int, a=7): return x + a == 9")
+    >>> changed(puzzle, 0)["a"].source
+    'def f(x: int, a=8):\\n    return x + a == 9'
+    """
+    found = {}
+    for number, name in enumerate(_inputs(_function(syntax_tree(puzzle.source)))):
+        tree = syntax_tree(puzzle.source)
+        default = list(_inputs(_function(tree)).values())[number]
+        try:
+            value = ast.literal_eval(default)
+            other = _other(value, turn)
+            if other is None:
+                continue
+            text = repr(other)
+        except (ValueError, TypeError, RecursionError, MemoryError, OverflowError):
+            continue
+        _replace(_function(tree), default, ast.parse(text, mode="eval").body)
+        found[name] = dataclasses.replace(puzzle, source=source_of(tree))
+    return found
+
+
+def _other(value: object, turn: int) -> Default | None:
+    """Another value of the same type."""
+    match value:
+        case bool():
+            return (not value) if turn == 0 else None
+        case int():
+            return value + 1 if turn == 0 else 2 * value + 7
+        case float():
+            return value + 1.0 if turn == 0 else 2.0 * value + 7.5
+        case str():
+            return value + "q" if turn == 0 else value[1:] or "zq"
+        case [first, *rest]:
+            item = _other(first, turn)
+            return None if item is None else [item, *rest] if turn == 0 else [*rest, item]
+    return None
+
+
+def _replace(function: ast.FunctionDef, old: ast.expr, new: ast.expr) -> None:
+    arguments = function.args
+    arguments.defaults = [new if one is old else one for one in arguments.defaults]
+    arguments.kw_defaults = [new if one is old else one for one in arguments.kw_defaults]
+
+
+def _inputs(function: ast.FunctionDef) -> dict[str, ast.expr]:
+    """The arguments after the answer with their defaults."""
+    arguments = function.args
+    positional = (arguments.posonlyargs + arguments.args)[1:]
+    pairs = [*zip(positional, arguments.defaults, strict=True)]
+    keywords = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    pairs += [(name, default) for name, default in keywords if default is not None]
+    return {name.arg: default for name, default in pairs}
+
+
+def _all(function: ast.FunctionDef) -> list[ast.arg]:
+    return function.args.posonlyargs + function.args.args + function.args.kwonlyargs
+
+
+def _function(tree: ast.Module) -> ast.FunctionDef:
+    found = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    if len(found) != 1:
+        raise NotAPuzzle("not one function")
+    return found[0]

@@ -1,0 +1,246 @@
+"""Probe: how much the puzzles that were kept and tried are worth as puzzles.
+
+Each is asked about answers of other puzzles (one that many of them satisfy is weak), about its own
+known answers and about fixed probes, twice: the second time in the reverse order and with other
+chance, time and hashes. What became of the attempts says how hard it is. Nothing is dropped here:
+`select` does as the recipe's `[probe]` says.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from etude import store, tables
+from etude.arguments import changed, unused_arguments
+from etude.arm import Arm, checked
+from etude.behaviour import (
+    MOST_KNOWN,
+    Known,
+    Probes,
+    Signature,
+    answers_of,
+    key_of,
+    letters,
+    probes_of,
+)
+from etude.cluster import map_units
+from etude.judge.looks import SECOND
+from etude.stats import share_interval
+from etude.types import Outcome, Puzzle
+
+TURNS = 2
+"""Other values that an argument is tried with."""
+
+
+def probe(arm: Arm, number: int) -> Path:
+    """The folder of what was found of the round's puzzles, in units as they were solved."""
+    stage = arm.round(number) / "probe"
+    puzzles = arm.puzzles(number)
+    size = arm.recipe.solve.puzzles_per_unit
+    units = math.ceil(len(puzzles) / size)
+    probing = _Probing(arm, number)
+
+    def work(unit: int) -> list[store.Row]:
+        chosen = puzzles[unit * size : (unit + 1) * size]
+        return probing.rows(chosen, arm.seed(number, "probe", unit))
+
+    with arm.watched(number, "probe", units) as watched:
+        map_units(stage, units, work, tables.PROBE, watched.tick, arm.conditions)
+        watched.summary = summary(store.read_stage(stage))
+    return stage
+
+
+def summary(rows: Sequence[store.Row]) -> str:
+    """`900 puzzles  12 weak  0 unstable`"""
+    weak = sum(bool(row["weak"]) for row in rows)
+    unstable = sum(row["stable"] is False for row in rows)
+    idle = sum(bool(row["idle_arguments"]) for row in rows)
+    return (
+        f"{len(rows):,} puzzles  {weak:,} weak  {unstable:,} unstable  "
+        f"{idle:,} with an idle argument"
+    )
+
+
+class _Probing:
+    """What the puzzles of a round are tried with; read when a unit is owed."""
+
+    def __init__(self, arm: Arm, number: int) -> None:
+        self.arm = arm
+        self.number = number
+        self.section = arm.recipe.probe
+
+    @cached_property
+    def human(self) -> list[Known]:
+        """The seed pairs with the answers of their solutions."""
+        pairs = self.arm.seeds
+        judged = self.arm.judge.verify_all([(pair.puzzle, [pair.solution]) for pair in pairs])
+        return [
+            Known(pair.puzzle, answers_of(v.answer for v in checked(verdicts)))
+            for pair, verdicts in zip(pairs, judged, strict=True)
+        ]
+
+    @cached_property
+    def probes(self) -> Probes:
+        """The same in all rounds, so that signatures can be compared."""
+        return probes_of(self.human, seed=self.arm.recipe.run.seed)
+
+    @cached_property
+    def attempts(self) -> dict[str, Counter[str]]:
+        """The outcomes of this round's attempts, by puzzle."""
+        found: dict[str, Counter[str]] = defaultdict(Counter)
+        for row in _verdicts(self.arm.round(self.number) / "judge"):
+            found[row["puzzle_id"]][row["outcome"]] += 1
+        return found
+
+    @cached_property
+    def known(self) -> dict[str, tuple[object, ...]]:
+        """Accepted answers of this round's puzzles, and of earlier rounds', by puzzle."""
+        literals: dict[str, dict[str, None]] = defaultdict(dict)
+        for number in range(1, self.number + 1):
+            for row in _verdicts(self.arm.round(number) / "judge"):
+                own = literals[row["puzzle_id"]]
+                if row["outcome"] == Outcome.ACCEPTED and row["answer"] and len(own) < MOST_KNOWN:
+                    own[row["answer"]] = None
+        return {puzzle: answers_of(found) for puzzle, found in literals.items()}
+
+    @cached_property
+    def pool(self) -> dict[str, list[tuple[object, frozenset[str]]]]:
+        """By answer type, the different known answers, each with the puzzles that gave it."""
+        givers: dict[str, dict[bytes, tuple[object, set[str]]]] = defaultdict(dict)
+        made = [
+            Known(puzzle, self.known.get(puzzle.id, ()))
+            for number in range(1, self.number + 1)
+            for puzzle in self.arm.puzzles(number)
+        ]
+        for one in [*self.human, *made]:
+            for answer in one.answers[:MOST_KNOWN]:
+                found = givers[one.puzzle.answer_type].setdefault(key_of(answer), (answer, set()))
+                found[1].add(one.puzzle.id)
+        return {
+            answer_type: [(answer, frozenset(ids)) for answer, ids in found.values()]
+            for answer_type, found in givers.items()
+        }
+
+    def strangers(self, puzzle: Puzzle, seed: int) -> list[object]:
+        """Answers of other puzzles of the same type."""
+        given = self.pool.get(puzzle.answer_type, [])
+        others = [answer for answer, ids in given if ids != {puzzle.id}]
+        rng = random.Random(f"{seed} {puzzle.id}")
+        return rng.sample(others, min(len(others), self.section.strangers))
+
+    def rows(self, puzzles: Sequence[Puzzle], seed: int) -> list[store.Row]:
+        """What is found of some puzzles. Raises `Fault` when the sandbox fails."""
+        parts = [
+            (
+                list(self.known.get(puzzle.id, ())),
+                self.strangers(puzzle, seed),
+                list(self.probes.get(puzzle.answer_type, ())),
+            )
+            for puzzle in puzzles
+        ]
+        asked = [[*own, *strangers, *probes] for own, strangers, probes in parts]
+        judge = self.arm.judge
+        first = judge.satisfied_all(zip(puzzles, asked, strict=True))
+        again = judge.satisfied_all(
+            ((puzzle, answers[::-1]) for puzzle, answers in zip(puzzles, asked, strict=True)),
+            look=SECOND,
+        )
+        looks = [
+            (letters(puzzle, one), letters(puzzle, two))
+            for puzzle, one, two in zip(puzzles, first, again, strict=True)
+        ]
+        idle = self._idle(puzzles, [own + others for own, others, _ in parts], looks)
+        return [
+            self._row(puzzle, len(own), len(strangers), *look) | {"idle_arguments": names}
+            for puzzle, (own, strangers, _), look, names in zip(
+                puzzles, parts, looks, idle, strict=True
+            )
+        ]
+
+    def _idle(
+        self,
+        puzzles: Sequence[Puzzle],
+        answers: Sequence[list[object]],
+        looks: Sequence[tuple[str, str]],
+    ) -> list[list[str]]:
+        """The arguments whose other values change no verdict on these answers.
+
+        Where no answer is accepted nothing is concluded.
+        """
+        said = [look[0][: len(asked)] for look, asked in zip(looks, answers, strict=True)]
+        idle = [
+            list(changed(p, 0)) if "a" in one else [] for p, one in zip(puzzles, said, strict=True)
+        ]
+        for turn in range(TURNS):
+            owed = [
+                (place, name, other)
+                for place, puzzle in enumerate(puzzles)
+                if idle[place]
+                for name, other in changed(puzzle, turn).items()
+                if name in idle[place]
+            ]
+            found = self.arm.judge.satisfied_all(
+                (other, answers[place]) for place, _, other in owed
+            )
+            for (place, name, other), outcomes in zip(owed, found, strict=True):
+                if letters(other, outcomes) != said[place]:
+                    idle[place].remove(name)
+        return idle
+
+    def _row(self, puzzle: Puzzle, own: int, strangers: int, said: str, again: str) -> store.Row:
+        satisfied = said[own : own + strangers].count("a")
+        return {
+            "puzzle_id": puzzle.id,
+            "answer_type": puzzle.answer_type,
+            **difficulty(self.attempts.get(puzzle.id, Counter())),
+            "strangers": strangers,
+            "satisfied": satisfied,
+            "weak": satisfied > self.section.max_satisfied * strangers,
+            "stable": _stable(own, said, again[::-1]),
+            "unused_arguments": unused_arguments(puzzle),
+            "signature": Signature(puzzle.answer_type, said[own + strangers :]).text,
+        }
+
+
+def _verdicts(stage: Path) -> list[store.Row]:
+    """The verdicts of a stage; one that was accepted by chance counts as unstable."""
+    rows: list[store.Row] = []
+    for path in sorted(stage.glob("[0-9]*.parquet")):
+        read = pq.read_table(path, columns=["puzzle_id", "outcome", "answer", "stable"])
+        rows += [
+            row if row["stable"] is not False else row | {"outcome": "unstable"}
+            for row in read.to_pylist()
+        ]
+    return rows
+
+
+def difficulty(outcomes: Counter[str]) -> store.Row:
+    """How often a puzzle was solved, with its interval."""
+    attempts, accepted = outcomes.total(), outcomes["accepted"]
+    made = share_interval(accepted, attempts) if attempts else None
+    return {
+        "attempts": attempts,
+        "accepted": accepted,
+        "solve_rate": made and made.value,
+        "low": made and made.low,
+        "high": made and made.high,
+    }
+
+
+def _stable(own: int, first: str, again: str) -> bool | None:
+    """Whether both looks say the same, and accept what was accepted before.
+
+    Nothing is concluded from an answer on which one of them came to no end.
+    """
+    both = [pair for pair in zip(first, again, strict=True) if "t" not in pair]
+    if not both:
+        return None
+    refused = any(letter in "re" for letter in first[:own])
+    return not refused and all(one == two for one, two in both)
