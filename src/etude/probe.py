@@ -15,17 +15,15 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from etude import store, tables
+from etude.answers import accepted_answers, human_answers, verdicts
 from etude.arguments import changed, unused_arguments
-from etude.arm import Arm, checked
+from etude.arm import Arm
 from etude.behaviour import (
     MOST_KNOWN,
     Known,
     Probes,
     Signature,
-    answers_of,
     key_of,
     letters,
     probes_of,
@@ -33,7 +31,7 @@ from etude.behaviour import (
 from etude.cluster import map_units
 from etude.judge.looks import SECOND
 from etude.stats import share_interval
-from etude.types import Outcome, Puzzle
+from etude.types import Puzzle
 
 TURNS = 2
 """Other values that an argument is tried with."""
@@ -78,13 +76,7 @@ class _Probing:
 
     @cached_property
     def human(self) -> list[Known]:
-        """The seed pairs with the answers of their solutions."""
-        pairs = self.arm.seeds
-        judged = self.arm.judge.verify_all([(pair.puzzle, [pair.solution]) for pair in pairs])
-        return [
-            Known(pair.puzzle, answers_of(v.answer for v in checked(verdicts)))
-            for pair, verdicts in zip(pairs, judged, strict=True)
-        ]
+        return human_answers(self.arm)
 
     @cached_property
     def probes(self) -> Probes:
@@ -95,20 +87,15 @@ class _Probing:
     def attempts(self) -> dict[str, Counter[str]]:
         """The outcomes of this round's attempts, by puzzle."""
         found: dict[str, Counter[str]] = defaultdict(Counter)
-        for row in _verdicts(self.arm.round(self.number) / "judge"):
+        for row in verdicts(self.arm.round(self.number) / "judge"):
             found[row["puzzle_id"]][row["outcome"]] += 1
         return found
 
     @cached_property
     def known(self) -> dict[str, tuple[object, ...]]:
         """Accepted answers of this round's puzzles, and of earlier rounds', by puzzle."""
-        literals: dict[str, dict[str, None]] = defaultdict(dict)
-        for number in range(1, self.number + 1):
-            for row in _verdicts(self.arm.round(number) / "judge"):
-                own = literals[row["puzzle_id"]]
-                if row["outcome"] == Outcome.ACCEPTED and row["answer"] and len(own) < MOST_KNOWN:
-                    own[row["answer"]] = None
-        return {puzzle: answers_of(found) for puzzle, found in literals.items()}
+        rounds = range(1, self.number + 1)
+        return accepted_answers(self.arm.round(number) / "judge" for number in rounds)
 
     @cached_property
     def pool(self) -> dict[str, list[tuple[object, frozenset[str]]]]:
@@ -207,18 +194,6 @@ class _Probing:
             "unused_arguments": unused_arguments(puzzle),
             "signature": Signature(puzzle.answer_type, said[own + strangers :]).text,
         }
-
-
-def _verdicts(stage: Path) -> list[store.Row]:
-    """The verdicts of a stage; one that was accepted by chance counts as unstable."""
-    rows: list[store.Row] = []
-    for path in sorted(stage.glob("[0-9]*.parquet")):
-        read = pq.read_table(path, columns=["puzzle_id", "outcome", "answer", "stable"])
-        rows += [
-            row if row["stable"] is not False else row | {"outcome": "unstable"}
-            for row in read.to_pylist()
-        ]
-    return rows
 
 
 def difficulty(outcomes: Counter[str]) -> store.Row:

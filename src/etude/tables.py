@@ -1,8 +1,8 @@
 """The columns of every table of a run. What is measured, and so differs from run to run, is marked.
 
 A table is a folder of Parquet segments, `round-02/solve/00000.parquet`, ... Those of `seeds`,
-`vet`, `judge`, `probe` and `evaluate` have in their metadata what the verdicts rest on: the
-judge's version, isolation and limits. Row ids are content hashes, so lineage is a join:
+`vet`, `judge`, `probe`, `screen` and `evaluate` have in their metadata what the verdicts rest on:
+the judge's version, isolation and limits. Row ids are content hashes, so lineage is a join:
 example -> verdict -> candidate -> puzzle -> proposal -> prompt -> parents.
 """
 
@@ -93,6 +93,20 @@ SELECT = pa.schema(
         ("candidate_id", TEXT),  # null for a seed pair
         ("text", TEXT),
         ("solve_rate", pa.float64()),
+    ]
+)
+SCREEN = pa.schema(
+    [
+        ("suite", TEXT),
+        ("problem", TEXT),
+        ("part", TEXT),
+        ("level", TEXT),  # exact, canonical, form, 8-gram or behaviour
+        ("share", pa.float64()),  # of the problem's 8-grams, how many stand in the example
+        ("puzzle_id", TEXT),
+        ("example_id", TEXT),  # null where the puzzle itself is met, with whatever solution
+        ("dropped", pa.bool_()),  # not trained on for this, by the recipe
+        ("problem_text", TEXT),
+        ("example_text", TEXT),  # or the puzzle's
     ]
 )
 EVALUATE = pa.schema(
