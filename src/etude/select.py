@@ -21,8 +21,6 @@ from etude.duplicates.keys import keys_of
 from etude.prompts import example_text
 from etude.types import Puzzle, content_id
 
-DROPPED = "etude.dropped"
-"""Where a segment's metadata has how many examples were dropped, by the reason."""
 REASONS = ("near a held-out problem", "of an unstable puzzle", "of a weak puzzle")
 
 
@@ -36,7 +34,7 @@ def select(arm: Arm, number: int) -> Path:
         return list(islice(_allowed(rows, _barred(arm, number), dropped), count))
 
     def notes() -> dict[str, str]:
-        return {DROPPED: json.dumps(dropped, sort_keys=True)}
+        return {tables.DROPPED: json.dumps(dropped, sort_keys=True)}
 
     with arm.watched(number, "select", 1) as watched:
         map_units(stage, 1, work, tables.SELECT, watched.tick, notes)
@@ -51,7 +49,7 @@ def select(arm: Arm, number: int) -> Path:
 def dropped_words(stage: Path) -> list[str]:
     """`12 near a held-out problem, dropped`, for each reason; none of an older run."""
     found: Counter[str] = Counter()
-    for note in store.read_notes(stage, DROPPED):
+    for note in store.read_notes(stage, tables.DROPPED):
         found.update(json.loads(note))
     return [f"{found[reason]:,} {reason}, dropped" for reason in REASONS if found[reason]]
 

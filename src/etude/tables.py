@@ -163,3 +163,5 @@ CONTAMINATION = pa.schema(
 )
 MEASURED = frozenset({"cpu_seconds", "peak_bytes"})
 """Columns of measured time and memory: left out when two runs are compared."""
+DROPPED = "etude.dropped"
+"""Where a `select` segment's metadata has how many examples were dropped, by the reason (JSON)."""
