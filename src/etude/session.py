@@ -17,7 +17,7 @@ from typing import Any
 import tomli_w
 
 from etude import __version__, config, readings, roles, store
-from etude.arm import Arm, checked, limits_of, load_problems
+from etude.arm import Arm, checked, limits_of, load_held_out, load_problems
 from etude.comparing import check_same_problems, is_evaluated, read_side, show_comparison
 from etude.config import Recipe
 from etude.console import Console, wrapped
@@ -352,7 +352,7 @@ def check_inputs(recipe: Recipe) -> None:
 
         resolve_precision("fp16")
     load_seeds(recipe)
-    load_problems(recipe)
+    load_held_out(recipe)
     if recipe.pretrain is None and recipe.engine.kind not in ("replay", "openai"):
         from etude.engines.transformers.loading import load_config
 
