@@ -124,7 +124,8 @@ def in_wandb(folder: Path) -> Told:
             record.ParseFromString(data)
             row = {i.key or ".".join(i.nested_key): json.loads(i.value_json)
                    for i in record.history.item}  # fmt: skip
-            at = row.get("round", row.get("step"))
+            at = row["step"] if "step" in row else row.get("round")
+            assert not {"step", "round"} <= row.keys()
             for name, value in row.items():
                 if "/" in name:
                     assert (name, at) not in found, f"{name} was told twice"

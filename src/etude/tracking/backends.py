@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from etude import store
+from etude.readings import ARMS
+from etude.tracking.measures import SEEDS
 
 PROJECT = "etude"
 Values = dict[str, float]
@@ -106,7 +108,8 @@ class Wandb:
         )
         for axis in ("round", "step"):
             self._run.define_metric(axis, hidden=True)
-        self._run.define_metric("*", step_metric="round")
+        for arm in (*ARMS, SEEDS):  # not "*", which would be the axis of the losses too
+            self._run.define_metric(f"{arm}/*", step_metric="round")
         self._run.define_metric("loss/*", step_metric="step")
 
     def log(self, axis: str, at: int, values: Values) -> None:
