@@ -12,7 +12,7 @@ from etude.lineage.found import Found
 from etude.lineage.links import Chain, Link
 from etude.lineage.sources import Sources
 from etude.query import VIEWS
-from etude.stats.shares import share_interval
+from etude.stats import share_interval
 
 DEEPEST = 20
 """Generations of parents that are followed: each is a round, and a round shows earlier ones."""

@@ -21,8 +21,7 @@ from etude.lineage.nearest import nearest
 from etude.lineage.sources import Sources, notes
 from etude.query import VIEWS
 from etude.readings import ARMS
-from etude.stats import chance_solved, false_discovery, fisher
-from etude.stats.shares import share_interval
+from etude.stats import chance_solved, false_discovery, fisher, share_interval
 from etude.types import Problem
 
 LEVEL = 0.05
