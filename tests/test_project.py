@@ -43,6 +43,7 @@ ROWS = (
     {"query"},
     {"readings"},
     {"console"},
+    {"diversity"},
     {"report", "show", "browse", "export", "forecast"},
     {"comparing"},
     {"session", "judging", "check", "rewards", "scorers"},
