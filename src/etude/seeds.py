@@ -30,7 +30,7 @@ class SeedPair:
     puzzle: Puzzle
     solution: str
     name: str = ""
-    """What messages call it: its line in a file, or its name in P3."""
+    """What messages call it: its line in a file, its name in P3, its family in the tiny world."""
 
 
 def load_seeds(recipe: Recipe) -> list[SeedPair]:
@@ -43,7 +43,7 @@ def load_seeds(recipe: Recipe) -> list[SeedPair]:
         made = families.seed_pairs(
             recipe.run.seed, section.per_family, split_seed=section.split_seed
         )
-        return [SeedPair(parse(pair.puzzle), pair.solution) for pair in made]
+        return [SeedPair(parse(pair.puzzle), pair.solution, pair.family) for pair in made]
     if section.source == P3:
         solved = [record for record in _p3(section) if record["sol_bodies"]]
         return [

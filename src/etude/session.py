@@ -53,7 +53,7 @@ def run(
     check_inputs(recipe)
     opened = store.Run.open(folder, recipe, record(recipe))
     command = shlex.join(["etude", "run", str(folder), *([] if controls else ["--no-controls"])])
-    with _continued_by(folder, command):
+    with continued_by(folder, command):
         arms = recipe.controls.arms if controls else ()
         with console:
             climb(opened, arms, console.event)
@@ -224,7 +224,7 @@ def _evaluated(
     _say_detectable(console, len(load_problems(recipe)), recipe.evaluate.final_samples)
     command = shlex.join(["etude", "evaluate", *asked.words(model), "--out", str(target)])
     with (
-        _continued_by(target, command),
+        continued_by(target, command),
         store.only_writer(target),
         console,
         Arm(opened, "verified", console.event) as arm,
@@ -384,7 +384,7 @@ def record(recipe: Recipe) -> dict[str, Any]:
 
 
 @contextmanager
-def _continued_by(folder: Path, command: str) -> Iterator[None]:
+def continued_by(folder: Path, command: str) -> Iterator[None]:
     """On Ctrl-C, or a polite kill: say what is kept and what continues it, and exit with 130."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

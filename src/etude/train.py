@@ -131,14 +131,14 @@ def seed_documents(arm: Arm) -> list[Document]:
     """The training texts of the seed pairs."""
     layout = arm.recipe.prompt.layout
     return [
-        _document(
+        document_of(
             example_text(pair.puzzle.source, pair.solution, layout=layout), pair.solution, layout
         )
         for pair in arm.seeds
     ]
 
 
-def _document(text: str, solution: str, layout: Layout) -> Document:
+def document_of(text: str, solution: str, layout: Layout) -> Document:
     """A training text, of which the puzzle is only read where the loss is that of the solution.
 
     That is looked for nowhere but at its place: an unverified one may be a mere bracket, or empty.
@@ -177,7 +177,7 @@ def _examples(arm: Arm, rounds: Sequence[int], loss: str) -> list[Document]:
     for at in folders:
         source = {row["candidate_id"]: row["source"] for row in store.read_stage(at / "solve")}
         rows = store.read_stage(at / "select")
-        found += [_document(row["text"], source[row["candidate_id"]], layout) for row in rows]
+        found += [document_of(row["text"], source[row["candidate_id"]], layout) for row in rows]
     return found
 
 

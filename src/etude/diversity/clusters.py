@@ -67,10 +67,29 @@ def clustered(fitted: Floats, every: Floats, seed: int) -> tuple[Places, float]:
                 best, quality = model, found
         if best is None:
             return np.zeros(len(every), dtype=np.int64), quality
-        order = np.argsort(-np.bincount(best.labels_, minlength=best.n_clusters), kind="stable")
-        number = np.empty_like(order)
-        number[order] = np.arange(len(order))
-        return np.asarray(number[best.predict(every)], dtype=np.int64), quality
+        return _by_size(best.labels_)[best.predict(every)], quality
+
+
+def in_clusters(vectors: Floats, most: int, seed: int) -> Places:
+    """The cluster of each vector, of `most` that k-means finds, the largest first.
+
+    Fewer where fewer vectors differ.
+    """
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
+
+    k = min(most, len(np.unique(vectors.round(9), axis=0)))
+    with threadpool_limits(1):
+        labels = KMeans(k, n_init=3, random_state=seed).fit(vectors).labels_
+    return np.asarray(_by_size(labels)[labels])
+
+
+def _by_size(labels: Places) -> Places:
+    """A new number of each cluster: 0 is the largest."""
+    order = np.argsort(-np.bincount(labels), kind="stable")
+    number = np.empty_like(order)
+    number[order] = np.arange(len(order))
+    return np.asarray(number, dtype=np.int64)
 
 
 def flat(vectors: Floats, kind: str, seed: int) -> Floats:
