@@ -109,9 +109,10 @@ def _interval(value: float, low: float, high: float) -> str:
 def explained(found: Diversity) -> list[str]:
     """What the numbers are of, a sentence a line."""
     return [
-        f"Vectors: {found.vectors}. Coverage, in percent, is of clusters of human puzzles (of "
-        "human ones: by other human puzzles), nearest the mean distance to a human puzzle (to another "
-        "one), human form the percentage that has the form of a human puzzle (of another one).",
+        f"Vectors: {found.vectors}.",
+        "Coverage, in percent, is of clusters of human puzzles (of human ones: by other human "
+        "puzzles), nearest the mean distance to a human puzzle (to another one), human form the "
+        "percentage that has the form of a human puzzle (of another one).",
         *(f"{note[0].upper()}{note[1:]}." for note in found.notes),
     ]
 
