@@ -450,6 +450,71 @@ def review(
 
 
 @app.command()
+def diversity(
+    folder: Annotated[Path, typer.Argument(help="A run folder.")],
+    vectors: Annotated[
+        str,
+        typer.Option(help="ast, hidden, hidden:LAYER, or a sentence-transformers model."),
+    ] = "ast",
+    model: Annotated[
+        str | None, typer.Option(help="With --vectors hidden: the model [the run's student].")
+    ] = None,
+    map: Annotated[str, typer.Option(help="pca or umap.")] = "pca",
+    limit: Annotated[int, typer.Option(help="Puzzles that are measured of a group.")] = 2_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is drawn.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the map, a row a puzzle, to this Parquet file.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """How diverse a run's puzzles are beside people's, and how much they can teach."""
+    from etude.console import Console
+    from etude.diversity.words import show_diversity
+
+    show_diversity(
+        folder, Console(json_lines=json), out, vectors=vectors, model=model, map=map, limit=limit,
+        seed=seed,
+    )  # fmt: skip
+
+
+@app.command()
+def quality(
+    folder: Annotated[Path, typer.Argument(help="A run folder.")],
+    limit: Annotated[int, typer.Option(help="Solutions that are measured of a group.")] = 2_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is drawn.")] = 0,
+    time: Annotated[
+        bool, typer.Option("--time/--no-time", help="Judge some again for their CPU time.")
+    ] = True,
+    json: Json = False,
+) -> None:
+    """What a run's accepted solutions look like beside people's: length, complexity, lint, time."""
+    from etude.console import Console
+    from etude.quality import show_quality
+
+    show_quality(folder, Console(json_lines=json), limit=limit, seed=seed, time=time)
+
+
+@app.command()
+def value(
+    folder: Annotated[Path, typer.Argument(help="A finished run.")],
+    by: Annotated[
+        str, typer.Option(help="What is left out: a cluster, family, form, round or type.")
+    ] = "cluster",
+    parts: Annotated[int, typer.Option(min=2, help="The largest parts, so many.")] = 6,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each.")] = 2,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the trainings [value-RUN-BY beside the run].")
+    ] = None,
+    settings: Set = [],  # noqa: B006 - typer copies it
+    json: Json = False,
+) -> None:
+    """What parts of the training examples are worth: train without each, and compare."""
+    from etude.value import value as value_of
+
+    value_of(folder, by=by, parts=parts, seeds=seeds, out=out, settings=settings, json_lines=json)
+
+
+@app.command()
 def check(json: Json = False) -> None:
     """What this machine can do: the layers of the judge's sandbox, and what they guarantee."""
     from etude.check import show_layers
