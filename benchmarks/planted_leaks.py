@@ -3,11 +3,11 @@
     python benchmarks/planted_leaks.py [FOLDER] [--behaviour N]
 
 Each of the 228 test puzzles is planted once for each kind of change, as a training example with its
-reference solution beside it, among examples of the 155 training puzzles. A cell is how many of the
-planted examples meet their own problem at that level. The last line is of the training puzzles alone:
-how many meet a test problem, which is a false alarm, or a likeness between the halves. The level
-`behaviour` is tried on N problems that have a reference solution (60 unless told).
-FOLDER holds P3's `puzzles.json` and `split.json`; without it ../shared/p3, or a download.
+reference solution beside it. A cell is how many of the planted examples meet their own problem at
+that level. The last line is of the training puzzles alone: how many meet a test problem, which is a
+false alarm, or a likeness between the halves. The level `behaviour` is tried on N problems that
+have a reference solution (60 unless told). FOLDER holds P3's `puzzles.json` and `split.json`;
+without it ../shared/p3, or a download.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import planted_duplicates as changes
-
 from etude.answers import reference_answers
 from etude.behaviour import Known, alike, probes_of
 from etude.decontaminate import LEVELS, Screen, Trained, shown_text
