@@ -84,7 +84,7 @@ def judge() -> Iterator[Judge]:
 
 @pytest.fixture
 def opened(tmp_path: Path, judge: Judge) -> Iterator[Open]:
-    """Arms of one run; they share a judge, since starting its sandboxes takes longer than a test."""
+    """Arms of one run. They share a judge: to start its sandboxes takes longer than a test."""
     arms: list[Arm] = []
 
     def open_arm(*asked: str, name: str = "verified") -> Arm:
