@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import sys
 import threading
@@ -136,16 +135,15 @@ def _listening(host: str, port: int) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         made.close()
-        if getattr(error, "errno", None) == errno.EADDRINUSE:
+        if error.errno == errno.EADDRINUSE:
             raise InputError(
                 f"Port {port} of {host} must be free but is in use, perhaps by another "
                 f"`etude browse`. Give another with --port, or --port 0 for any that is free."
             ) from None
-        why = os.strerror(error.errno) if getattr(error, "errno", None) else str(error)
         raise InputError(
             f"--host must be an address of this machine, and --port one that may be used, but "
-            f"{host} port {port} is not ({why})."
+            f"{host} port {port} is not ({error.strerror or error})."
         ) from None
     return made
