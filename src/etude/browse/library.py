@@ -118,6 +118,10 @@ class Library:
             found += self._reviews[path.name]
         return found
 
+    def warm(self) -> None:
+        """Open the tables before the first page is asked for."""
+        self.shelf.value("select count(*) from kept")
+
     @property
     def generation(self) -> str:
         """Another text whenever there is something new to see."""

@@ -8,6 +8,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import plotly
@@ -51,6 +52,8 @@ def application(
         Site(_library(folder), base, token, reviewer)
         for folder, base in zip(folders, ("", SECOND), strict=False)
     ]
+    for site in sites:
+        threading.Thread(target=_warm, args=[site.library], daemon=True).start()
     if len(sites) == 2:
         sites[0].other, sites[1].other = sites[1], sites[0]
     routes: list[BaseRoute] = [
@@ -59,6 +62,11 @@ def application(
     ]
     app = Starlette(routes=routes, exception_handlers={404: _lost})
     return Guard(app, host=host, key=key or new_key())
+
+
+def _warm(library: Library) -> None:
+    with suppress(InputError):  # the page that asks for it says so
+        library.warm()
 
 
 def _library(folder: Path) -> Library:
