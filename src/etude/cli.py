@@ -410,7 +410,7 @@ def browse(
         str | None, typer.Option(help="Who reviews puzzles [git's user.name, or the user's name].")
     ] = None,
 ) -> None:
-    """A local page over a run's tables, also while it goes on, with a queue of puzzles to review."""
+    """A local page over a run's tables, also while it goes on; puzzles wait there for review."""
     from etude.browse import serve
 
     folders = [folder] if second is None else [folder, second]
