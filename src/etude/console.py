@@ -23,7 +23,7 @@ from rich.text import Text
 from etude import readings, store
 from etude.errors import UserError
 from etude.readings import Comparison, Rung
-from etude.readings.words import conclusion, harmless, percent, printable, signed
+from etude.readings.words import conclusion, harmless, percent, printable, signed, stopped
 from etude.types import Event, Score
 
 WIDEST = 100
@@ -139,7 +139,8 @@ class Console:
             self.say()
             self._part(part, rungs, [c for c in compared if c.part == part])
         self.say()
-        for line in conclusion(compared):
+        early = stopped(run.folder)
+        for line in [*([early] if early else []), *conclusion(compared)]:
             for shown in wrapped(line.split(" "), self.width, "", "  ", " "):
                 self.say(shown)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from etude import store
 from etude.config import Recipe
+from etude.course import course_of
 from etude.decontaminate import Trained
 from etude.prompts import example_text
 from etude.seeds import load_seeds
@@ -31,8 +32,9 @@ def trained_on(model: str | Path) -> list[Trained] | None:
     recipe = store.read_recipe(run)
     found = _seeds(recipe)
     rounds = {int(at.name.removeprefix("round-")): at for at in arm.glob("round-[0-9]*")}
+    latest = course_of(run, recipe).kept if last == "final" else int(last)
     for number in sorted(rounds):
-        if last == "final" or number <= int(last):
+        if number <= latest:
             found += _examples(rounds[number])
     return found
 

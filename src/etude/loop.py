@@ -9,7 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from etude.arm import Arm
+from etude.course import stops_after
 from etude.evaluate import evaluate
+from etude.health import examine
 from etude.probe import probe
 from etude.propose import propose
 from etude.select import select
@@ -41,6 +43,9 @@ def teach_itself(arm: Arm) -> None:
         if arm.name == "verified":  # a control is scored at its end
             before = arm.round(number - 1) if number > 1 else None
             evaluate(arm, number, arm.round(number), latest, arm.recipe.evaluate.samples, before)
+            examine(arm, number)
+        if stops_after(arm.run.folder, arm.recipe, number):
+            break
     student = train_student(arm, base, latest)
     evaluate(arm, None, arm.folder / "final", student, arm.recipe.evaluate.final_samples)
 

@@ -32,6 +32,7 @@ VIEWS: dict[str, tuple[str, str, pa.Schema]] = {
     "examples": ("select", "[0-9]*.parquet", tables.SELECT),
     "trained": ("train", "examples.parquet", tables.TRAINED),
     "attempts": ("evaluate", "[0-9]*.parquet", tables.EVALUATE),
+    "health": ("health", "[0-9]*.parquet", tables.HEALTH),
     "scores": ("evaluate", "scores.parquet", tables.SCORES),
     "problems": ("evaluate", "problems.parquet", tables.PROBLEMS),
     "contamination": ("evaluate", "contamination.parquet", tables.CONTAMINATION),

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from etude import readings, store
+from etude import health, readings, store
 from etude.console import Console, aligned, wrapped
 from etude.decontaminate import LEVELS
 from etude.errors import InputError
@@ -126,10 +126,13 @@ def _round(console: Console, arm: str, place: Path, number: int) -> None:
         round=number,
         **{name: getattr(counts, name) for name in COUNTS},
         scores=[asdict(score) for score in made],
+        health=store.read_stage(store.round_folder(place, number) / "health"),
     )
     heading = f"round {number}" + ("" if arm == "verified" else f"  [{arm}]")
     console.say(heading, "bold" if arm == "verified" else "dim")
-    for name, items in [*funnel_items(counts), *score_items(made)]:
+    measured = store.read_stage(store.round_folder(place, number) / "health")
+    ill = [("health", list(health.ill(measured)))] if any(health.ill(measured)) else []
+    for name, items in [*funnel_items(counts), *score_items(made), *ill]:
         for line in wrapped(items, console.width, f"  {name:<9} ", " " * 12, "  "):
             console.say(line, "" if arm == "verified" else "dim")
 

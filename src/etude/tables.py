@@ -115,6 +115,15 @@ EVALUATE = pa.schema(
         ("peak_bytes", pa.int64()),
     ]
 )
+HEALTH = pa.schema(
+    [
+        ("measure", TEXT),  # see `docs/health.md`
+        ("value", pa.float64()),  # null where nothing was counted
+        ("warn", pa.float64()),  # the recipe's limits; null where there is none
+        ("stop", pa.float64()),
+        ("state", TEXT),  # ok, warn or stop
+    ]
+)
 SCORES = pa.schema(
     [
         ("suite", TEXT),

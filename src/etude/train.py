@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from etude import store
 from etude.arm import Arm, fit_options
 from etude.config import FitSection
+from etude.course import course_of
 from etude.errors import Fault, InputError
 from etude.judge.record import METADATA_KEY
 from etude.prompts import Layout, example_end, example_text
@@ -83,9 +84,12 @@ def train(arm: Arm, number: int, base: str | Path, latest: str | Path) -> Path:
 
 
 def train_student(arm: Arm, base: str | Path, latest: str | Path) -> Path:
-    """The student: trained on the seeds and the examples of all rounds."""
+    """The student: trained on the seeds and the examples of all rounds that are kept."""
     section = arm.recipe.final
-    rounds = range(1, arm.recipe.run.rounds + 1)
+    course = course_of(arm.run.folder, arm.recipe)
+    if course.kept < course.last:
+        latest = arm.round(course.kept) / "train"
+    rounds = range(1, course.kept + 1)
     examples = _examples(arm, rounds, section.loss, arm.withdrawn(None))
     documents = seed_documents(arm) * section.seed_repeat + examples
     _check_any(documents, "the student", "final")
@@ -123,7 +127,7 @@ def trainings_of_student(arm: Arm) -> list[Path]:
     made = [run / "final" / "train"]
     if recipe.final.start == "base":
         return made
-    rounds = range(recipe.run.rounds, 0, -1)
+    rounds = range(course_of(run, recipe).kept, 0, -1)
     for number in rounds[:1] if recipe.train.start == "base" else rounds:
         made.insert(0, store.round_folder(run, number) / "train")
     return made
@@ -199,7 +203,8 @@ def _selected(arm: Arm, number: int, withdrawn: frozenset[str]) -> list[store.Ro
 
 def _judged(arm: Arm, number: int | None) -> str:
     """What the verdicts rest on that chose a training's examples, as their table says it."""
-    stage = arm.round(arm.recipe.run.rounds if number is None else number) / "judge"
+    last = course_of(arm.run.folder, arm.recipe).kept if number is None else number
+    stage = arm.round(last) / "judge"
     segment = store.unit_path(stage, 0)
     if not segment.exists():
         return ""

@@ -262,6 +262,54 @@ class EvaluateSection(Section):
     problems_per_unit: int = Field(50, ge=1)
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class StopLimits(Section):
+    """Where the rounds end, by measure (`docs/health.md` says what each is); None is nowhere."""
+
+    well_formed: Share | None = None
+    duplicates: Share | None = None
+    """This, `accepted`, `weak`, `unstable`, `gap` and `drop` end above their limit, the others
+    below."""
+    kept: Share | None = None
+    accepted: Share | None = None
+    solved: Share | None = None
+    learnable: Share | None = None
+    taught: Share | None = None
+    weak: Share | None = None
+    unstable: Share | None = None
+    novel_forms: Share | None = None
+    held_out: Share | None = None
+    drop: Share | None = None
+    gap: Share | None = None
+    types: Share | None = None
+
+
+class WarnLimits(StopLimits):
+    """Where a round is warned of."""
+
+    well_formed: Share | None = 0.1
+    duplicates: Share | None = 0.5
+    accepted: Share | None = 0.9
+    learnable: Share | None = 0.1
+    weak: Share | None = 0.5
+    unstable: Share | None = 0.05
+    novel_forms: Share | None = 0.1
+    drop: Share | None = 0.1
+    types: Share | None = 0.3
+
+
+class HealthSection(Section):
+    """When a round is warned of, and when the rounds end early."""
+
+    keep: Literal["best", "last"] = "best"
+    """After a stop: the student learns the examples up to the best round by held-out pass@1, or
+    all."""
+    warn: WarnLimits = WarnLimits()
+    stop: StopLimits = StopLimits()
+
+
 class ControlsSection(Section):
     arms: tuple[Literal["pretrained", "more-epochs", "unverified"], ...] = (
         "unverified",
@@ -289,6 +337,7 @@ class Recipe(Section):
     train: TrainSection = TrainSection()
     final: FinalSection = FinalSection()
     evaluate: EvaluateSection = EvaluateSection()
+    health: HealthSection = HealthSection()
     controls: ControlsSection = ControlsSection()
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from etude import config, store
+from etude.course import Course, course_of
 from etude.readings.segments import columns as columns
 from etude.readings.segments import length as length
 from etude.readings.segments import rows_where, table
@@ -192,14 +193,29 @@ def ladder(run: Path) -> list[Rung]:
         folder = store.arm_folder(run, arm)
         made = scores(folder / place / "evaluate")
         if made:
-            examples = _examples(folder) if place == "final" else 0
+            examples = _examples(run, folder) if place == "final" else 0
             found.append(Rung(label, arm, folder / place / "evaluate", tuple(made), examples))
     return found
 
 
-def _examples(arm: Path) -> int:
-    numbers = rounds(arm)
+def _examples(run: Path, arm: Path) -> int:
+    kept = course(run).kept
+    numbers = [number for number in rounds(arm) if number <= kept]
     return sum(length(_stage(arm, number, "select")) for number in numbers)
+
+
+def course(run: Path) -> Course:
+    """How many rounds the run has, and up to which one its student learns."""
+    return course_of(run, store.read_recipe(run))
+
+
+def health(run: Path) -> list[store.Row]:
+    """The measures of all rounds that were examined: `round`, and the columns of HEALTH."""
+    return [
+        {"round": number} | row
+        for number in rounds(run)
+        for row in store.read_stage(_stage(run, number, "health"))
+    ]
 
 
 def _stage(arm: Path, number: int, stage: str) -> Path:

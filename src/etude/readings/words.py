@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import fmean
 
+from etude import health, readings, store
+from etude.course import STOP
 from etude.readings import PARTS, RUNGS, Comparison, Rung
 from etude.stats import Estimate
 from etude.types import Score
@@ -179,4 +182,20 @@ def printable(text: str) -> str:
     return "".join(
         c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode()
         for c in text.replace("\t", "    ")
+    )
+
+
+def stopped(run: Path) -> str:
+    """Why a run's rounds ended early and what its student learned; empty where they did not."""
+    course = readings.course(run)
+    if not course.stopped:
+        return ""
+    measured = store.read_stage(store.round_folder(run, course.last) / "health")
+    reasons = [health.words(row) for row in measured if row["state"] == STOP]
+    kept = "round 1" if course.kept == 1 else f"rounds 1 to {course.kept}"
+    best = store.read_recipe(run).health.keep == "best"
+    why = ", the best by the held-out pass@1 that is also scored here" if best else ""
+    return (
+        f"The rounds ended after round {course.last}, by health.stop: {'; '.join(reasons)}. "
+        f"The student learned the examples of {kept}{why}."
     )

@@ -189,14 +189,14 @@ class Facts:
     @cached_property
     def health(self) -> list[store.Row]:
         """The measures of the loop's rounds."""
-        if "health" not in VIEWS:
-            return []
-        return self.tables.rows("select * from health where arm = 'verified' order by round")
+        return self.tables.rows(
+            "select * from health where arm = 'verified' order by round, measure"
+        )
 
     @cached_property
     def probes(self) -> list[store.Row]:
         """What the probes found of each round's puzzles; none where no round was probed."""
-        return self.tables.rows(_PROBES) if "probes" in VIEWS else []
+        return self.tables.rows(_PROBES)
 
     @cached_property
     def reinvented(self) -> list[store.Row]:

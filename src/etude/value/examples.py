@@ -12,6 +12,7 @@ from etude import store
 from etude.arm import Arm
 from etude.diversity.clusters import check_installed, in_clusters
 from etude.diversity.features import ast_vectors
+from etude.course import course_of
 from etude.errors import InputError
 from etude.train import document_of
 from etude.types import Document
@@ -47,7 +48,7 @@ class Part:
 def read_examples(arm: Arm) -> list[Example]:
     """The selected examples of all rounds, in their order. Raises `InputError` where is none."""
     found = []
-    for number in range(1, arm.recipe.run.rounds + 1):
+    for number in range(1, course_of(arm.run.folder, arm.recipe).kept + 1):
         found += _of_round(arm, number)
     if not found:
         raise InputError(

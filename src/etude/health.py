@@ -1,0 +1,165 @@
+"""Health: what a round says of itself, held against the recipe's limits.
+
+A loop can look busy while it dies: the same puzzles again, all too easy, of one type. A round's
+measures are read from its tables once it has been evaluated. One beyond `health.warn` is told, one
+beyond `health.stop` ends the rounds (see `course` for what is kept then).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from etude import store, tables
+from etude.arm import Arm
+from etude.cluster import map_units
+from etude.course import STOP
+
+ABOVE = frozenset({"duplicates", "accepted", "weak", "unstable", "gap", "drop"})
+"""Measures that are ill when they are high; all others when they are low."""
+OK = "ok"
+WARN = "warn"
+Measured = dict[str, float | None]
+
+
+def examine(arm: Arm, number: int) -> Path:
+    """The folder of the round's measures, one row each."""
+    stage = arm.round(number) / "health"
+    with arm.watched(number, "health", 1) as watched:
+        map_units(stage, 1, lambda _: rows(arm, number), tables.HEALTH, watched.tick)
+        watched.summary = summary(store.read_stage(stage))
+    return stage
+
+
+def summary(found: list[store.Row]) -> str:
+    """What is not well, or that all is."""
+    ill = [f"{row['state']}: {words(row)}" for row in found if row["state"] != OK]
+    well = sum(row["state"] == OK for row in found)
+    return "  ".join([f"{well} measures well", *ill])
+
+
+def words(row: store.Row) -> str:
+    """`learnable 0.04, below 0.10`"""
+    limit = row["stop"] if row["state"] == STOP else row["warn"]
+    side = "above" if row["measure"] in ABOVE else "below"
+    return f"{row['measure']} {row['value']:.3g}, {side} {limit:.3g}"
+
+
+def rows(arm: Arm, number: int) -> list[store.Row]:
+    """All measures of a round with their limits; one that has no value has no state but `ok`."""
+    section = arm.recipe.health
+    made = []
+    for measure, value in measures(arm, number).items():
+        limits = {name: getattr(getattr(section, name), measure, None) for name in (WARN, STOP)}
+        state = next((name for name in (STOP, WARN) if _beyond(measure, value, limits[name])), OK)
+        made.append({"measure": measure, "value": value, **limits, "state": state})
+    return made
+
+
+def _beyond(measure: str, value: float | None, limit: float | None) -> bool:
+    if value is None or limit is None:
+        return False
+    return value > limit if measure in ABOVE else value < limit
+
+
+def measures(arm: Arm, number: int) -> Measured:
+    """Every measure by its name, from 0 to 1 but for `loss`; None where nothing was counted."""
+    folder = arm.round(number)
+    vetted = store.read_stage(folder / "vet")
+    kept = [row for row in vetted if row["fate"] == "kept"]
+    puzzles = _of_puzzles(folder, kept)
+    return {
+        **_of_proposals(vetted, kept),
+        **puzzles,
+        **_of_probes(folder),
+        "novel_forms": _novel(arm, number, kept),
+        **_of_learning(arm, number, puzzles["solve_rate"]),
+        **_of_types(kept),
+    }
+
+
+def _of_proposals(vetted: list[store.Row], kept: list[store.Row]) -> Measured:
+    formed = [row for row in vetted if row["puzzle_id"] is not None]
+    copies = sum(row["fate"] in ("duplicate", "held out") for row in formed)
+    return {
+        "well_formed": _share(len(formed), len(vetted)),
+        "duplicates": _share(copies, len(formed)),
+        "kept": _share(len(kept), len(vetted)),
+    }
+
+
+def _of_puzzles(folder: Path, kept: list[store.Row]) -> Measured:
+    tried: Counter[str] = Counter()
+    accepted: Counter[str] = Counter()
+    for row in store.read_stage(folder / "judge"):
+        tried[row["puzzle_id"]] += 1
+        accepted[row["puzzle_id"]] += row["outcome"] == "accepted"
+    between = sum(0 < accepted[puzzle] < count for puzzle, count in tried.items())
+    taught = {row["puzzle_id"] for row in store.read_stage(folder / "select")}
+    rates = [accepted[puzzle] / count for puzzle, count in tried.items()]
+    return {
+        "accepted": _share(accepted.total(), tried.total()),
+        "solved": _share(sum(rate > 0 for rate in rates), len(kept)),
+        "learnable": _share(between, len(kept)),
+        "taught": _share(len(taught), len(kept)),
+        "solve_rate": math.fsum(rates) / len(rates) if rates else None,
+    }
+
+
+def _of_probes(folder: Path) -> Measured:
+    found = store.read_stage(folder / "probe")
+    return {
+        "weak": _share(sum(row["weak"] is True for row in found), len(found)),
+        "unstable": _share(sum(row["stable"] is False for row in found), len(found)),
+    }
+
+
+def _novel(arm: Arm, number: int, kept: list[store.Row]) -> float | None:
+    """The share of kept puzzles with a form that no puzzle shown from the start, or kept in an
+    earlier round, has."""
+    known = {puzzle.form for puzzle in arm.shown}
+    for earlier in range(1, number):
+        known |= {puzzle.form for puzzle in arm.puzzles(earlier)}
+    return _share(sum(row["form"] not in known for row in kept), len(kept))
+
+
+def _of_learning(arm: Arm, number: int, own: float | None) -> Measured:
+    """Train against held out: `gap` is how much more of its `own` puzzles the model solves."""
+    now = held_out(arm.round(number))
+    before = [held_out(arm.round(each)) for each in range(1, number)]
+    best = max((value for value in before if value is not None), default=None)
+    losses = arm.round(number) / "train" / "loss.parquet"
+    return {
+        "held_out": now,
+        "drop": None if now is None or best is None else best - now,
+        "gap": None if now is None or own is None else own - now,
+        "loss": store.read_table(losses)[-1]["loss"] if losses.exists() else None,
+    }
+
+
+def held_out(folder: Path) -> float | None:
+    """The mean over the parts of the suite of pass@1 after a round."""
+    path = folder / "evaluate" / "scores.parquet"
+    scores = store.read_table(path) if path.exists() else []
+    first = [row["value"] for row in scores if row["k"] == 1]
+    return math.fsum(first) / len(first) if first else None
+
+
+def _of_types(kept: list[store.Row]) -> Measured:
+    """The mix of answer types: its entropy as a share of the greatest possible, and each share."""
+    counts = Counter(row["answer_type"] for row in kept)
+    shares = {name: count / len(kept) for name, count in sorted(counts.items())}
+    entropy = -math.fsum(share * math.log(share) for share in shares.values())
+    spread = entropy / math.log(len(shares)) if len(shares) > 1 else (0.0 if shares else None)
+    return {"types": spread, **{f"type {name}": share for name, share in shares.items()}}
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def ill(found: list[store.Row]) -> Iterator[str]:
+    """One line for each measure beyond a limit."""
+    return (f"{row['state']}: {words(row)}" for row in found if row["state"] != OK)
