@@ -214,7 +214,8 @@ class Facts:
         for arm in (*readings.ARMS, "seeds"):
             folder = store.arm_folder(self.folder, arm)
             measured = times.spent(folder)
-            for stage in STAGES:
+            others = sorted({name for _, name in measured} - set(STAGES))
+            for stage in (*STAGES, *others):
                 seconds = {n: s for (n, name), s in measured.items() if name == stage}
                 usage = self._usage(folder, stage)
                 if seconds or usage.requests:
@@ -252,7 +253,8 @@ class Facts:
 
 
 STAGES = (
-    "seeds", "pretrain", "propose", "vet", "solve", "judge", "probe", "select", "train", "evaluate",
+    "seeds", "pretrain", "propose", "vet", "solve", "judge", "probe", "screen", "select", "train",
+    "evaluate", "health",
 )  # fmt: skip
 """In the order of the loop."""
 
