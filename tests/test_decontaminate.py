@@ -53,6 +53,13 @@ def test_each_level_is_found(puzzle: str, found: list[str]) -> None:
     assert levels(contamination([PROBLEM], [trained(puzzle)])) == found
 
 
+def test_a_text_that_goes_on_is_another_problem() -> None:
+    longer = trained(SAME + " and len(ls) > 3")
+    assert "exact" not in levels(contamination([PROBLEM], [longer]))
+    embedded = Trained("e", f"seen: {SAME}\n\nand solved")
+    assert "exact" in levels(contamination([PROBLEM], [embedded]))
+
+
 def test_the_worst_example_is_named_with_both_texts() -> None:
     examples = [
         trained(HALF, name="half"),

@@ -229,6 +229,25 @@ def test_parents_are_seeds_by_name_or_puzzles_of_earlier_rounds(tmp_path: Path) 
     ]  # fmt: skip
 
 
+def test_a_parent_that_a_person_edited_is_followed_to_the_puzzle_that_was_reviewed(
+    tmp_path: Path,
+) -> None:
+    folder = traced_run(tmp_path / "run")
+    anchor = {"review_id": "r", "puzzle_id": PUZZLE, "decision": "edit", "shown_id": "edited",
+              "source": "def f(x: int): return x == 8", "reviewer": "ada"}  # fmt: skip
+    place = folder / "round-02"
+    store.write_table(store.unit_path(place / "anchors", 0), [anchor], tables.ANCHORS)
+    path = store.unit_path(place / "propose", 0)
+    rows = [row | {"parents": ["edited"]} for row in store.read_table(path)]
+    store.write_table(path, rows, tables.PROPOSE)
+    chain = trace(folder, "dddddddddddddd02")
+    told = [(link.of, link.content["origin"]) for link in chain.of_kind("parent")]
+    assert told[:2] == [("cccccccccccc0002", "anchor"), ("edited", "round")]
+    assert chain.of_kind("parent")[0].content["name"] == "edit by ada"
+    (found,) = trace(folder, PUZZLE).of_kind("anchors")
+    assert (found.content["round"], found.content["decision"]) == (2, "edit")
+
+
 def test_a_seed_pair_has_its_trainings(folder: Path) -> None:
     run = store.Run.read(folder)
     chain = trace(folder, seed_example(run))

@@ -20,9 +20,9 @@ from etude.solve import judge, solve
 from etude.stats import pass_at_k
 from etude.suites import load
 from etude.train import (
-    _document,
     _examples,
     _summary,
+    document_of,
     report,
     seed_documents,
     train,
@@ -292,7 +292,7 @@ def test_what_is_learned_of_an_example_is_its_solution(arm: Arm) -> None:
 def test_what_is_learned_is_whatever_was_written(solution: str, layout: Layout) -> None:
     """The unverified control trains on anything, which may stand in its frame once more."""
     text = example_text("def f(x: int, a=7): return x + a == 9", solution, layout=layout)
-    document = _document(text, solution, layout)
+    document = document_of(text, solution, layout)
     assert text[document.prompt_characters :].startswith(solution)
     assert text[: document.prompt_characters].strip() == "def f(x: int, a=7): return x + a == 9"
     assert document.prompt_characters < len(text), "something is learned"

@@ -20,7 +20,7 @@ from typing import Self
 from etude import reviews, roles, store, suites
 from etude.config import EngineSection, FitSection, JudgeSection, Recipe
 from etude.engines import Engine, Metered
-from etude.errors import Fault
+from etude.errors import Fault, InputError
 from etude.judge import Judge, Limits
 from etude.judge.record import METADATA_KEY
 from etude.seeds import SeedPair, load_seeds, load_shown
@@ -209,6 +209,29 @@ def load_problems(recipe: Recipe) -> list[Problem]:
     section = recipe.evaluate
     folder = Path(section.folder) if section.folder else None
     return suites.load(section.suite, folder=folder, split_seed=recipe.seeds.split_seed)
+
+
+def load_held_out(recipe: Recipe) -> list[tuple[str, Problem]]:
+    """Every problem that must not be trained on, with its suite: of the suite that the run is
+    scored on first, then of those that `[decontaminate]` names. Raises `InputError` as `suites`.
+    """
+    section = recipe.decontaminate
+    folder = Path(section.folder) if section.folder else None
+    found = [(recipe.evaluate.suite, problem) for problem in load_problems(recipe)]
+    for name in dict.fromkeys(section.suites):
+        if name in suites.SUITES and name != recipe.evaluate.suite:
+            loaded = suites.load(name, folder=folder, split_seed=recipe.seeds.split_seed)
+        elif name == recipe.evaluate.suite:
+            continue
+        elif Path(name).suffix:
+            loaded = suites.read_puzzles(Path(name))
+        else:
+            raise InputError(
+                "decontaminate.suites must name suites or files of puzzles, but has "
+                f"{name!r}. Suites are {', '.join(suites.SUITES)}."
+            )
+        found += [(name, problem) for problem in loaded]
+    return found
 
 
 def longest_tests(recipe: Recipe) -> int:

@@ -318,6 +318,29 @@ def _met(
     return met, owed.union(*(places for places in left if len(places) > 1))
 
 
+def alike(
+    judge: Judge, ones: Sequence[Known], others: Sequence[Known], probes: Probes
+) -> list[tuple[int, int]]:
+    """The pairs of one of `ones` and one of `others`, by their places, that behave alike.
+
+    Each of `others` is tried crosswise on at most MOST_LEADERS of `ones`. Raises `Fault` when the
+    sandbox fails.
+    """
+    whole = [one for one in range(len(ones)) if ones[one].answers]
+    made = signatures(judge, [ones[place].puzzle for place in whole], probes)
+    lots: dict[tuple[str, str, bytes], list[int]] = defaultdict(list)
+    for place, signature in zip(whole, made, strict=True):
+        for mark in _marks(signature, ones[place]):
+            lots[*signature.key, mark].append(place)
+    pairs: list[tuple[int, int]] = []
+    said = signatures(judge, [other.puzzle for other in others], probes)
+    for number, (signature, other) in enumerate(zip(said, others, strict=True)):
+        found = [p for mark in _marks(signature, other) for p in lots[*signature.key, mark]]
+        pairs += [(place, number) for place in list(dict.fromkeys(found))[:MOST_LEADERS]]
+    same = crossed(judge, [(ones[one], others[other]) for one, other in pairs])
+    return [pair for pair, yes in zip(pairs, same, strict=True) if yes]
+
+
 def _connected(pairs: Iterable[tuple[int, int]]) -> tuple[tuple[int, ...], ...]:
     group: dict[int, set[int]] = {}
     for one, other in sorted(pairs):

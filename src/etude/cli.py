@@ -34,6 +34,10 @@ Set = Annotated[
     list[str],
     typer.Option("--set", help="Change a setting: section.key=value."),
 ]
+Track = Annotated[
+    str | None,
+    typer.Option(help="Tell a tracker too: trackio, tensorboard or wandb; offline by default."),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")]
 
 
@@ -50,6 +54,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done and what it would take.")
     ] = False,
+    track: Track = None,
     json: Json = False,
 ) -> None:
     """Start or continue a run; ends with the ladder and the path of the report."""
@@ -58,7 +63,7 @@ def run(
     if dry_run:
         session.forecast_run(recipe, settings, controls=controls, json_lines=json)
         return
-    session.run(recipe, out, settings, controls=controls, json_lines=json)
+    session.run(recipe, out, settings, controls=controls, json_lines=json, track=track)
 
 
 @app.command()
@@ -74,12 +79,13 @@ def sweep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done and what it would take.")
     ] = False,
+    track: Track = None,
     json: Json = False,
 ) -> None:
     """Several runs or evaluations that differ in a few settings, and one table of them all."""
     from etude.sweep import Options, forecast_sweep, run_sweep
 
-    (forecast_sweep if dry_run else run_sweep)(source, Options(settings, base, out, json))
+    (forecast_sweep if dry_run else run_sweep)(source, Options(settings, base, out, json, track))
 
 
 @app.command()
@@ -167,6 +173,7 @@ def evaluate(
         Path | None, typer.Option(help="Folder of attempts and scores [runs/evaluate-SUITE-MODEL].")
     ] = None,
     settings: Set = [],  # noqa: B006 - typer copies it
+    track: Track = None,
     json: Json = False,
 ) -> None:
     """pass@k of any model on a suite of held-out problems, also against another model."""
@@ -181,7 +188,7 @@ def evaluate(
         return
     session.evaluate_model(
         model, suite, folder, samples=samples, layout=layout, out=out, settings=settings,
-        json_lines=json, against=against,
+        json_lines=json, against=against, track=track,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from etude.evaluate import evaluate
 from etude.health import examine
 from etude.probe import probe
 from etude.propose import propose
+from etude.screen import screen
 from etude.select import select
 from etude.solve import judge, solve
 from etude.train import pretrain, train, train_on_seeds, train_student
@@ -38,6 +39,7 @@ def teach_itself(arm: Arm) -> None:
         judge(arm, number)
         if arm.name == "verified":  # the control takes its pairs whatever is found
             probe(arm, number)
+        screen(arm, number)
         select(arm, number)
         latest = train(arm, number, base, latest)
         if arm.name == "verified":  # a control is scored at its end

@@ -8,6 +8,7 @@ chance, time and hashes. What became of the attempts says how hard it is. Nothin
 
 from __future__ import annotations
 
+import ast
 import math
 import random
 from collections import Counter, defaultdict
@@ -15,25 +16,25 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from etude import store, tables
+from etude.answers import accepted_answers, human_answers, verdicts
 from etude.arguments import changed, unused_arguments
-from etude.arm import Arm, checked
+from etude.arm import Arm
 from etude.behaviour import (
     MOST_KNOWN,
     Known,
     Probes,
     Signature,
-    answers_of,
     key_of,
     letters,
     probes_of,
 )
 from etude.cluster import map_units
-from etude.judge.looks import SECOND
+from etude.judge import Judge
+from etude.judge.looks import MORE, SECOND
+from etude.puzzle import syntax_tree
 from etude.stats import share_interval
-from etude.types import Outcome, Puzzle
+from etude.types import Puzzle
 
 TURNS = 2
 """Other values that an argument is tried with."""
@@ -78,13 +79,7 @@ class _Probing:
 
     @cached_property
     def human(self) -> list[Known]:
-        """The seed pairs with the answers of their solutions."""
-        pairs = self.arm.seeds
-        judged = self.arm.judge.verify_all([(pair.puzzle, [pair.solution]) for pair in pairs])
-        return [
-            Known(pair.puzzle, answers_of(v.answer for v in checked(verdicts)))
-            for pair, verdicts in zip(pairs, judged, strict=True)
-        ]
+        return human_answers(self.arm)
 
     @cached_property
     def probes(self) -> Probes:
@@ -95,20 +90,15 @@ class _Probing:
     def attempts(self) -> dict[str, Counter[str]]:
         """The outcomes of this round's attempts, by puzzle."""
         found: dict[str, Counter[str]] = defaultdict(Counter)
-        for row in _verdicts(self.arm.round(self.number) / "judge"):
+        for row in verdicts(self.arm.round(self.number) / "judge"):
             found[row["puzzle_id"]][row["outcome"]] += 1
         return found
 
     @cached_property
     def known(self) -> dict[str, tuple[object, ...]]:
         """Accepted answers of this round's puzzles, and of earlier rounds', by puzzle."""
-        literals: dict[str, dict[str, None]] = defaultdict(dict)
-        for number in range(1, self.number + 1):
-            for row in _verdicts(self.arm.round(number) / "judge"):
-                own = literals[row["puzzle_id"]]
-                if row["outcome"] == Outcome.ACCEPTED and row["answer"] and len(own) < MOST_KNOWN:
-                    own[row["answer"]] = None
-        return {puzzle: answers_of(found) for puzzle, found in literals.items()}
+        rounds = range(1, self.number + 1)
+        return accepted_answers(self.arm.round(number) / "judge" for number in rounds)
 
     @cached_property
     def pool(self) -> dict[str, list[tuple[object, frozenset[str]]]]:
@@ -146,19 +136,10 @@ class _Probing:
             for puzzle in puzzles
         ]
         asked = [[*own, *strangers, *probes] for own, strangers, probes in parts]
-        judge = self.arm.judge
-        first = judge.satisfied_all(zip(puzzles, asked, strict=True))
-        again = judge.satisfied_all(
-            ((puzzle, answers[::-1]) for puzzle, answers in zip(puzzles, asked, strict=True)),
-            look=SECOND,
-        )
-        looks = [
-            (letters(puzzle, one), letters(puzzle, two))
-            for puzzle, one, two in zip(puzzles, first, again, strict=True)
-        ]
+        looks = looked_at(self.arm.judge, puzzles, asked)
         idle = self._idle(puzzles, [own + others for own, others, _ in parts], looks)
         return [
-            self._row(puzzle, len(own), len(strangers), *look) | {"idle_arguments": names}
+            self._row(puzzle, len(own), len(strangers), look) | {"idle_arguments": names}
             for puzzle, (own, strangers, _), look, names in zip(
                 puzzles, parts, looks, idle, strict=True
             )
@@ -168,7 +149,7 @@ class _Probing:
         self,
         puzzles: Sequence[Puzzle],
         answers: Sequence[list[object]],
-        looks: Sequence[tuple[str, str]],
+        looks: Sequence[Sequence[str]],
     ) -> list[list[str]]:
         """The arguments whose other values change no verdict on these answers.
 
@@ -194,7 +175,8 @@ class _Probing:
                     idle[place].remove(name)
         return idle
 
-    def _row(self, puzzle: Puzzle, own: int, strangers: int, said: str, again: str) -> store.Row:
+    def _row(self, puzzle: Puzzle, own: int, strangers: int, looks: Sequence[str]) -> store.Row:
+        said = looks[0]
         satisfied = said[own : own + strangers].count("a")
         return {
             "puzzle_id": puzzle.id,
@@ -203,22 +185,10 @@ class _Probing:
             "strangers": strangers,
             "satisfied": satisfied,
             "weak": satisfied > self.section.max_satisfied * strangers,
-            "stable": _stable(own, said, again[::-1]),
+            "stable": is_stable(own, looks),
             "unused_arguments": unused_arguments(puzzle),
             "signature": Signature(puzzle.answer_type, said[own + strangers :]).text,
         }
-
-
-def _verdicts(stage: Path) -> list[store.Row]:
-    """The verdicts of a stage; one that was accepted by chance counts as unstable."""
-    rows: list[store.Row] = []
-    for path in sorted(stage.glob("[0-9]*.parquet")):
-        read = pq.read_table(path, columns=["puzzle_id", "outcome", "answer", "stable"])
-        rows += [
-            row if row["stable"] is not False else row | {"outcome": "unstable"}
-            for row in read.to_pylist()
-        ]
-    return rows
 
 
 def difficulty(outcomes: Counter[str]) -> store.Row:
@@ -234,13 +204,52 @@ def difficulty(outcomes: Counter[str]) -> store.Row:
     }
 
 
-def _stable(own: int, first: str, again: str) -> bool | None:
-    """Whether both looks say the same, and accept what was accepted before.
+def looked_at(
+    judge: Judge, puzzles: Sequence[Puzzle], asked: Sequence[list[object]]
+) -> list[list[str]]:
+    """What each puzzle says of its answers, and what it says when it is asked again: with other
+    chance, time, hashes and places in memory, from the last answer to the first. A puzzle that
+    may rest on chance, by its text, is asked again several times.
 
-    Nothing is concluded from an answer on which one of them came to no end.
+    One text a look, with a letter an answer, in their order. Raises `Fault` when the sandbox fails.
     """
-    both = [pair for pair in zip(first, again, strict=True) if "t" not in pair]
-    if not both:
+    first = judge.satisfied_all(zip(puzzles, asked, strict=True))
+    said = [[letters(puzzle, one)] for puzzle, one in zip(puzzles, first, strict=True)]
+    for look in (SECOND, *MORE):
+        places = [
+            place
+            for place, puzzle in enumerate(puzzles)
+            if look is SECOND or _may_rest_on_chance(puzzle)
+        ]
+        jobs = [(puzzles[place], asked[place][::-1]) for place in places]
+        for place, again in zip(places, judge.satisfied_all(jobs, look=look), strict=True):
+            said[place].append(letters(puzzles[place], again)[::-1])
+    return said
+
+
+CHANCE = frozenset(
+    ("set", "frozenset", "hash", "id", "repr", "object", "globals", "vars", "open", "__import__")
+)
+"""Names by which a puzzle reaches what differs from look to look."""
+
+
+def _may_rest_on_chance(puzzle: Puzzle) -> bool:
+    """By its text: it imports something, makes sets, hashes or asks for places."""
+    return any(
+        isinstance(node, ast.Import | ast.ImportFrom | ast.Set | ast.SetComp)
+        or (isinstance(node, ast.Name) and node.id in CHANCE)
+        for node in ast.walk(syntax_tree(puzzle.source))
+    )
+
+
+def is_stable(own: int, looks: Sequence[str]) -> bool | None:
+    """Whether all looks say the same, and accept the first `own` answers, which were accepted
+    before.
+
+    Nothing is concluded from an answer on which one of them came to no end; None without any.
+    """
+    ended = [said for said in zip(*looks, strict=True) if "t" not in said]
+    if not ended:
         return None
-    refused = any(letter in "re" for letter in first[:own])
-    return not refused and all(one == two for one, two in both)
+    refused = any(letter in "re" for letter in looks[0][:own])
+    return not refused and all(len(set(said)) == 1 for said in ended)

@@ -29,6 +29,7 @@ VIEWS: dict[str, tuple[str, str, pa.Schema]] = {
     "candidates": ("solve", "[0-9]*.parquet", tables.SOLVE),
     "verdicts": ("judge", "[0-9]*.parquet", tables.JUDGE),
     "probes": ("probe", "[0-9]*.parquet", tables.PROBE),
+    "leaks": ("screen", "[0-9]*.parquet", tables.SCREEN),
     "examples": ("select", "[0-9]*.parquet", tables.SELECT),
     "trained": ("train", "examples.parquet", tables.TRAINED),
     "attempts": ("evaluate", "[0-9]*.parquet", tables.EVALUATE),

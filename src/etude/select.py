@@ -2,12 +2,16 @@
 
 Verified: of each puzzle that the model solved sometimes but not too often, the shortest distinct
 accepted solutions. Unverified, the control: as many pairs, drawn at random whatever the verdict.
+What the recipe drops of the findings of `probe` and `screen` is left out, and counted.
 """
 
 from __future__ import annotations
 
+import json
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from etude import store, tables
@@ -17,22 +21,72 @@ from etude.duplicates.keys import keys_of
 from etude.prompts import example_text
 from etude.types import Puzzle, content_id
 
+REASONS = ("near a held-out problem", "of an unstable puzzle", "of a weak puzzle")
+
 
 def select(arm: Arm, number: int) -> Path:
     """The folder of the round's examples."""
     stage = arm.round(number) / "select"
+    dropped: Counter[str] = Counter()
 
     def work(_: int) -> list[store.Row]:
-        if arm.name == "unverified":
-            return _unverified(arm, number)
-        return _verified(arm, number)
+        rows, count = wanted(arm, number)
+        return list(islice(_allowed(rows, _barred(arm, number), dropped), count))
+
+    def notes() -> dict[str, str]:
+        return {tables.DROPPED: json.dumps(dropped, sort_keys=True)}
 
     with arm.watched(number, "select", 1) as watched:
-        map_units(stage, 1, work, tables.SELECT, watched.tick)
+        map_units(stage, 1, work, tables.SELECT, watched.tick, notes)
         rows = store.read_stage(stage)
         puzzles = len({row["puzzle_id"] for row in rows})
-        watched.summary = f"{puzzles:,} puzzles  {len(rows):,} examples"
+        watched.summary = "  ".join(
+            [f"{puzzles:,} puzzles", f"{len(rows):,} examples", *dropped_words(stage)]
+        )
     return stage
+
+
+def dropped_words(stage: Path) -> list[str]:
+    """`12 near a held-out problem, dropped`, for each reason; none of an older run."""
+    found: Counter[str] = Counter()
+    for note in store.read_notes(stage, tables.DROPPED):
+        found.update(json.loads(note))
+    return [f"{found[reason]:,} {reason}, dropped" for reason in REASONS if found[reason]]
+
+
+def wanted(arm: Arm, number: int) -> tuple[list[store.Row], int]:
+    """The examples that a round gives, in order, if none is dropped, and how many are taken."""
+    if arm.name == "unverified":
+        return _unverified(arm, number)
+    rows = _verified(arm, number)
+    return rows, len(rows)
+
+
+def _barred(arm: Arm, number: int) -> dict[str, str]:
+    """By id of a puzzle or example, why it is not trained on."""
+    section, folder = arm.recipe.probe, arm.round(number)
+    barred: dict[str, str] = {}
+    for row in store.read_stage(folder / "probe"):
+        if row["stable"] is False and section.unstable == "drop":
+            barred[row["puzzle_id"]] = "of an unstable puzzle"
+        elif row["weak"] and section.weak == "drop":
+            barred[row["puzzle_id"]] = "of a weak puzzle"
+    for row in store.read_stage(folder / "screen"):
+        if row["dropped"]:
+            barred[row["example_id"] or row["puzzle_id"]] = "near a held-out problem"
+    return barred
+
+
+def _allowed(
+    rows: Iterable[store.Row], barred: dict[str, str], dropped: Counter[str]
+) -> Iterator[store.Row]:
+    """The rows without those that are barred, which are counted by the reason."""
+    for row in rows:
+        reason = barred.get(row["puzzle_id"]) or barred.get(row["example_id"])
+        if reason:
+            dropped[reason] += 1
+        else:
+            yield row
 
 
 def _attempts(arm: Arm, number: int) -> list[tuple[Puzzle, list[store.Row]]]:
@@ -62,8 +116,8 @@ def _verified(arm: Arm, number: int) -> list[store.Row]:
     return rows
 
 
-def _unverified(arm: Arm, number: int) -> list[store.Row]:
-    """As many pairs as the verified arm has of this round; its file is waited for."""
+def _unverified(arm: Arm, number: int) -> tuple[list[store.Row], int]:
+    """All pairs in random order, and how many the verified arm has; its file is waited for."""
     verified = store.round_folder(arm.run.folder, number) / "select"
     store.wait_for(store.unit_path(verified, 0))
     pool = [
@@ -73,7 +127,7 @@ def _unverified(arm: Arm, number: int) -> list[store.Row]:
     ]
     random.Random(arm.seed(number, "select")).shuffle(pool)
     count = len(store.read_stage(verified))
-    return [_example(arm, puzzle, row, None) for puzzle, row in pool[:count]]
+    return [_example(arm, puzzle, row, None) for puzzle, row in pool], count
 
 
 def _distinct(rows: list[store.Row], level: str) -> list[store.Row]:

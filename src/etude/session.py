@@ -17,7 +17,7 @@ from typing import Any
 import tomli_w
 
 from etude import __version__, config, readings, roles, store
-from etude.arm import Arm, checked, limits_of, load_problems
+from etude.arm import Arm, Tell, checked, limits_of, load_held_out, load_problems
 from etude.comparing import check_same_problems, is_evaluated, read_side, show_comparison
 from etude.config import Recipe
 from etude.console import Console, wrapped
@@ -30,7 +30,8 @@ from etude.report import write_report
 from etude.seeds import load_seeds
 from etude.show import say_contamination
 from etude.stats import detectable_range
-from etude.types import Outcome
+from etude.tracking import check_tracker, tracking
+from etude.types import Event, Outcome
 
 RECORDED = (
     "torch",
@@ -45,18 +46,27 @@ RECORDED = (
 
 
 def run(
-    source: str, out: Path | None, settings: Sequence[str], *, controls: bool, json_lines: bool
+    source: str,
+    out: Path | None,
+    settings: Sequence[str],
+    *,
+    controls: bool,
+    json_lines: bool,
+    track: str | None = None,
 ) -> None:
-    """Start or continue a run, and end with its ladder and report."""
+    """Start or continue a run, and end with its ladder and report. `track` names a tracker."""
     console = Console(json_lines=json_lines)
+    if track is not None:
+        check_tracker(track)
     folder, recipe = recipe_of(source, out, settings)
     check_inputs(recipe)
     opened = store.Run.open(folder, recipe, record(recipe))
-    command = shlex.join(["etude", "run", str(folder), *([] if controls else ["--no-controls"])])
-    with continued_by(folder, command):
+    words = [] if controls else ["--no-controls"]
+    words += ["--track", track] if track is not None else []
+    with continued_by(folder, shlex.join(["etude", "run", str(folder), *words])):
         arms = recipe.controls.arms if controls else ()
-        with console:
-            climb(opened, arms, console.event)
+        with console, tracking(track, folder) as hear:
+            climb(opened, arms, _both(console.event, hear))
     console.ladder(opened)
     _report(console, folder)
     console.next_command(shlex.join(["etude", "show", str(folder)]))
@@ -70,6 +80,14 @@ def _report(console: Console, folder: Path) -> None:
         command = shlex.join(["etude", "report", str(folder)])
         console.record("report", path=None, missing=str(missing), command=command)
         console.say(f"\nno report: {missing} Then: {command}")
+
+
+def _both(first: Tell, second: Tell) -> Tell:
+    def tell(event: Event) -> None:
+        first(event)
+        second(event)
+
+    return tell
 
 
 def forecast_run(source: str, settings: Sequence[str], *, controls: bool, json_lines: bool) -> None:
@@ -90,6 +108,8 @@ class Asked:
     samples: int
     layout: str | None
     settings: Sequence[str]
+    track: str | None = None
+    """A tracker that hears of it; no matter of the recipe."""
 
     def recipe(self, model: str) -> Recipe:
         """A model of a run is asked as the run asks it, but for what the options say."""
@@ -122,6 +142,7 @@ class Asked:
         words = ["--model", model, "--suite", self.suite, "--samples", str(self.samples)]
         words += ["--layout", self.layout] if self.layout else []
         words += ["--folder", str(self.folder)] if self.folder else []
+        words += ["--track", self.track] if self.track else []
         return words + [word for setting in self.settings for word in ("--set", setting)]
 
 
@@ -136,6 +157,7 @@ def evaluate_model(
     settings: Sequence[str],
     json_lines: bool,
     against: str | None = None,
+    track: str | None = None,
 ) -> None:
     """pass@k of one model; attempts and scores stay in the folder `out`.
 
@@ -143,7 +165,9 @@ def evaluate_model(
     another model, or a folder with an evaluation, with which it is compared; so may `model` be one.
     """
     console = Console(json_lines=json_lines)
-    asked = Asked(suite, folder, samples, layout, settings)
+    if track is not None:
+        check_tracker(track)
+    asked = Asked(suite, folder, samples, layout, settings, track)
     models = [one for one in (model, against) if one is not None and not _scored(Path(one))]
     recipes = {one: _checked(asked, one) for one in models}
     if against is not None:
@@ -237,7 +261,8 @@ def _evaluated(
         continued_by(target, command),
         store.only_writer(target),
         console,
-        Arm(opened, "verified", console.event) as arm,
+        tracking(asked.track, target) as hear,
+        Arm(opened, "verified", _both(console.event, hear)) as arm,
     ):
         evaluate(arm, None, target, model, recipe.evaluate.final_samples)
     return target
@@ -352,7 +377,7 @@ def check_inputs(recipe: Recipe) -> None:
 
         resolve_precision("fp16")
     load_seeds(recipe)
-    load_problems(recipe)
+    load_held_out(recipe)
     if recipe.pretrain is None and recipe.engine.kind not in ("replay", "openai"):
         from etude.engines.transformers.loading import load_config
 

@@ -18,7 +18,7 @@ from etude.decontaminate import LEVELS
 from etude.errors import InputError
 from etude.lineage import trace
 from etude.lineage.words import say_code, show_chain
-from etude.readings import Funnel
+from etude.readings import Funnel, vetting
 from etude.readings.words import harmless, percent
 from etude.tables import OUTCOMES
 from etude.types import Score
@@ -110,6 +110,7 @@ def _counts(run: store.Run, console: Console) -> None:
     stage = run.folder / "final" / "evaluate"
     if readings.contamination(stage) is not None:
         say_contamination(console, stage, readings.scores(stage))
+    _reinvented(console, run.folder)
     _losses(console, run.folder)
     _samples(console, run)
     console.say()
@@ -132,7 +133,8 @@ def _round(console: Console, arm: str, place: Path, number: int) -> None:
     console.say(heading, "bold" if arm == "verified" else "dim")
     measured = store.read_stage(store.round_folder(place, number) / "health")
     ill = [("health", list(health.ill(measured)))] if any(health.ill(measured)) else []
-    for name, items in [*funnel_items(counts), *score_items(made), *ill]:
+    lines = [*funnel_items(counts), *vetting_items(place, number), *score_items(made), *ill]
+    for name, items in lines:
         for line in wrapped(items, console.width, f"  {name:<9} ", " " * 12, "  "):
             console.say(line, "" if arm == "verified" else "dim")
 
@@ -147,6 +149,38 @@ def funnel_items(counts: Funnel) -> Iterator[tuple[str, list[str]]]:
         "select": [f"{counts.taught:,} puzzles", f"{counts.examples:,} examples"],
     }
     return ((stage, lines[stage]) for stage in counts.stages)
+
+
+def vetting_items(arm: Path, number: int) -> Iterator[tuple[str, list[str]]]:
+    """What a round was probed for, and what was dropped."""
+    found = vetting.probed(arm, number)
+    if found:
+        yield "probe", [f"{found.weak:,} weak", f"{found.unstable:,} unstable",
+                        f"{found.idle:,} with an idle argument"]  # fmt: skip
+    lost = vetting.dropped(arm, number)
+    if lost.total():
+        yield "dropped", [f"{count:,} {reason}" for reason, count in sorted(lost.items())]
+
+
+def _reinvented(console: Console, folder: Path) -> None:
+    """One line: how often the model came upon a held-out family by itself."""
+    found = vetting.reinvented(folder)
+    if found:
+        for one in found:
+            console.record(
+                "reinvented",
+                round=one.round,
+                puzzles=sorted(one.puzzles),
+                by_behaviour=sorted(one.behaviour),
+                taught=one.taught,
+                problems=sorted(one.problems),
+                refused=one.refused,
+            )
+        console.say()
+        for line in wrapped(
+            vetting.reinvented_words(found).split(" "), console.width, "", "  ", " "
+        ):
+            console.say(line)
 
 
 def tally(counts: Counter[str], left_out: str = "") -> list[str]:

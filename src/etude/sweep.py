@@ -98,6 +98,8 @@ class Options:
     """A recipe or model in place of the file's."""
     out: Path | None = None
     json_lines: bool = False
+    track: str | None = None
+    """A tracker that hears of each member."""
 
 
 def sweep_names() -> list[str]:
@@ -250,7 +252,14 @@ def _run(sweep: Sweep, options: Options, settings: Sequence[str], out: Path) -> 
 
     def do() -> None:
         if not _finished(out, recipe()):
-            session.run(source, out, settings, controls=True, json_lines=options.json_lines)
+            session.run(
+                source,
+                out,
+                settings,
+                controls=True,
+                json_lines=options.json_lines,
+                track=options.track,
+            )
 
     return recipe, do
 
@@ -283,6 +292,7 @@ def _evaluation(sweep: Sweep, options: Options, settings: Sequence[str], out: Pa
             out=out,
             settings=settings,
             json_lines=options.json_lines,
+            track=options.track,
         )
 
     return recipe, do

@@ -1,8 +1,8 @@
 """The columns of every table of a run. What is measured, and so differs from run to run, is marked.
 
 A table is a folder of Parquet segments, `round-02/solve/00000.parquet`, ... Those of `seeds`,
-`vet`, `judge`, `probe` and `evaluate` have in their metadata what the verdicts rest on: the
-judge's version, isolation and limits. Row ids are content hashes, so lineage is a join:
+`vet`, `judge`, `probe`, `screen` and `evaluate` have in their metadata what the verdicts rest on:
+the judge's version, isolation and limits. Row ids are content hashes, so lineage is a join:
 example -> verdict -> candidate -> puzzle -> proposal -> prompt -> parents.
 """
 
@@ -102,6 +102,20 @@ TRAINED = pa.schema(
         ("shown", pa.int32()),  # how often it was trained on, over all epochs; 0: it is too long
     ]
 )
+SCREEN = pa.schema(
+    [
+        ("suite", TEXT),
+        ("problem", TEXT),
+        ("part", TEXT),
+        ("level", TEXT),  # exact, canonical, form, 8-gram or behaviour
+        ("share", pa.float64()),  # of the problem's 8-grams, how many stand in the example
+        ("puzzle_id", TEXT),
+        ("example_id", TEXT),  # null where the puzzle itself is met, with whatever solution
+        ("dropped", pa.bool_()),  # not trained on for this, by the recipe
+        ("problem_text", TEXT),
+        ("example_text", TEXT),  # or the puzzle's
+    ]
+)
 EVALUATE = pa.schema(
     [
         ("problem", TEXT),
@@ -187,3 +201,5 @@ ANCHORS = pa.schema(
 )
 MEASURED = frozenset({"cpu_seconds", "peak_bytes"})
 """Columns of measured time and memory: left out when two runs are compared."""
+DROPPED = "etude.dropped"
+"""Where a `select` segment's metadata has how many examples were dropped, by the reason (JSON)."""

@@ -216,6 +216,24 @@ class ProbeSection(Section):
     or with what they were asked before."""
 
 
+class DecontaminateSection(Section):
+    """What is done about examples near a held-out problem (see `docs/vetting.md`)."""
+
+    suites: tuple[str, ...] = ()
+    """Suites, or files of puzzles, that the model will be scored on besides `evaluate.suite`."""
+    folder: str = ""
+    """A local folder of the data of these suites; otherwise it is downloaded once."""
+    levels: tuple[Literal["exact", "canonical", "form", "8-gram", "behaviour"], ...] = (
+        "exact",
+        "canonical",
+    )
+    """The levels at which `action` is taken. Hits are written down at all of them."""
+    share: float = Field(0.5, gt=0, le=1)
+    """Of a problem's runs of 8 tokens, from which on an example counts at the level `8-gram`."""
+    action: Literal["drop", "report"] = "drop"
+    """`drop`: what is met at these levels is not trained on."""
+
+
 class SelectSection(Section):
     max_solve_rate: float = Field(1.0, gt=0, le=1)
     """Puzzles solved more often than this are too easy to teach anything."""
@@ -333,6 +351,7 @@ class Recipe(Section):
     solve: SolveSection
     judge: JudgeSection = JudgeSection()
     probe: ProbeSection = ProbeSection()
+    decontaminate: DecontaminateSection = DecontaminateSection()
     select: SelectSection = SelectSection()
     train: TrainSection = TrainSection()
     final: FinalSection = FinalSection()

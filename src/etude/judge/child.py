@@ -38,6 +38,7 @@ CODE = {outcome: number for number, outcome in enumerate(ORDER)}
 RECURSION_LIMIT = 3000
 _BUILTINS = ModuleType("builtins")
 _CHANCE = random.getstate()
+_SEED = 0
 # Given back before an error is reported, so that a candidate that took all memory leaves some for
 # it. Nobody touches its pages, and the zygote's size, to which the limit is added, includes it.
 _RESERVE = mmap.mmap(-1, 4 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -102,7 +103,7 @@ def run_puzzle(
         return
     for answer in answers:
         if exchange.count():  # the first finds `random` as the zygote left it: seeded
-            random.setstate(_CHANCE)
+            _renew_chance(exchange.count())
         exchange.report(*said_of(entry, shape, code, answer))
 
 
@@ -273,9 +274,18 @@ def _ask(entry: str, code: typing.Any, answer: object) -> tuple[Outcome, bytes]:
 
 def fix_chance(seed: int) -> None:
     """In the zygote: where `random` stands at the beginning of every step."""
-    global _CHANCE
+    global _CHANCE, _SEED
     random.seed(seed)
-    _CHANCE = random.getstate()
+    _CHANCE, _SEED = random.getstate(), seed
+
+
+def _renew_chance(number: int) -> None:
+    """For another answer in the same process: as in a process of its own. In a later look at the
+    same answers (see `looks`) each has other chance."""
+    if _SEED:
+        random.seed(_SEED + number)
+    else:
+        random.setstate(_CHANCE)
 
 
 def separate_builtins() -> None:

@@ -12,7 +12,7 @@ from etude.lineage.found import Found
 from etude.lineage.links import Chain, Link
 from etude.lineage.sources import Sources
 from etude.query import VIEWS
-from etude.stats.shares import share_interval
+from etude.stats import share_interval
 
 DEEPEST = 20
 """Generations of parents that are followed: each is a round, and a round shows earlier ones."""
@@ -120,10 +120,11 @@ class _Walk:
         yield Link("filters", of, {"steps": steps, "judge": said["judge"]})
 
     def _of_others(self, puzzle: str) -> Iterator[Link]:
-        """What further stages found about the puzzle, such as probes: a link a row."""
+        """What further stages and people found about the puzzle, such as probes: a link a row."""
         for view, (_, _, schema) in VIEWS.items():
             if view not in _TOLD and "puzzle_id" in schema.names:
-                for row in self._rows(view, "puzzle_id", puzzle):
+                own = "" if view == "reviews" else self.arm  # which are of the whole run
+                for row in self.sources.rows(view, "puzzle_id", puzzle, own):
                     yield Link(view, puzzle, row)
 
     def _proposal_first(self, proposal: str) -> Iterator[Link]:
@@ -142,33 +143,47 @@ class _Walk:
     def _parents(self, parents: list[str], of: str, depth: int) -> Iterator[Link]:
         seeds, missing = self.sources.readable_seeds() if parents else ([], "")
         known = {seed.puzzle.id: seed for seed in seeds}
+        reviewed = {row["shown_id"]: row for row in self._anchors()} if parents else {}
         for parent in dict.fromkeys(parents):
-            base = {"puzzle_id": parent, "depth": depth}
+            told = {"puzzle_id": parent, "depth": depth, "name": "", "note": "", "round": 0}
             if parent in known:
                 seed = known[parent]
-                told = {"origin": "seed", "name": seed.name, "source": seed.puzzle.source}
-                yield Link("parent", of, base | told | {"round": 0, "note": ""})
-                continue
-            yield from self._earlier(parent, of, base, missing)
+                told |= {"origin": "seed", "name": seed.name, "source": seed.puzzle.source}
+                yield Link("parent", of, told)
+            elif parent in reviewed:
+                row = reviewed[parent]
+                told |= {"origin": "anchor", "name": f"{row['decision']} by {row['reviewer']}"}
+                yield Link("parent", of, told | {"source": row["source"], "round": row["round"]})
+                yield from self._earlier(row["puzzle_id"], parent, depth)
+            else:
+                yield from self._earlier(parent, of, depth, missing)
 
-    def _earlier(self, parent: str, of: str, base: store.Row, missing: str) -> Iterator[Link]:
+    def _anchors(self) -> list[store.Row]:
+        """What people had accepted when the round began; all arms have the same."""
+        return self.sources.tables.rows(
+            "select * from anchors where arm = 'verified' and round = ? and shown_id is not null",
+            [self.round],
+        )
+
+    def _earlier(self, parent: str, of: str, depth: int, missing: str = "") -> Iterator[Link]:
         """A parent that an earlier round wrote, and what that came from."""
         rows = self.sources.tables.rows(
             "select * from vetted where puzzle_id = ? and fate = 'kept' and arm = ? and round < ? "
             "order by round desc limit 1",
             [parent, self.arm, self.round],
         )
-        empty = {"origin": "unknown", "name": "", "source": None, "round": None}
+        told = {"puzzle_id": parent, "depth": depth, "name": ""}
         if not rows:
             note = missing or "neither a seed of the recipe nor a puzzle of an earlier round"
-            yield Link("parent", of, base | empty | {"note": note})
+            empty = {"origin": "unknown", "source": None, "round": None}
+            yield Link("parent", of, told | empty | {"note": note})
             return
         row, here = rows[0], self.round
-        told = {"origin": "round", "name": "", "source": row["source"], "round": row["round"]}
-        yield Link("parent", of, base | told | {"note": ""})
-        if base["depth"] < DEEPEST:
+        told |= {"origin": "round", "source": row["source"], "round": row["round"], "note": ""}
+        yield Link("parent", of, told)
+        if depth < DEEPEST:
             self.round = row["round"]
-            yield from self._proposal(row["proposal_id"], base["depth"] + 1)
+            yield from self._proposal(row["proposal_id"], depth + 1)
             self.round = here
 
     def _seed(self, row_id: str) -> Iterator[Link]:

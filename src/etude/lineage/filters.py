@@ -97,14 +97,16 @@ def why_selected(
         return found | {"reason": "nothing of this round has been selected yet"}
     if arm == "unverified":
         return found | {"reason": "not drawn: as many as the loop has, whatever the verdict"}
-    return found | {"reason": _why_not(own, rate or 0.0, section.max_solve_rate)}
+    siblings = sources.rows("examples", "puzzle_id", row["puzzle_id"], arm, number)
+    reason = _why_not(own, rate or 0.0, section.max_solve_rate, taught=bool(siblings))
+    return found | {"reason": reason}
 
 
 def _accepted(row: store.Row) -> bool:
     return row["outcome"] == "accepted" and row["stable"] is not False
 
 
-def _why_not(own: store.Row | None, rate: float, most: float) -> str:
+def _why_not(own: store.Row | None, rate: float, most: float, *, taught: bool) -> str:
     if own is None:
         return "it has no verdict"
     if own["stable"] is False:
@@ -113,4 +115,6 @@ def _why_not(own: store.Row | None, rate: float, most: float) -> str:
         return f"it is {own['outcome']}"
     if rate > most:
         return f"the puzzle is too easy: solved {rate:.0%} of the time"
+    if not taught:
+        return "the recipe drops the puzzle, or this pair, for what `probes` or `leaks` say of it"
     return "others with the same text, or shorter ones, were kept of this puzzle"

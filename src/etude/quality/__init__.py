@@ -20,7 +20,7 @@ from etude.config import Recipe
 from etude.console import Console, aligned, wrapped
 from etude.errors import InputError
 from etude.judge import Judge
-from etude.quality.measures import Measured, lints, measured
+from etude.quality.measures import lints, measured
 from etude.query import Tables
 from etude.seeds import load_seeds
 from etude.stats import Estimate, mean_interval
@@ -43,7 +43,8 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """One group's solutions. Means are over the solutions that were measured, with 95% intervals.
+    """One group's solutions. Means are over the solutions that were measured, with 95% intervals;
+    None where none could be.
 
     All but the times are the same whenever they are asked for.
     """
@@ -52,11 +53,11 @@ class Quality:
     solutions: int
     """Distinct accepted solutions: of one puzzle each source once."""
     measured: int
-    characters: Estimate
-    lines: Estimate
-    complexity: Estimate
+    characters: Estimate | None
+    lines: Estimate | None
+    complexity: Estimate | None
     findings: Estimate | None
-    """Of pyflakes, a solution; None where it is not installed."""
+    """Of pyflakes, a solution; None also where it is not installed."""
     cpu_seconds: float | None
     """The median CPU time of both steps. Measured, so it differs from time to time."""
     timed: int
@@ -159,18 +160,18 @@ def _quality(group: Pairs, times: Sequence[float]) -> Quality:
         name=group.name,
         solutions=group.total,
         measured=len(read),
-        characters=mean_interval([one.characters for one in read]),
-        lines=mean_interval([one.lines for one in read]),
-        complexity=mean_interval([one.complexity for one in read]),
-        findings=_findings(read),
+        characters=_mean([one.characters for one in read]),
+        lines=_mean([one.lines for one in read]),
+        complexity=_mean([one.complexity for one in read]),
+        findings=_mean([one.findings for one in read]),
         cpu_seconds=statistics.median(times) if times else None,
         timed=len(times),
     )
 
 
-def _findings(read: Sequence[Measured]) -> Estimate | None:
-    counts = [one.findings for one in read if one.findings is not None]
-    return mean_interval(counts) if counts else None
+def _mean(values: Sequence[int | None]) -> Estimate | None:
+    known = [float(value) for value in values if value is not None]
+    return mean_interval(known) if known else None
 
 
 def show_quality(folder: Path, console: Console, *, limit: int, seed: int, time: bool) -> None:
@@ -192,14 +193,16 @@ def _table(found: Sequence[Quality]) -> Iterator[list[str]]:
             one.name,
             f"{one.solutions:,}",
             _shown(one.characters, 1),
-            f"{one.lines.value:.2f}",
+            _shown(one.lines, 2),
             _shown(one.complexity, 2),
-            "-" if one.findings is None else _shown(one.findings, 3),
+            _shown(one.findings, 3),
             "-" if one.cpu_seconds is None else f"{1000 * one.cpu_seconds:.1f}",
         ]
 
 
-def _shown(value: Estimate, digits: int) -> str:
+def _shown(value: Estimate | None, digits: int) -> str:
+    if value is None:
+        return "-"
     return f"{value.value:.{digits}f} [{value.low:.{digits}f}, {value.high:.{digits}f}]"
 
 

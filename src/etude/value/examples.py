@@ -10,9 +10,9 @@ import numpy as np
 
 from etude import store
 from etude.arm import Arm
+from etude.course import course_of
 from etude.diversity.clusters import check_installed, in_clusters
 from etude.diversity.features import ast_vectors
-from etude.course import course_of
 from etude.errors import InputError
 from etude.train import document_of
 from etude.types import Document

@@ -1,0 +1,115 @@
+"""Screen: which puzzles, and which examples that would be trained on, are near a held-out problem.
+
+Held out are the suite that the run is scored on and those that `[decontaminate]` names. A kept
+puzzle is held against their puzzles at the levels `canonical`, `form` and `behaviour`; an example
+against their texts at the levels `exact` and `8-gram` (see `decontaminate`). Every hit is a row
+with both texts. Nothing is dropped here: `select` leaves out what is marked as dropped.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from etude import store, tables
+from etude.answers import accepted_answers, reference_answers
+from etude.arm import Arm, load_held_out
+from etude.behaviour import Known, alike, probes_of
+from etude.cluster import map_units
+from etude.decontaminate import Met, Screen, Trained
+from etude.select import wanted
+
+PUZZLE_LEVELS = ("canonical", "form")
+TEXT_LEVELS = ("exact", "8-gram")
+BEHAVIOUR = "behaviour"
+PROBES = 64
+"""Answers that a puzzle is tried with, at most: the references of held-out problems first."""
+
+
+def screen(arm: Arm, number: int) -> Path:
+    """The folder of the round's hits."""
+    stage = arm.round(number) / "screen"
+    with arm.watched(number, "screen", 1) as watched:
+        map_units(
+            stage, 1, lambda _: _Screening(arm, number).rows(), tables.SCREEN, watched.tick,
+            arm.conditions,
+        )  # fmt: skip
+        watched.summary = summary(store.read_stage(stage))
+    return stage
+
+
+def summary(rows: Sequence[store.Row]) -> str:
+    """`held-out problems met: 3 by form, 1 by behaviour`"""
+    met = {(row["suite"], row["problem"], row["level"]) for row in rows}
+    counts = Counter(level for _, _, level in met)
+    levels = ("exact", *PUZZLE_LEVELS, BEHAVIOUR, "8-gram")
+    cells = [f"{counts[level]:,} by {level}" for level in levels if counts[level]]
+    return f"held-out problems met: {', '.join(cells) or 'none'}"
+
+
+class _Screening:
+    """The held-out problems, and what a round has that is held against them."""
+
+    def __init__(self, arm: Arm, number: int) -> None:
+        self.arm, self.number = arm, number
+        self.section = arm.recipe.decontaminate
+        held_out = load_held_out(arm.recipe)
+        self.suites = [suite for suite, _ in held_out]
+        self.problems = [problem for _, problem in held_out]
+        self.screen = Screen(self.problems, share=self.section.share)
+        self.puzzles = {puzzle.id: puzzle for puzzle in arm.puzzles(number)}
+
+    def rows(self) -> list[store.Row]:
+        """Every hit: of puzzles, in their order, then of examples."""
+        found = [*self._by_text(), *self._by_behaviour()]
+        barred = {row["puzzle_id"] for row in found if row["dropped"]}
+        return [*found, *self._examples(barred)]
+
+    def _by_text(self) -> Iterator[store.Row]:
+        for puzzle in self.puzzles.values():
+            own = Trained("", puzzle.source, puzzle.id, puzzle.form)
+            for met in self.screen.held(own):
+                if met.level in PUZZLE_LEVELS:
+                    yield self._row(met, own)
+
+    def _by_behaviour(self) -> Iterator[store.Row]:
+        """Only puzzles with an accepted answer, and problems with a reference solution."""
+        answers = accepted_answers([self.arm.round(self.number) / "judge"])
+        solved = [Known(p, answers[p.id]) for p in self.puzzles.values() if answers.get(p.id)]
+        places = [place for place, problem in enumerate(self.problems) if problem.puzzle]
+        judge = self.arm.judge
+        known = reference_answers(judge, [self.problems[place] for place in places])
+        for one, other in alike(judge, known, solved, probes_of(known, most=PROBES)):
+            puzzle = solved[other].puzzle
+            own = Trained("", puzzle.source, puzzle.id, puzzle.form)
+            share = {met.place: met.share for met in self.screen.held(own)}
+            yield self._row(Met(places[one], BEHAVIOUR, share.get(places[one], 0.0)), own)
+
+    def _examples(self, barred: set[str]) -> Iterator[store.Row]:
+        """Hits of examples, as far as these are wanted when what is dropped is left out."""
+        rows, count = wanted(self.arm, self.number)
+        for row in rows:
+            if count == 0:
+                return
+            own = Trained(row["example_id"], row["text"], row["puzzle_id"])
+            hits = [
+                self._row(met, own) for met in self.screen.held(own) if met.level in TEXT_LEVELS
+            ]
+            yield from hits
+            count -= row["puzzle_id"] not in barred and not any(hit["dropped"] for hit in hits)
+
+    def _row(self, met: Met, own: Trained) -> store.Row:
+        problem = self.problems[met.place]
+        return {
+            "suite": self.suites[met.place],
+            "problem": problem.name,
+            "part": problem.part,
+            "level": met.level,
+            "share": met.share,
+            "puzzle_id": own.puzzle_id,
+            "example_id": own.id or None,
+            "dropped": self.section.action == "drop" and met.level in self.section.levels,
+            "problem_text": self.screen.texts[met.place],
+            "example_text": own.text,
+        }
