@@ -360,6 +360,50 @@ def test_runs_of_other_recipes_get_no_mean_but_their_differences(tmp_path: Path)
     assert "one: The student solves" in text
 
 
+def test_what_a_run_watches_of_itself_is_there(tmp_path: Path) -> None:
+    """Health with its limits, probes, re-invented families, and the seconds of stages."""
+    run = reader_run.whole(tmp_path / "run")
+    place, schema = run.folder / "round-02", reader_run.tables
+    measures = [("learnable", 0.04, "warn"), ("unique", 0.9, "ok")]
+    health = [
+        {"measure": name, "value": value, "warn": 0.1, "stop": None, "state": state}
+        for name, value, state in measures
+    ]
+    store.write_table(store.unit_path(place / "health", 0), health, schema.HEALTH)
+    probes = [
+        {"puzzle_id": f"p{n}", "strangers": 4, "satisfied": n, "weak": n == 2, "stable": n != 1,
+         "unused_arguments": [], "idle_arguments": ["a"] * n}
+        for n in range(3)
+    ]  # fmt: skip
+    store.write_table(store.unit_path(place / "probe", 0), probes, schema.PROBE)
+    leaks = [
+        {"suite": "tiny", "problem": problem, "part": part, "level": level, "puzzle_id": puzzle}
+        for problem, part, level, puzzle in [
+            ("sorted_by/1", "families", "form", "aaaaaaaaaaaaaa02"),
+            ("sorted_by/2", "families", "behaviour", "aaaaaaaaaaaaaa02"),
+            ("sorted_by/2", "families", "8-gram", "another"),
+            ("total/1", "constants", "form", "third"),
+        ]
+    ]
+    store.write_table(store.unit_path(place / "screen", 0), leaks, schema.SCREEN)
+    contamination = run.folder / "final" / "evaluate" / "contamination.parquet"
+    store.write_table(contamination, [], schema.CONTAMINATION)
+    seconds = [(1, "propose", 61.0), (1, "propose", 60.0), (None, "train", 5.0)]
+    said = [{"round": n, "stage": stage, "seconds": s} for n, stage, s in seconds]
+    (run.folder / "times.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in said))
+    text = whole(run)
+    cells = Page(bare(text)).cells
+    assert "0.04 ▲ warn" in cells
+    assert "round 2: warn, learnable 0.04, below 0.1" in text
+    row = cells.index("strangers' answers accepted")
+    assert cells[row + 3 : row + 9] == ["round 2", "3", "1", "25.0%", "1", "2"]
+    row = cells.index("sorted_by")
+    assert cells[row - 3 : row + 3] == ["family", "round 2", "taught", "sorted_by", "1", "1"]
+    assert "total" not in cells
+    assert "2:01" in cells
+    assert specs(text)["times"]["data"][0]["x"][0] == pytest.approx(121 / 60, rel=1e-4)
+
+
 TEXTS = st.text(st.characters(), max_size=300)
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from etude import config, store
 from etude.errors import InputError
+from etude.readings.words import stopped
 from etude.report import making, results, several, trust
 from etude.report.facts import Facts
 from etude.report.page import check_installed, render
@@ -109,6 +110,8 @@ def _progress(runs: Runs) -> Iterator[str]:
         done, asked = len(run.finished), run.run.recipe.run.rounds
         rungs = f"{len(run.rungs)} rungs of the ladder scored"
         yield f"{whose}{done} of {asked} rounds finished, {rungs}."
+        if early := stopped(run.folder):
+            yield f"{whose}{early}"
     yield "Intervals are of 95%, over problems, of one run: another seed would differ more."
 
 

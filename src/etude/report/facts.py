@@ -16,7 +16,7 @@ from typing import Any
 from etude import readings, roles, store, times
 from etude.diversity import Diversity, measure
 from etude.errors import InputError
-from etude.query import VIEWS, Tables
+from etude.query import Tables
 from etude.readings import Comparison, Funnel, Rung
 from etude.roles import NOTE_KEY
 from etude.stats import Estimate
@@ -189,19 +189,19 @@ class Facts:
     @cached_property
     def health(self) -> list[store.Row]:
         """The measures of the loop's rounds."""
-        if "health" not in VIEWS:
-            return []
-        return self.tables.rows("select * from health where arm = 'verified' order by round")
+        return self.tables.rows(
+            "select * from health where arm = 'verified' order by round, measure"
+        )
 
     @cached_property
     def probes(self) -> list[store.Row]:
         """What the probes found of each round's puzzles; none where no round was probed."""
-        return self.tables.rows(_PROBES) if "probes" in VIEWS else []
+        return self.tables.rows(_PROBES)
 
     @cached_property
     def reinvented(self) -> list[store.Row]:
         """Puzzles of each round that are, but for constants, problems of held-out families."""
-        return self.tables.rows(_REINVENTED) if "leaks" in VIEWS else []
+        return self.tables.rows(_REINVENTED)
 
     @cached_property
     def diversity(self) -> Diversity | None:
@@ -214,7 +214,8 @@ class Facts:
         for arm in (*readings.ARMS, "seeds"):
             folder = store.arm_folder(self.folder, arm)
             measured = times.spent(folder)
-            for stage in STAGES:
+            others = sorted({name for _, name in measured} - set(STAGES))
+            for stage in (*STAGES, *others):
                 seconds = {n: s for (n, name), s in measured.items() if name == stage}
                 usage = self._usage(folder, stage)
                 if seconds or usage.requests:
@@ -252,7 +253,8 @@ class Facts:
 
 
 STAGES = (
-    "seeds", "pretrain", "propose", "vet", "solve", "judge", "probe", "select", "train", "evaluate",
+    "seeds", "pretrain", "propose", "vet", "solve", "judge", "probe", "screen", "select", "train",
+    "evaluate", "health",
 )  # fmt: skip
 """In the order of the loop."""
 

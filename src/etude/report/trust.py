@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from etude import store
 from etude.decontaminate import LEVELS
 from etude.diversity import Diversity, Group, Point
+from etude.health import words
 from etude.report import charts
 from etude.report.charts import Chart, Cloud, Key, Series, colour, step
 from etude.report.facts import TEXT, Facts
@@ -33,9 +34,9 @@ def health(runs: Runs) -> Section | None:
         "What the run watches of itself every round. ▲ is beyond the recipe's warning, ■ beyond "
         "where the run stops and keeps its best round."
     )
+    several = len(runs) > 1
     said = [
-        f"{row['state']} in round {row['round']}: {row['measure']}"
-        + (f" - {row['note']}" if row["note"] else "")
+        f"{run.label + ', ' if several else ''}round {row['round']}: {row['state']}, {words(row)}"
         for run in runs
         for row in run.health
         if row["state"] != "ok"
