@@ -1,0 +1,70 @@
+"""An exported folder to the Hugging Face hub, when a person asks for it.
+
+The token is what `huggingface_hub` finds: `HF_TOKEN`, or that of `hf auth login`. Nothing else of
+etude needs the hub.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from etude.errors import InputError
+
+
+def push(folder: Path, repo: str, *, public: bool = False) -> str:
+    """Upload a folder as the dataset `repo` (`NAME` or `OWNER/NAME`), made where it is not there.
+
+    A new dataset is private unless `public`; the visibility of one that is there stays. Gives the
+    address. Raises `InputError` for a name that is none, no token, no network, or no right to write.
+    """
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", repo):
+        raise InputError(f"--push needs NAME or OWNER/NAME of a dataset, but got {repo!r}.")
+    try:
+        import huggingface_hub as hub
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    except ModuleNotFoundError:
+        raise InputError(
+            "--push needs the Python package huggingface_hub, which is not installed: "
+            "pip install 'etude[data]'."
+        ) from None
+    api = hub.HfApi()
+    kept = f"The export itself is in {folder}."
+    if hub.get_token() is None:
+        raise InputError(
+            f"--push needs a token with the right to write, but there is none: set HF_TOKEN, or "
+            f"`hf auth login`. {kept}"
+        )
+    try:
+        made = api.create_repo(repo, repo_type="dataset", private=not public, exist_ok=True)
+        api.upload_folder(
+            repo_id=made.repo_id,
+            folder_path=folder,
+            repo_type="dataset",
+            commit_message="etude export",
+        )
+    except HFValidationError as error:
+        raise InputError(f"--push {repo}: {_line(error)} {kept}") from None
+    except HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else None
+        raise InputError(f"--push {repo}: {_refusal(status)} ({_line(error)}). {kept}") from None
+    except (OSError, hub.utils.httpx.HTTPError) as error:
+        raise InputError(
+            f"--push {repo}: {api.endpoint} must be reached, but is not ({_line(error)}). Connect "
+            f"to the network and give the command again. {kept}"
+        ) from None
+    return str(made)
+
+
+def _refusal(status: int | None) -> str:
+    if status == 401:
+        return "the token must be valid, but the hub does not know it"
+    if status == 403:
+        return "the token must have the right to write there, but the hub refuses it"
+    return f"the hub must take it, but answers {status or 'nothing'}"
+
+
+def _line(error: Exception) -> str:
+    """The first line of what an error says."""
+    said = str(error).strip() or type(error).__name__
+    return said.splitlines()[0][:300]
