@@ -1,0 +1,162 @@
+"""What an import found: outcomes, duplicates, text that is no pair, problems that are met.
+
+The numbers are counted in SQL over the import's segments, so a million pairs need no more memory
+than a thousand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from etude import store
+from etude.decontaminate import Hit
+from etude.export.pairs import AT_ONCE, KEYS, MEMORY
+from etude.importing.reading import UNPARSED
+
+SHOWN = 5
+"""Unparsed lines that are named on the terminal; the file beside the pairs has them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Integrity:
+    """The report on an imported file."""
+
+    outcomes: dict[str, int]
+    """By the judge's outcome, `unparsed` for what is no pair; `unstable` for accepted by chance."""
+    distinct: dict[str, int]
+    """By level, how many of the accepted pairs differ."""
+    puzzles: int
+    """Different puzzles among the accepted pairs."""
+    kept: int
+    """Accepted pairs without the duplicates of the level that was asked for."""
+    reasons: dict[str, int]
+    """Why text is no pair, the most frequent reasons first."""
+    first: tuple[tuple[int, str], ...]
+    """Line and reason of the first of them."""
+    suite: str = ""
+    problems: int = 0
+    """Held-out problems that the pairs were compared with."""
+    hits: Sequence[Hit] = field(default=(), repr=False)
+
+    @property
+    def total(self) -> int:
+        return sum(self.outcomes.values())
+
+    @property
+    def accepted(self) -> int:
+        return self.outcomes.get("accepted", 0)
+
+    def as_dict(self) -> dict[str, Any]:
+        met: dict[str, int] = {}
+        for hit in self.hits:
+            met[hit.level] = met.get(hit.level, 0) + 1
+        return {
+            "items": self.total,
+            "outcomes": self.outcomes,
+            "puzzles": self.puzzles,
+            "distinct": self.distinct,
+            "kept": self.kept,
+            "unparsed": self.reasons,
+            "first_unparsed": [{"line": line, "reason": reason} for line, reason in self.first],
+            "suite": self.suite or None,
+            "problems": self.problems,
+            "problems_met": met,
+        }
+
+
+class Segments:
+    """The judged segments of an import. A context manager."""
+
+    def __init__(self, paths: Sequence[Path], dedup: str, scratch: Path) -> None:
+        self._db = duckdb.connect(":memory:")
+        self._db.execute(f"set memory_limit = '{MEMORY}'")
+        self._db.execute("set temp_directory = ?", [str(scratch)])
+        files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+        self._db.execute(
+            "create view items as select *, case when outcome = 'accepted' and stable = false "
+            f"then 'unstable' else outcome end as found from read_parquet([{files}])"
+        )
+        self._db.execute(
+            """
+            create temp table known as
+            select line, name, solution_number, puzzle_id, md5(puzzle) as puzzle_text,
+                md5(solution) as solution_text, md5(form) as form
+            from (select *, row_number() over (partition by line order by name, solution)
+                as solution_number from items where found = 'accepted')
+            """
+        )
+        self._db.execute(
+            f"""
+            create temp table chosen as select * from known qualify row_number() over (
+                partition by {KEYS[dedup].format(own="line, solution_number")}
+                order by line, solution_number
+            ) = 1
+            """
+        )
+
+    def integrity(self) -> Integrity:
+        """Everything that is counted."""
+        outcomes = self._rows("select found, count(*) from items group by all order by 2 desc, 1")
+        reasons = self._rows(
+            f"select detail, count(*) from items where outcome = '{UNPARSED}' "
+            "group by all order by 2 desc, 1 limit 20"
+        )
+        first = self._rows(
+            f"select line, detail from items where outcome = '{UNPARSED}' "
+            f"order by line limit {SHOWN}"
+        )
+        distinct = {
+            level: self._value(
+                "select count(*) from (select distinct "
+                f"{keys.format(own='line, solution_number')} from known)"
+            )
+            for level, keys in KEYS.items()
+        }
+        return Integrity(
+            dict(outcomes),
+            distinct,
+            self._value("select count(distinct puzzle_id) from known"),
+            self._value("select count(*) from chosen"),
+            dict(reasons),
+            tuple(first),
+        )
+
+    def kept(self) -> Iterator[list[store.Row]]:
+        """The pairs to write, in the order of the file."""
+        return self._batches(
+            """
+            select i.* exclude (solution_number) from (
+                select *, row_number() over (partition by line order by name, solution)
+                as solution_number from items where found = 'accepted'
+            ) i join chosen using (line, solution_number) order by line, solution_number
+            """
+        )
+
+    def rejected(self) -> Iterator[list[store.Row]]:
+        """Everything else but duplicates, in the order of the file."""
+        return self._batches(
+            "select * from items where found <> 'accepted' order by line, name, solution"
+        )
+
+    def _batches(self, query: str) -> Iterator[list[store.Row]]:
+        found = self._db.execute(query)
+        names = [column[0] for column in found.description or ()]
+        while batch := found.fetchmany(AT_ONCE):
+            yield [dict(zip(names, row, strict=True)) for row in batch]
+
+    def _rows(self, query: str) -> list[tuple[Any, ...]]:
+        return self._db.execute(query).fetchall()
+
+    def _value(self, query: str) -> int:
+        return int(self._rows(query)[0][0])
+
+    def __enter__(self) -> Segments:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
