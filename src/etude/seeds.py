@@ -85,7 +85,9 @@ def _seed(source: str, pair: Pair | Exam | BrokenLine) -> SeedPair:
         why = pair.reason if isinstance(pair, BrokenLine) else "a program with tests is no puzzle"
         raise InputError(f"{source}, line {pair.line}: {why}. Mend or remove the line.")
     try:
-        return SeedPair(checked_pair(pair.puzzle, pair.solution), pair.solution, f"line {pair.line}")
+        return SeedPair(
+            checked_pair(pair.puzzle, pair.solution), pair.solution, f"line {pair.line}"
+        )
     except NotAPuzzle as error:
         raise InputError(
             f"{source}, line {pair.line}: a pair must be one function f(answer: type, inputs=...) "

@@ -78,7 +78,7 @@ class Exported:
             "seed_pairs": self.seeds,
             "candidates": counts.selected,
             "verified": counts.verified,
-            "distinct": counts.distinct,
+            "duplicates": counts.duplicates,
             "judged_again": self.options.verify,
             "refused": self.refused.count,
             "license": self.licence.name,

@@ -9,9 +9,8 @@ card.
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from etude import __version__, readings, store
 from etude.decontaminate import LEVELS
 from etude.export import maps
 from etude.export.columns import COLUMNS, CONFIGS, features
+from etude.export.markdown import Cells, table
 from etude.judge.record import METADATA_KEY, described
 from etude.readings.words import harmless, percent
 from etude.types import Score
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
 """The hub's words for how many rows there are, each up to a number."""
-_CELL = re.compile(r"[|\n\r]")
-Cells = Sequence[object]
 
 
 def write_card(place: Path, made: Exported, name: str) -> None:
@@ -162,8 +160,8 @@ def _funnel(made: Exported) -> str:
         if wanted in (None, one.round):
             kept = exported.get(one.round, {"pairs": 0, "puzzles": 0})
             accepted = one.outcomes["accepted"]
-            counts = (one.asked, one.kept, one.candidates, accepted, one.solved)
-            rows.append((one.round, *counts, one.examples, kept["pairs"], kept["puzzles"]))
+            made_of = (one.asked, one.kept, one.candidates, accepted, one.solved)
+            rows.append((one.round, *made_of, one.examples, kept["pairs"], kept["puzzles"]))
     head = ("round", "proposals", "puzzles kept", "attempts", "accepted", "puzzles solved")
     text = table((*head, "examples trained on", "pairs here", "of puzzles"), rows)
     counts = made.pairs.counts
@@ -211,18 +209,30 @@ def _judge(made: Exported) -> str:
     return f"{table(('judge', 'segments of verdicts'), rows)}\n{looks}\n"
 
 
+MEANINGS = {
+    "exact": "the same puzzle and solution, to the letter",
+    "canonical": "the same but for names, layout and comments",
+    "form": "the same but for constants, beyond the first {per_form}",
+    "near": "at least 0.8 of their runs of 3 tokens in common",
+}
+
+
 def _duplicates(made: Exported) -> str:
-    meanings = {
-        "exact": "the same puzzle and solution, to the letter",
-        "canonical": "the same but for names and layout of the puzzle",
-        "form": "the same puzzle but for its constants",
-    }
-    counts = made.pairs.counts
+    """Counts at each level, among the verified pairs."""
+    counts, limit = made.pairs.counts, made.run.recipe.vet.max_per_form
+    return duplicates_table(counts.verified, counts.duplicates, limit) + (
+        f"\nLeft out here: `{made.options.choice.dedup}`. `etude dedup` lists them with both "
+        "texts, also at looser levels.\n"
+    )
+
+
+def duplicates_table(total: int, duplicates: Mapping[str, int], per_form: int) -> str:
+    """How many of some pairs are duplicates at each level."""
     rows = [
-        (level, meaning, counts.distinct[level], counts.verified - counts.distinct[level])
-        for level, meaning in meanings.items()
+        (level, MEANINGS[level].format(per_form=per_form), count, total - count)
+        for level, count in duplicates.items()
     ]
-    return table(("level", "alike", "distinct pairs", "beyond the first of each"), rows)
+    return table(("level", "alike", "duplicates", "pairs without them"), rows)
 
 
 def _contamination(made: Exported) -> str:
@@ -320,25 +330,6 @@ def _limits(made: Exported) -> str:
             "some level, so scores on them flatter a model that is trained on this."
         )
     return "".join(f"- {sentence}\n" for sentence in said)
-
-
-def table(head: Cells, rows: Iterable[Cells]) -> str:
-    """A table; numbers to the right, with a comma for the thousands."""
-    body = [[_cell(cell) for cell in row] for row in rows]
-    if not body:
-        return "None.\n"
-    numeric = [
-        all(re.fullmatch(r"[-+]?[\d,.]+", row[at]) for row in body) for at in range(len(head))
-    ]
-    rule = [" ---: " if right else " --- " for right in numeric]
-    lines = [f"| {' | '.join(cells)} |" for cells in ([str(h) for h in head], *body)]
-    return "\n".join([lines[0], f"|{'|'.join(rule)}|", *lines[1:], ""])
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    return _CELL.sub(" ", harmless("" if value is None else str(value), lines=1, width=300))
 
 
 def _number(value: object) -> str:

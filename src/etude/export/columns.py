@@ -25,7 +25,11 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("answer", _TEXT, "what `g()` returned, as a Python literal; cut to 1,000 characters"),
     ("answer_type", _TEXT, "the declared type of the answer, such as `List[int]`"),
     ("inputs", _TEXT, "the puzzle's other arguments with their defaults"),
-    ("source", _TEXT, "`model` for what a model wrote, `human` for a seed pair, `file` for an import"),
+    (
+        "source",
+        _TEXT,
+        "`model` for what a model wrote, `human` for a seed pair, `file` for an import",
+    ),
     ("round", _COUNT, "the round of the loop that made it; 0 for a seed pair"),
     ("puzzle_id", _TEXT, "content hash of the puzzle, names and layout aside"),
     ("form", _TEXT, "hash of the puzzle without its constants: near copies share it"),
@@ -61,7 +65,8 @@ is one, and then not to `completion`: so no configuration has both."""
 def finished(row: Row, layout: Layout) -> Row:
     """A row with the columns that follow from the others: texts, form, rate, what is not known.
 
-    `whole_form` gives the form; every other key is a column's. Raises ValueError for a row whose attempts are fewer than its successes.
+    `whole_form` gives the form; every other key is a column's. Raises ValueError for a row whose
+    attempts are fewer than its successes.
     """
     puzzle, solution = escaped(row["puzzle"]), escaped(row["solution"])
     text = example_text(puzzle, solution, layout=layout)

@@ -16,13 +16,14 @@ def push(folder: Path, repo: str, *, public: bool = False) -> str:
     """Upload a folder as the dataset `repo` (`NAME` or `OWNER/NAME`), made where it is not there.
 
     A new dataset is private unless `public`; the visibility of one that is there stays. Gives the
-    address. Raises `InputError` for a name that is none, no token, no network, or no right to write.
+    address. Raises `InputError` for a name that is none, no token, no network, or no right.
     """
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", repo):
         raise InputError(f"--push needs NAME or OWNER/NAME of a dataset, but got {repo!r}.")
     try:
         import huggingface_hub as hub
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+        from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
     except ModuleNotFoundError:
         raise InputError(
             "--push needs the Python package huggingface_hub, which is not installed: "
@@ -48,7 +49,7 @@ def push(folder: Path, repo: str, *, public: bool = False) -> str:
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else None
         raise InputError(f"--push {repo}: {_refusal(status)} ({_line(error)}). {kept}") from None
-    except (OSError, hub.utils.httpx.HTTPError) as error:
+    except (OSError, httpx.HTTPError) as error:
         raise InputError(
             f"--push {repo}: {api.endpoint} must be reached, but is not ({_line(error)}). Connect "
             f"to the network and give the command again. {kept}"

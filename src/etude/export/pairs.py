@@ -13,26 +13,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from etude import query, store
+from etude.duplicates import LEVELS, Item, find
 from etude.errors import InputError
+from etude.judge.judge import usable_cores
 from etude.judge.record import METADATA_KEY
 from etude.roles import NOTE_KEY
 
 MEMORY = "2GB"
 """What DuckDB may take before it spills."""
 AT_ONCE = 4_096
-LEVELS = ("none", "exact", "canonical", "form")
-"""What counts as a duplicate: nothing; the same two texts; the same puzzle, names and layout aside,
-with the same solution; the same puzzle without its constants, of which one pair is kept."""
-
-_KEYS = {
-    "none": "arm, round, candidate_id",
-    "exact": "puzzle_text, solution_text",
-    "canonical": "puzzle_id, solution_text",
-    "form": "form",
-}
+COUNTED = ("exact", "canonical", "form")
+"""Levels of `duplicates` at which every export is counted: those that need no extra."""
+NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +43,8 @@ class Choice:
     everything: bool = False
     """Also pairs that were accepted but not selected for training."""
     dedup: str = "exact"
+    """A level of `duplicates`, or `none`. Of a form as many pairs are kept as the recipe lets in
+    puzzles (`vet.max_per_form`)."""
 
 
 @dataclass
@@ -55,8 +55,8 @@ class Counts:
     """Chosen by `Choice`, whatever their verdict."""
     verified: int = 0
     """Of them, those that were accepted, and not by chance."""
-    distinct: dict[str, int] = field(default_factory=dict)
-    """By level, how many differ from one another."""
+    duplicates: dict[str, int] = field(default_factory=dict)
+    """By level, how many of them it would leave out."""
     kept: int = 0
 
 
@@ -81,15 +81,13 @@ class Pairs:
         self._choose()
 
     def _choose(self) -> None:
-        """Keys of the pairs to export, in the table `chosen`; the long texts stay where they are."""
+        """Keys of the pairs to export, in the table `chosen`; long texts stay where they are."""
         tables, choice = self._tables, self.choice
         among = "left join" if choice.everything else "join"
         tables.rows(
             f"""
             create temp table known as
-            select v.arm, v.round, v.candidate_id, v.puzzle_id, e.example_id,
-                md5(p.source) as puzzle_text, md5(c.source) as solution_text, md5(p.form) as form,
-                length(c.source) as size,
+            select v.round, v.candidate_id, v.puzzle_id, e.example_id, length(c.source) as size,
                 v.outcome = 'accepted' and v.stable is distinct from false as verified
             from verdicts v
             {among} examples e using (arm, round, candidate_id)
@@ -101,21 +99,42 @@ class Pairs:
             [choice.arm, choice.round, choice.round],
         )
         self.counts.selected = tables.value("select count(*) from known")
-        self.counts.verified = tables.value("select count(*) from known where verified")
-        for level, keys in _KEYS.items():
-            self.counts.distinct[level] = tables.value(
-                f"select count(*) from (select distinct {keys} from known where verified)"
-            )
         tables.rows(
-            f"""
-            create temp table chosen as select * from known where verified
-            qualify row_number() over (
-                partition by {_KEYS[choice.dedup]}
-                order by example_id is null, round, size, solution_text, candidate_id
-            ) = 1
+            """
+            create temp table verified as
+            select row_number() over (
+                order by example_id is null, round, size, puzzle_id, candidate_id
+            ) - 1 as place, * from known where verified
             """
         )
-        self.counts.kept = tables.value("select count(*) from chosen")
+        self.counts.verified = tables.value("select count(*) from verified")
+        kept = self._distinct()
+        self._tables.connection.register("kept", pa.table({"place": np.flatnonzero(kept)}))
+        tables.rows("create temp table chosen as select * from verified join kept using (place)")
+        self.counts.kept = int(kept.sum())
+
+    def _distinct(self) -> npt.NDArray[np.bool_]:
+        """Which pairs are left without duplicates. Pairs that were trained on stand first."""
+        choice, limit = self.choice, self.run.recipe.vet.max_per_form
+        levels = COUNTED if choice.dedup in (*COUNTED, NONE) else (*COUNTED, choice.dedup)
+        found = find(self._items(), levels, per_form=limit, processes=usable_cores())
+        self.counts.duplicates = {level: found.duplicates(level) for level in levels}
+        return found.mask(*([] if choice.dedup == NONE else [choice.dedup]))
+
+    def _items(self) -> Iterator[Item]:
+        found = self._tables.connection.execute(
+            """
+            select k.candidate_id, p.source, c.source from verified k
+            join candidates c on c.arm = ? and c.round = k.round
+                and c.candidate_id = k.candidate_id
+            join vetted p on p.arm = c.arm and p.round = k.round and p.puzzle_id = k.puzzle_id
+                and p.fate = 'kept'
+            order by k.place
+            """,
+            [self.choice.arm],
+        )
+        while batch := found.fetchmany(AT_ONCE):
+            yield from (Item(*row) for row in batch)
 
     def rows(self) -> Iterator[list[store.Row]]:
         """The pairs in a fixed order, in batches; every key of a row is a column, see `columns`."""
@@ -125,27 +144,29 @@ class Pairs:
             """
             with placed as (
                 select candidate_id, answer, stable, cpu_seconds, filename
-                from read_parquet(?, filename = true, union_by_name = true)
+                from read_parquet($files, filename = true, union_by_name = true)
             ), tried as (
-                select arm, round, puzzle_id, count(*)::integer as attempts,
+                select round, puzzle_id, count(*)::integer as attempts,
                     (count(*) filter (outcome = 'accepted' and stable is distinct from false))
                         ::integer as accepted
-                from verdicts where arm = ? group by all
+                from verdicts where arm = $arm group by all
             )
             select k.round, k.puzzle_id, k.example_id, k.candidate_id, p.source as puzzle,
                 c.source as solution, v.answer, p.answer_type, p.inputs, p.form as whole_form,
-                p.proposal_id, o.parents, t.attempts, t.accepted, v.stable, v.cpu_seconds, v.filename
+                p.proposal_id, o.parents, t.attempts, t.accepted, v.stable, v.cpu_seconds,
+                v.filename
             from chosen k
             join placed v using (candidate_id)
-            join candidates c using (arm, round, candidate_id)
-            join vetted p on p.arm = k.arm and p.round = k.round and p.puzzle_id = k.puzzle_id
+            join candidates c on c.arm = $arm and c.round = k.round
+                and c.candidate_id = k.candidate_id
+            join vetted p on p.arm = $arm and p.round = k.round and p.puzzle_id = k.puzzle_id
                 and p.fate = 'kept'
-            join tried t on t.arm = k.arm and t.round = k.round and t.puzzle_id = k.puzzle_id
-            left join proposals o on o.arm = k.arm and o.round = k.round
+            join tried t on t.round = k.round and t.puzzle_id = k.puzzle_id
+            left join proposals o on o.arm = $arm and o.round = k.round
                 and o.proposal_id = p.proposal_id
-            order by k.round, k.puzzle_id, k.size, k.solution_text, k.candidate_id
+            order by k.round, k.puzzle_id, k.size, k.candidate_id
             """,
-            [sorted(self._conditions), self.choice.arm],
+            {"files": sorted(self._conditions), "arm": self.choice.arm},
         )
         names = [column[0] for column in found.description or ()]
         while batch := found.fetchmany(AT_ONCE):
@@ -167,10 +188,11 @@ class Pairs:
         return self._tables.rows(
             """
             select p.answer_type, count(*) as pairs from chosen k
-            join vetted p on p.arm = k.arm and p.round = k.round and p.puzzle_id = k.puzzle_id
+            join vetted p on p.arm = ? and p.round = k.round and p.puzzle_id = k.puzzle_id
                 and p.fate = 'kept'
             group by all order by pairs desc, answer_type
-            """
+            """,
+            [self.choice.arm],
         )
 
     def view(self, name: str, order: str) -> list[store.Row]:
@@ -197,8 +219,9 @@ def _check(folder: Path, choice: Choice) -> None:
     if choice.round is not None and choice.round not in rounds:
         there = ", ".join(map(str, rounds))
         raise InputError(f"--round must be a round of {folder} ({there}), but is {choice.round}.")
-    if choice.dedup not in LEVELS:
-        raise InputError(f"--dedup must be one of {', '.join(LEVELS)}, but is {choice.dedup!r}.")
+    if choice.dedup not in (NONE, *LEVELS):
+        known = ", ".join((NONE, *LEVELS))
+        raise InputError(f"--dedup must be one of {known}, but is {choice.dedup!r}.")
 
 
 def _engines(folder: Path, arm: str) -> dict[int, store.Row]:
@@ -235,4 +258,3 @@ def judged_columns(conditions: Mapping[str, Any]) -> store.Row:
         "isolation": conditions.get("isolation"),
         "limits": None if limits is None else json.dumps(limits, sort_keys=True),
     }
-

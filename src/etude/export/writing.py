@@ -140,7 +140,7 @@ def placed(out: Path, origin: str, *, force: bool = False) -> Iterator[Path]:
     `origin` says what is exported: a folder with the same origin in its manifest is replaced, any
     other only with `force`. Raises `InputError` where `out` must not or can't be written.
     """
-    _check_free(out, origin, force)
+    check_free(out, origin, force)
     temporary = out.with_name(f".{out.name}.{os.getpid()}")
     with store.writing_to(out):
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -151,12 +151,13 @@ def placed(out: Path, origin: str, *, force: bool = False) -> Iterator[Path]:
             _remove(temporary)
 
 
-def _check_free(out: Path, origin: str, force: bool) -> None:
+def check_free(out: Path, origin: str, force: bool) -> None:
+    """Raises `InputError` where something is that must not be replaced."""
     if not os.path.lexists(out):
         return
     if force and (out.is_dir() and not (out / MANIFEST).is_file()):
         raise InputError(
-            f"--force replaces an export, but {out} is a folder without {MANIFEST}, so of something "
+            f"--force replaces an export, but {out} is a folder without {MANIFEST}, so something "
             "else: name another with --out."
         )
     if force or (out.is_dir() and _origin(out) == origin):

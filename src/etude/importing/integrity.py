@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
+import pyarrow as pa
 
 from etude import store
 from etude.decontaminate import Hit
-from etude.export.pairs import AT_ONCE, KEYS, MEMORY
+from etude.duplicates import Item, find
+from etude.export.pairs import AT_ONCE, COUNTED, MEMORY, NONE
 from etude.importing.reading import UNPARSED
+from etude.judge.judge import usable_cores
 
 SHOWN = 5
 """Unparsed lines that are named on the terminal; the file beside the pairs has them all."""
@@ -28,8 +32,8 @@ class Integrity:
 
     outcomes: dict[str, int]
     """By the judge's outcome, `unparsed` for what is no pair; `unstable` for accepted by chance."""
-    distinct: dict[str, int]
-    """By level, how many of the accepted pairs differ."""
+    duplicates: dict[str, int]
+    """By level, how many of the accepted pairs it would leave out."""
     puzzles: int
     """Different puzzles among the accepted pairs."""
     kept: int
@@ -59,7 +63,7 @@ class Integrity:
             "items": self.total,
             "outcomes": self.outcomes,
             "puzzles": self.puzzles,
-            "distinct": self.distinct,
+            "duplicates": self.duplicates,
             "kept": self.kept,
             "unparsed": self.reasons,
             "first_unparsed": [{"line": line, "reason": reason} for line, reason in self.first],
@@ -81,23 +85,20 @@ class Segments:
             "create view items as select *, case when outcome = 'accepted' and stable = false "
             f"then 'unstable' else outcome end as found from read_parquet([{files}])"
         )
-        self._db.execute(
-            """
-            create temp table known as
-            select line, name, solution_number, puzzle_id, md5(puzzle) as puzzle_text,
-                md5(solution) as solution_text, md5(form) as form
-            from (select *, row_number() over (partition by line order by name, solution)
-                as solution_number from items where found = 'accepted')
-            """
+        levels = COUNTED if dedup in (*COUNTED, NONE) else (*COUNTED, dedup)
+        found = find(self._items(), levels, processes=usable_cores())
+        mask = found.mask(*([] if dedup == NONE else [dedup]))
+        self._duplicates = {level: found.duplicates(level) for level in levels}
+        self._kept = int(mask.sum())
+        self._db.register("left_over", pa.table({"place": np.flatnonzero(mask)}))
+
+    def _items(self) -> Iterator[Item]:
+        found = self._db.execute(
+            "select puzzle, solution from items where found = 'accepted' "
+            "order by line, name, solution"
         )
-        self._db.execute(
-            f"""
-            create temp table chosen as select * from known qualify row_number() over (
-                partition by {KEYS[dedup].format(own="line, solution_number")}
-                order by line, solution_number
-            ) = 1
-            """
-        )
+        while batch := found.fetchmany(AT_ONCE):
+            yield from (Item("", puzzle, solution) for puzzle, solution in batch)
 
     def integrity(self) -> Integrity:
         """Everything that is counted."""
@@ -110,37 +111,32 @@ class Segments:
             f"select line, detail from items where outcome = '{UNPARSED}' "
             f"order by line limit {SHOWN}"
         )
-        distinct = {
-            level: self._value(
-                "select count(*) from (select distinct "
-                f"{keys.format(own='line, solution_number')} from known)"
-            )
-            for level, keys in KEYS.items()
-        }
+        puzzles = "select count(distinct puzzle_id) from items where found = 'accepted'"
         return Integrity(
-            dict(outcomes),
-            distinct,
-            self._value("select count(distinct puzzle_id) from known"),
-            self._value("select count(*) from chosen"),
-            dict(reasons),
-            tuple(first),
+            outcomes=dict(outcomes),
+            duplicates=self._duplicates,
+            puzzles=int(self._rows(puzzles)[0][0]),
+            kept=self._kept,
+            reasons=dict(reasons),
+            first=tuple(first),
         )
 
     def kept(self) -> Iterator[list[store.Row]]:
         """The pairs to write, in the order of the file."""
         return self._batches(
             """
-            select i.* exclude (solution_number) from (
-                select *, row_number() over (partition by line order by name, solution)
-                as solution_number from items where found = 'accepted'
-            ) i join chosen using (line, solution_number) order by line, solution_number
+            select * exclude (place, found, outcome, detail, peak_bytes) from (
+                select row_number() over (order by line, name, solution) - 1 as place, *
+                from items where found = 'accepted'
+            ) join left_over using (place) order by place
             """
         )
 
     def rejected(self) -> Iterator[list[store.Row]]:
-        """Everything else but duplicates, in the order of the file."""
+        """Everything but accepted pairs, in the order of the file."""
         return self._batches(
-            "select * from items where found <> 'accepted' order by line, name, solution"
+            "select * exclude (found) from items where found <> 'accepted' "
+            "order by line, name, solution"
         )
 
     def _batches(self, query: str) -> Iterator[list[store.Row]]:
@@ -151,9 +147,6 @@ class Segments:
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         return self._db.execute(query).fetchall()
-
-    def _value(self, query: str) -> int:
-        return int(self._rows(query)[0][0])
 
     def __enter__(self) -> Segments:
         return self

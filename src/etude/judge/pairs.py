@@ -1,4 +1,4 @@
-"""(puzzle, solution) pairs in files: JSON lines, a JSON list, Parquet, plain text, two Python files.
+"""(puzzle, solution) pairs in files: JSON lines, a JSON list, Parquet, text, two files of Python.
 
 Covered: regular files, named pipes and streams of JSON lines, text and JSON lines packed by gzip,
 P3's `puzzles.json`, the released text of the paper's data sets (see `blocks`), rows to train on
