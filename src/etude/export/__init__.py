@@ -11,80 +11,26 @@ from __future__ import annotations
 import itertools
 import json
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from etude import __version__, config, readings, store, tables
+from etude import config, readings, store, tables
 from etude.arm import load_problems
 from etude.console import Console
-from etude.decontaminate import Hit, Trained, contamination
+from etude.decontaminate import Trained, contamination
 from etude.errors import InputError
 from etude.export.card import write_card
 from etude.export.columns import SCHEMA, finished
 from etude.export.hub import push
-from etude.export.licence import Licence, licence_of
+from etude.export.licence import licence_of
+from etude.export.made import Exported, Options, origin
 from etude.export.pairs import Choice, Pairs
-from etude.export.verifying import Refusals, judge_of, seed_rows, verified
+from etude.export.verifying import judge_of, seed_rows, verified
 from etude.export.writing import MANIFEST, Format, Lines, Shards, Sink, Table, format_of, placed
-from etude.types import Problem, content_id
+from etude.types import Problem
 
 SUFFIXES: dict[Format, str] = {"jsonl": ".jsonl", "parquet": ".parquet", "datasets": ""}
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What `etude export` is asked for."""
-
-    choice: Choice
-    include_seeds: bool = False
-    verify: bool = False
-    test_share: float = 0.0
-    license: str | None = None
-    force: bool = False
-
-
-@dataclass
-class Exported:
-    """What an export holds, for its card and manifest."""
-
-    run: store.Run
-    options: Options
-    pairs: Pairs
-    licence: Licence
-    splits: Counter[str] = field(default_factory=Counter)
-    bytes: Counter[str] = field(default_factory=Counter)
-    seeds: int = 0
-    refused: Refusals = field(default_factory=Refusals)
-    problems: Sequence[Problem] | None = None
-    """The held-out problems that the pairs were compared with; None where they can't be read."""
-    hits: Sequence[Hit] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """The manifest: nothing in it is a time or a place."""
-        choice, counts = self.options.choice, self.pairs.counts
-        return {
-            "origin": origin(self.run),
-            "run": self.run.recipe.name,
-            "etude": __version__,
-            "arm": choice.arm,
-            "round": choice.round,
-            "all_accepted": choice.everything,
-            "dedup": choice.dedup,
-            "splits": dict(self.splits),
-            "seed_pairs": self.seeds,
-            "candidates": counts.selected,
-            "verified": counts.verified,
-            "duplicates": counts.duplicates,
-            "judged_again": self.options.verify,
-            "refused": self.refused.count,
-            "license": self.licence.name,
-            "suite": self.run.recipe.evaluate.suite if self.problems is not None else None,
-            "problems_met": dict(Counter(hit.level for hit in self.hits)),
-        }
 
 
 def export_run(
@@ -114,11 +60,6 @@ def export_run(
     _say(console, made, place, kind)
     if repo is not None:
         console.say(f"pushed: {push(place, repo, public=public)}")
-
-
-def origin(run: store.Run) -> str:
-    """What tells a run from others: its name, and a hash of every setting."""
-    return f"{run.recipe.name} {content_id(config.dump(run.recipe))}"
 
 
 def _export(

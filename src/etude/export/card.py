@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -20,13 +20,11 @@ from etude import __version__, readings, store
 from etude.decontaminate import LEVELS
 from etude.export import maps
 from etude.export.columns import COLUMNS, CONFIGS, features
+from etude.export.made import Exported
 from etude.export.markdown import Cells, table
 from etude.judge.record import METADATA_KEY, described
 from etude.readings.words import harmless, percent
 from etude.types import Score
-
-if TYPE_CHECKING:
-    from etude.export import Exported
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (10**6, "100K<n<1M"))
 """The hub's words for how many rows there are, each up to a number."""
