@@ -210,7 +210,7 @@ def _judge(made: Exported) -> str:
 MEANINGS = {
     "exact": "the same puzzle and solution, to the letter",
     "canonical": "the same but for names, layout and comments",
-    "form": "the same but for constants, beyond the first {per_form}",
+    "form": "those, and what is the same but for constants beyond the first {per_form}",
     "near": "at least 0.8 of their runs of 3 tokens in common",
 }
 
