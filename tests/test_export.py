@@ -12,12 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from reader_run import HOSTILE, stages, start, whole
 
 from etude import store, tables
 from etude.errors import InputError
 from etude.export import Choice, Options, export_run
 from etude.export.columns import SCHEMA
+from reader_run import HOSTILE, stages, start, whole
 
 F, G = "def f(x: int, a=7): return x + a == 9", "def g(a=7): return 9 - a"
 WRONG = "def g(a=7): return 8 - a"

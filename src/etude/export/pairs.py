@@ -219,9 +219,14 @@ def _check(folder: Path, choice: Choice) -> None:
     if choice.round is not None and choice.round not in rounds:
         there = ", ".join(map(str, rounds))
         raise InputError(f"--round must be a round of {folder} ({there}), but is {choice.round}.")
-    if choice.dedup not in (NONE, *LEVELS):
+    check_level(choice.dedup)
+
+
+def check_level(name: str) -> None:
+    """Raises `InputError` for what is no level of duplicates."""
+    if name not in (NONE, *LEVELS):
         known = ", ".join((NONE, *LEVELS))
-        raise InputError(f"--dedup must be one of {known}, but is {choice.dedup!r}.")
+        raise InputError(f"--dedup must be one of {known}, but is {name!r}.")
 
 
 def _engines(folder: Path, arm: str) -> dict[int, store.Row]:

@@ -31,7 +31,7 @@ from etude.console import Console
 from etude.decontaminate import Trained, contamination
 from etude.errors import InputError
 from etude.export.columns import finished
-from etude.export.pairs import judged_columns
+from etude.export.pairs import check_level, judged_columns
 from etude.export.writing import (
     MANIFEST,
     Format,
@@ -103,6 +103,7 @@ def import_file(
     console = Console(json_lines=json_lines)
     kind = format_of(out, format)
     layout_of(options.layout)
+    check_level(options.dedup)
     suffix = "" if kind == "datasets" else f".{kind}"
     place = out or Path(f"{file.name.split('.')[0]}-pairs{suffix}")
     if place.absolute() == file.absolute():
