@@ -1,4 +1,4 @@
-"""Exporting a run: only what was proved leaves, whole, the same each time, and it loads as it is."""
+"""Exporting a run: only what was proved leaves, the same each time, and it loads as it is."""
 
 from __future__ import annotations
 
@@ -297,10 +297,11 @@ def test_trl_trains_on_the_folder_by_its_command_line(run: Path, tmp_path: Path)
 
     model = build("llama", tmp_path / "model", context=256)
     out = export(run, tmp_path / "pairs", include_seeds=True)
+    words = ["--dataset_name", str(out), "--model_name_or_path", str(model)]
+    words += ["--output_dir", str(tmp_path / "trained"), "--max_steps", "2"]
+    words += ["--use_cpu", "--report_to", "none"]
     ended = subprocess.run(
-        [sys.executable, "-c", "from trl.cli import main; main()", "sft"]
-        + ["--dataset_name", str(out), "--model_name_or_path", str(model), "--output_dir"]
-        + [str(tmp_path / "trained"), "--max_steps", "2", "--use_cpu", "--report_to", "none"],
+        [sys.executable, "-c", "from trl.cli import main; main()", "sft", *words],
         capture_output=True,
         text=True,
         check=False,

@@ -84,11 +84,8 @@ def test_what_is_no_pair_is_named_by_its_line(text: str, expected: list[tuple[in
 def test_bytes_that_are_no_text_cost_their_own_pair_alone() -> None:
     pair = f"{F}\n\n{G}{END}".encode()
     broken = pair.replace(b"return 9", b"return '\xff\xfe' and 9")
-    assert [one.fault for one in found(pair + broken + pair)] == [
-        "",
-        "bytes that are not UTF-8",
-        "",
-    ]
+    said = [one.fault for one in found(pair + broken + pair)]
+    assert said == ["", "bytes that are not UTF-8", ""]
 
 
 def test_a_line_or_pair_without_end_is_not_held_in_memory() -> None:
@@ -113,17 +110,8 @@ def test_as_many_pairs_are_read_as_were_written(numbers: list[int]) -> None:
 
 
 PIECES = st.sampled_from(
-    [b"def f(x: int): return x", b"def g(): return 1", b"assert f(g())", b"\n", b"\r\n", b"\x00"]
-    + [
-        b"\xff",
-        b"    pass",
-        b"def f1(",
-        b"```",
-        b"# no",
-        b"\xef\xbb\xbf",
-        b"prose",
-        b"\xed\xa0\x80",
-    ]
+    b"def f(x: int): return x|def g(): return 1|assert f(g())|\n|\r\n|\x00|\xff|    pass|def f1(|"
+    b"```|# no|\xef\xbb\xbf|prose|\xed\xa0\x80".split(b"|")
 )
 
 
