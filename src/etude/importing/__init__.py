@@ -301,7 +301,8 @@ def _say(console: Console, found: Integrity, source: Source, place: Path, kind: 
     if (more := found.outcomes.get(UNPARSED, 0) - len(found.first)) > 0:
         console.say(f"  and {more:,} more that hold no pair", "dim")
     levels = "  ".join(f"{count:,} {level}" for level, count in found.duplicates.items())
-    console.say(f"{found.puzzles:,} puzzles; duplicates among the accepted pairs: {levels}")
+    word = "puzzle" if found.puzzles == 1 else "puzzles"
+    console.say(f"{found.puzzles:,} {word}; duplicates among the accepted pairs: {levels}")
     if found.problems:
         met = Counter(hit.level for hit in found.hits)
         words = "  ".join(f"{count:,} {level}" for level, count in met.items()) or "none"
