@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from etude import store, tables
+from etude import reviews, store, tables
 from etude.errors import InputError
 from etude.export import Choice, Options, export_run
 from etude.export.columns import SCHEMA
@@ -129,6 +129,16 @@ def test_duplicates_are_counted_at_every_level_and_left_out_at_one(
     assert counted == {"exact": 1, "canonical": 1, "form": 1}
     assert len(rows(out)) == 1
     assert "| exact | the same puzzle and solution, to the letter | 1 | 1 |" in card(out)
+
+
+def test_what_a_person_rejected_stays_behind(run: Path, tmp_path: Path) -> None:
+    reviews.write(run, "aaaaaaaaaaaaaa01", "reject", F, reviewer="me")
+    reviews.write(run, "aaaaaaaaaaaaaa02", "accept", F, reviewer="me")
+    out = export(run, tmp_path / "pairs", Choice(dedup="none"))
+    assert [row["round"] for row in rows(out)] == [2]
+    assert "1 are of puzzles that a person rejected" in card(out)
+    reviews.write(run, "aaaaaaaaaaaaaa01", "undo", F, reviewer="me")
+    assert len(rows(export(run, out, Choice(dedup="none")))) == 2
 
 
 def test_rounds_and_arms_are_chosen(run: Path, tmp_path: Path) -> None:

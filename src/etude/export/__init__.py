@@ -22,7 +22,7 @@ from etude.decontaminate import Trained, contamination
 from etude.errors import InputError
 from etude.export.card import write_card
 from etude.export.columns import SCHEMA, finished
-from etude.export.hub import push
+from etude.export.hub import check_repo, push
 from etude.export.licence import licence_of
 from etude.export.made import Exported, Options, origin
 from etude.export.pairs import Choice, Pairs
@@ -55,6 +55,8 @@ def export_run(
         raise InputError("--split needs a folder: leave it out, or export with --format datasets.")
     if repo is not None and kind != "datasets":
         raise InputError("--push needs a folder: leave it out, or export with --format datasets.")
+    if repo is not None:
+        check_repo(repo)
     place = out or folder.absolute().with_name(f"{folder.absolute().name}-pairs{SUFFIXES[kind]}")
     made = _export(run, place, kind, options, repo)
     _say(console, made, place, kind)
@@ -158,7 +160,9 @@ def _say(console: Console, made: Exported, place: Path, kind: Format) -> None:
     total = made.splits.total()
     parts = [f"{count:,} {split}" for split, count in made.splits.items()]
     console.say(f"{total:,} verified pairs" + (f"  ({', '.join(parts)})" if len(parts) > 1 else ""))
-    if unverified := counts.selected - counts.verified:
+    if counts.refused:
+        console.say(f"  {counts.refused:,} of puzzles that a person rejected: left out")
+    if unverified := counts.selected - counts.refused - counts.verified:
         console.say(f"  {unverified:,} not accepted, or by chance alone: left out")
     if doubles := counts.verified - counts.kept:
         console.say(f"  {doubles:,} duplicates ({choice.dedup}): left out")

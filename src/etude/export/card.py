@@ -49,6 +49,7 @@ def write_card(place: Path, made: Exported, name: str) -> None:
         "## Held-out problems\n",
         _contamination(made),
         *_health(made),
+        *_probes(made),
         *maps.section(place, run),
         *_scores(made),
         "## Make it again\n",
@@ -162,10 +163,11 @@ def _funnel(made: Exported) -> str:
             rows.append((one.round, *made_of, one.examples, kept["pairs"], kept["puzzles"]))
     head = ("round", "proposals", "puzzles kept", "attempts", "accepted", "puzzles solved")
     text = table((*head, "examples trained on", "pairs here", "of puzzles"), rows)
-    counts = made.pairs.counts
+    counts, dedup = made.pairs.counts, made.options.choice.dedup
+    people = f"{counts.refused:,} are of puzzles that a person rejected; " if counts.refused else ""
     text += (
-        f"\nOf {counts.selected:,} {_chosen(made)}, {counts.verified:,} are accepted and not by "
-        f"chance; {counts.kept:,} are left without duplicates (`{made.options.choice.dedup}`).\n"
+        f"\nOf {counts.selected:,} {_chosen(made)}, {people}{counts.verified:,} are accepted and "
+        f"not by chance; {counts.kept:,} are left without duplicates (`{dedup}`).\n"
     )
     if made.options.include_seeds:
         text += f"With them come {made.seeds:,} seed pairs by people, judged when exported.\n"
@@ -255,6 +257,21 @@ def _health(made: Exported) -> list[str]:
         return []
     cells = [(r["round"], r["measure"], _number(r["value"]), r["state"], r["note"]) for r in rows]
     return ["## Health\n", table(("round", "measure", "value", "state", "note"), cells)]
+
+
+def _probes(made: Exported) -> list[str]:
+    """What the run's probes say of all puzzles that its rounds kept."""
+    rows = made.pairs.probes()
+    if not rows:
+        return []
+    cells = [tuple(row.values()) for row in rows]
+    head = ("round", "puzzles", "tried with strangers' answers", "weak", "unstable", "idle inputs")
+    return [
+        "## Probes\n",
+        "Of all puzzles that a round kept. A weak puzzle accepts too many answers of other puzzles "
+        "of its type; idle inputs change no verdict.\n",
+        table(head, cells),
+    ]
 
 
 def _scores(made: Exported) -> list[str]:

@@ -12,17 +12,22 @@ from pathlib import Path
 from etude.errors import InputError
 
 
+def check_repo(repo: str) -> None:
+    """Raises `InputError` for what can't be a dataset's name."""
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", repo):
+        raise InputError(f"--push needs NAME or OWNER/NAME of a dataset, but got {repo!r}.")
+
+
 def push(folder: Path, repo: str, *, public: bool = False) -> str:
     """Upload a folder as the dataset `repo` (`NAME` or `OWNER/NAME`), made where it is not there.
 
     A new dataset is private unless `public`; the visibility of one that is there stays. Gives the
     address. Raises `InputError` for a name that is none, no token, no network, or no right.
     """
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", repo):
-        raise InputError(f"--push needs NAME or OWNER/NAME of a dataset, but got {repo!r}.")
+    check_repo(repo)
     try:
         import huggingface_hub as hub
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+        from huggingface_hub.errors import HfHubHTTPError
         from huggingface_hub.utils import httpx  # type: ignore[attr-defined]
     except ModuleNotFoundError:
         raise InputError(
@@ -44,11 +49,12 @@ def push(folder: Path, repo: str, *, public: bool = False) -> str:
             repo_type="dataset",
             commit_message="etude export",
         )
-    except HFValidationError as error:
-        raise InputError(f"--push {repo}: {_line(error)} {kept}") from None
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else None
         raise InputError(f"--push {repo}: {_refusal(status)} ({_line(error)}). {kept}") from None
+    except ValueError as error:  # of a name, or of the card's first lines
+        said = " ".join(str(error).split())[:300]
+        raise InputError(f"--push {repo}: the hub must take it, but says: {said} {kept}") from None
     except (OSError, httpx.HTTPError) as error:
         raise InputError(
             f"--push {repo}: {api.endpoint} must be reached, but is not ({_line(error)}). Connect "

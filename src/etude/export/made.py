@@ -57,6 +57,7 @@ class Exported:
             "splits": dict(self.splits),
             "seed_pairs": self.seeds,
             "candidates": counts.selected,
+            "rejected_by_people": counts.refused,
             "verified": counts.verified,
             "duplicates": counts.duplicates,
             "judged_again": self.options.verify,

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from etude import query, store
+from etude import query, reviews, store
 from etude.duplicates import LEVELS, Item, find
 from etude.errors import InputError
 from etude.judge.judge import usable_cores
@@ -53,8 +53,10 @@ class Counts:
 
     selected: int = 0
     """Chosen by `Choice`, whatever their verdict."""
+    refused: int = 0
+    """Of them, those of puzzles that a person rejected."""
     verified: int = 0
-    """Of them, those that were accepted, and not by chance."""
+    """Of the others, those that were accepted, and not by chance."""
     duplicates: dict[str, int] = field(default_factory=dict)
     """By level, how many of them it would leave out."""
     kept: int = 0
@@ -86,7 +88,7 @@ class Pairs:
         among = "left join" if choice.everything else "join"
         tables.rows(
             f"""
-            create temp table known as
+            create table known as
             select v.round, v.candidate_id, v.puzzle_id, e.example_id, length(c.source) as size,
                 v.outcome = 'accepted' and v.stable is distinct from false as verified
             from verdicts v
@@ -99,9 +101,10 @@ class Pairs:
             [choice.arm, choice.round, choice.round],
         )
         self.counts.selected = tables.value("select count(*) from known")
+        self._leave_out_rejected()
         tables.rows(
             """
-            create temp table verified as
+            create table verified as
             select row_number() over (
                 order by example_id is null, round, size, puzzle_id, candidate_id
             ) - 1 as place, * from known where verified
@@ -109,9 +112,25 @@ class Pairs:
         )
         self.counts.verified = tables.value("select count(*) from verified")
         kept = self._distinct()
-        self._tables.connection.register("kept", pa.table({"place": np.flatnonzero(kept)}))
-        tables.rows("create temp table chosen as select * from verified join kept using (place)")
+        self._keep("kept", pa.table({"place": np.flatnonzero(kept)}))
+        tables.rows("create table chosen as select * from verified join kept using (place)")
         self.counts.kept = int(kept.sum())
+
+    def _keep(self, name: str, table: pa.Table) -> None:
+        """A table that queries can name."""
+        connection = self._tables.connection
+        connection.register(f"given_{name}", table)
+        connection.execute(f"create table {name} as select * from given_{name}")
+        connection.unregister(f"given_{name}")
+
+    def _leave_out_rejected(self) -> None:
+        """Puzzles that a person rejected don't leave, whatever they taught before that."""
+        stands = reviews.standing(reviews.read(self.run.folder))
+        rejected = sorted(name for name, one in stands.items() if one.decision == "reject")
+        self._keep("rejected", pa.table({"puzzle_id": pa.array(rejected, pa.string())}))
+        before = self._tables.value("select count(*) from known")
+        self._tables.rows("delete from known where puzzle_id in (select puzzle_id from rejected)")
+        self.counts.refused = before - self._tables.value("select count(*) from known")
 
     def _distinct(self) -> npt.NDArray[np.bool_]:
         """Which pairs are left without duplicates. Pairs that were trained on stand first."""
@@ -122,7 +141,7 @@ class Pairs:
         return found.mask(*([] if choice.dedup == NONE else [choice.dedup]))
 
     def _items(self) -> Iterator[Item]:
-        found = self._tables.connection.execute(
+        found = self._tables.connection.cursor().execute(
             """
             select k.candidate_id, p.source, c.source from verified k
             join candidates c on c.arm = ? and c.round = k.round
@@ -140,7 +159,7 @@ class Pairs:
         """The pairs in a fixed order, in batches; every key of a row is a column, see `columns`."""
         if not self.counts.kept:
             return
-        found = self._tables.connection.execute(
+        found = self._tables.connection.cursor().execute(
             """
             with placed as (
                 select candidate_id, answer, stable, cpu_seconds, filename
@@ -191,6 +210,18 @@ class Pairs:
             join vetted p on p.arm = ? and p.round = k.round and p.puzzle_id = k.puzzle_id
                 and p.fate = 'kept'
             group by all order by pairs desc, answer_type
+            """,
+            [self.choice.arm],
+        )
+
+    def probes(self) -> list[store.Row]:
+        """Per round, what the probes found of its puzzles; nothing where there were none."""
+        return self._tables.rows(
+            """
+            select round, count(*) as puzzles, count(*) filter (strangers > 0) as tried,
+                count(*) filter (weak) as weak, count(*) filter (not stable) as unstable,
+                count(*) filter (len(idle_arguments) > 0) as idle
+            from probes where arm = ? group by round order by round
             """,
             [self.choice.arm],
         )

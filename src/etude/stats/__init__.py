@@ -5,7 +5,6 @@
     paired      two models on the same problems: differences, exact tests, many tests at once
     exact       one problem, two models: Fisher's test, many problems, what noise alone would show
     power       the smallest difference that an evaluation can be expected to show
-    shares      an interval for a share of attempts
 
 Covered: independent attempts at problems that stand for more like them. Not covered: the variance
 between training seeds, which takes several runs to see.
@@ -28,7 +27,6 @@ from etude.stats.passk import (
     standard_errors,
 )
 from etude.stats.power import detectable_difference, detectable_gain, detectable_range
-from etude.stats.shares import share_interval
 
 __all__ = [
     "Errors",
