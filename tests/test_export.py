@@ -59,8 +59,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_a_row_has_the_pair_and_its_whole_trace(run: Path, tmp_path: Path) -> None:
-    out = export(run, tmp_path / "pairs")
-    (row,) = rows(out)
+    (row,) = rows(export(run, tmp_path / "pairs.jsonl"))
     assert list(row) == SCHEMA.names
     assert row["prompt"] + row["completion"] == row["text"] == f"{F}\n{G}\n"
     assert (row["puzzle"], row["solution"], row["answer"]) == (F, G, "2")
@@ -116,8 +115,8 @@ def test_only_what_was_proved_leaves(run: Path, tmp_path: Path, changed: dict[st
 
 def test_all_takes_accepted_pairs_that_taught_nothing(run: Path, tmp_path: Path) -> None:
     store.write_table(run / "round-01" / "select" / "00000.parquet", [], tables.SELECT)
-    assert len(rows(export(run, tmp_path / "a", Choice(dedup="none")))) == 1
-    found = rows(export(run, tmp_path / "b", Choice(everything=True, dedup="none")))
+    assert len(rows(export(run, tmp_path / "a.jsonl", Choice(dedup="none")))) == 1
+    found = rows(export(run, tmp_path / "b.jsonl", Choice(everything=True, dedup="none")))
     assert [row["example_id"] for row in found] == [None, "dddddddddddddd02"]
 
 
@@ -142,7 +141,7 @@ def test_what_a_person_rejected_stays_behind(run: Path, tmp_path: Path) -> None:
 
 
 def test_rounds_and_arms_are_chosen(run: Path, tmp_path: Path) -> None:
-    assert [r["round"] for r in rows(export(run, tmp_path / "a", Choice(round=2)))] == [2]
+    assert [r["round"] for r in rows(export(run, tmp_path / "a.jsonl", Choice(round=2)))] == [2]
     out = export(run, tmp_path / "b", Choice(arm="unverified", dedup="none"))
     assert len(rows(out)) == 2
     assert "They are of the control `unverified`" in card(out)
@@ -188,7 +187,7 @@ def test_what_flips_when_judged_again_stays_behind(tmp_path: Path) -> None:
     for place, solution in ((run / "round-01", WRONG), (run / "round-02", G)):
         for step in stages(place, F, solution):
             step()
-    assert len(rows(export(run, tmp_path / "trusting"))) == 2
+    assert len(rows(export(run, tmp_path / "trusting.jsonl"))) == 2
     out = export(run, tmp_path / "pairs", verify=True)
     (row,) = rows(out)
     assert (row["solution"], row["answer"], row["judge_version"] is None) == (G, "2", False)

@@ -76,9 +76,9 @@ def _export(
         sinks = _sinks(place, kind, options.test_share)
         trained = _written(made, _batches(made, stack), sinks)
         made.hits = contamination(made.problems or [], trained)
-        for name, sink in sinks.items():
+        for split, sink in sinks.items():
             sink.close()
-            made.bytes[name] = sink.bytes if isinstance(sink, Shards) else 0
+            made.bytes[split] = sink.bytes if isinstance(sink, Shards) else 0
         if kind == "datasets":
             _beside(place, made, name or out.name)
         return made
