@@ -13,13 +13,14 @@ from xml.sax.saxutils import escape
 
 from etude import store
 from etude.diversity import Diversity, Group, Point, measure
+from etude.diversity.results import is_generated
 from etude.errors import InputError
 from etude.export.markdown import table
 
 NAME = "map.svg"
 SIZE = 640
 _MARGIN = 24
-_COLOURS = ("#8a8f98", "#b07a2a", "#3b6fb6", "#2f8f6b", "#8a4fa3", "#c0504d", "#4f7f8a")
+_COLOURS = ("#1d1f23", "#b07a2a", "#3b6fb6", "#2f8f6b", "#8a4fa3", "#c0504d", "#4f7f8a")
 """Of people's puzzles, of held-out ones, then of the rounds."""
 
 
@@ -75,11 +76,12 @@ def drawn(points: Sequence[Point]) -> str:
         'font-family="sans-serif" font-size="15">',
         f'<rect width="{SIZE}" height="{height}" fill="#ffffff"/>',
     ]
-    for number, group in enumerate(groups):
+    for number, group in sorted(enumerate(groups), key=lambda one: not is_generated(one[1])):
         colour = _COLOURS[number % len(_COLOURS)]
         inside = [point for point in points if point.group == group]
-        marks = "".join(f'<circle {at(point)} r="3"/>' for point in inside)
-        parts.append(f'<g fill="{colour}" fill-opacity="0.65">{marks}</g>')
+        size, opacity = (2.5, 0.5) if is_generated(group) else (3.5, 0.9)  # few, so on top
+        marks = "".join(f'<circle {at(point)} r="{size}"/>' for point in inside)
+        parts.append(f'<g fill="{colour}" fill-opacity="{opacity}">{marks}</g>')
         y = SIZE + 22 * number
         parts.append(f'<circle cx="{_MARGIN}" cy="{y}" r="5" fill="{colour}"/>')
         label = f"{escape(group)} ({len(inside):,})"

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from etude import __version__, store, suites
 from etude.arm import checked, counted
@@ -187,13 +187,16 @@ def _write(
 ) -> Integrity:
     paths = sorted(work.glob("[0-9]*.parquet"))
     if not paths:
+        shutil.rmtree(work)
         raise InputError(f"{source.path} must hold at least one pair, but holds none.")
     with (
         tempfile.TemporaryDirectory(".spill", ".", place.parent) as scratch,
         Segments(paths, options.dedup, Path(scratch)) as segments,
     ):
         found = segments.integrity()
-        _refuse_nothing(source.path, found)
+        if not found.accepted:
+            shutil.rmtree(work)  # there is nothing to go on with
+            _refuse_nothing(source.path, found)
         with placed(place, source.origin, force=options.force) as temporary:
             sink = _sink(temporary, kind)
             trained = _written(segments, sink, source, layout_of(options.layout))
@@ -209,13 +212,12 @@ def _write(
     return found
 
 
-def _refuse_nothing(path: Path, found: Integrity) -> None:
-    if not found.accepted:
-        first = "; ".join(f"line {line}: {printable(reason)}" for line, reason in found.first)
-        raise InputError(
-            f"{path} must hold a pair that the judge accepts, but of its {found.total:,} there is "
-            f"none: {counted(Counter(found.outcomes))}.{f' {first}.' if first else ''}"
-        )
+def _refuse_nothing(path: Path, found: Integrity) -> NoReturn:
+    first = "; ".join(f"line {line}: {printable(reason)}" for line, reason in found.first)
+    raise InputError(
+        f"{path} must hold a pair that the judge accepts, but of its {found.total:,} there is "
+        f"none: {counted(Counter(found.outcomes))}.{f' {first}.' if first else ''}"
+    )
 
 
 def _sink(place: Path, kind: Format) -> Sink:
