@@ -136,6 +136,7 @@ def _listening(host: str, port: int) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
+        made.listen()  # before the address is printed and opened: what comes early waits
     except (OSError, OverflowError) as error:
         made.close()
         if getattr(error, "errno", None) == errno.EADDRINUSE:
