@@ -143,6 +143,7 @@ def _listening(host: str, port: int) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
+        made.listen()  # before the address is printed and opened: what comes early waits
     except OSError as error:
         made.close()
         if error.errno == errno.EADDRINUSE:
