@@ -192,8 +192,7 @@ def test_solutions_that_differ_in_names_alone_can_count_as_one(arm: Arm) -> None
         with Arm(store.Run(arm.run.folder, recipe), "verified", lambda _: None) as again:
             made = store.read_stage(select(again, 1))
         counts.append(sum(row["puzzle_id"] == taught for row in made))
-    assert counts == [len(accepted), 1]
-    assert len(accepted) > 1
+    assert counts[0] > counts[1] == 1
 
 
 def test_an_earlier_round_makes_duplicates_of_its_puzzles(arm: Arm) -> None:
