@@ -6,8 +6,8 @@ ROWS are 10,000 and 100,000 unless given; the long form is 10,000 100,000 1,000,
 file of pairs is made, deterministic, in FOLDER (a temporary one unless given): of 20 rows, 14 are
 new, 4 repeat an earlier one verbatim, with other names, constants or layout, and 2 belong to one
 cluster of texts that differ in one number. Then `etude dedup FILE` runs as a user would run it, all
-levels but the behavioural; its time, and the peak memory of it and of its processes together, by
-the kernel's count every 0.2 seconds. For Linux.
+levels but the behavioural: its time, its CPU time, which other work beside it hardly changes, and
+the peak memory of all its processes together, looked at every 0.2 seconds. For Linux.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import json
 import os
 import random
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -72,9 +73,9 @@ def write_pairs(path: Path, rows: int, seed: int = 0) -> None:
             file.write(json.dumps({"puzzle": puzzle, "solution": solution}) + "\n")
 
 
-def measure(path: Path) -> tuple[float, int, str]:
-    """Seconds, peak bytes of all its processes, and what `etude dedup` printed."""
-    start, peak = time.monotonic(), 0
+def measure(path: Path) -> tuple[float, float, int, str]:
+    """Seconds, those of CPU, peak bytes of all its processes, and what `etude dedup` printed."""
+    start, busy, peak = time.monotonic(), _busy(), 0
     with tempfile.TemporaryFile("w+") as printed:
         process = subprocess.Popen([sys.executable, "-m", "etude", "dedup", path], stdout=printed)
         while process.poll() is None:
@@ -84,7 +85,13 @@ def measure(path: Path) -> tuple[float, int, str]:
         printed.seek(0)
         if process.returncode:
             sys.exit(process.returncode)
-        return seconds, peak, printed.read()
+        return seconds, _busy() - busy, peak, printed.read()
+
+
+def _busy() -> float:
+    """Seconds of CPU time of everything that this process started and has waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _family(pid: int) -> list[int]:
@@ -115,8 +122,9 @@ def main() -> None:
             path = folder / f"pairs-{rows}.jsonl"
             if not path.exists():
                 write_pairs(path, rows)
-            seconds, peak, printed = measure(path)
-            print(f"{rows:>9,} rows  {seconds:7.1f} s  {peak / 2**30:5.2f} GiB")
+            seconds, busy, peak, printed = measure(path)
+            memory = f"{peak / 2**30:5.2f} GiB"
+            print(f"{rows:>9,} rows  {seconds:6.0f} s  {busy:6.0f} s of CPU time  {memory}")
             print("\n".join(printed.splitlines()[1:]), flush=True)
 
 

@@ -168,12 +168,44 @@ def test_the_unverified_control_trains_on_as_many_pairs_whatever_their_verdict(a
     assert {outcomes[row["candidate_id"]] for row in rows} != {"accepted"}
 
 
+def test_solutions_that_differ_in_names_alone_can_count_as_one(arm: Arm) -> None:
+    through_judge(arm)
+    exact = store.read_stage(select(arm, 1))
+    path = store.unit_path(arm.round(1) / "solve", 0)
+    rows = pq.read_table(path).to_pylist()
+    taught = exact[0]["puzzle_id"]
+    accepted = {
+        row["candidate_id"]
+        for row in store.read_stage(arm.round(1) / "judge")
+        if row["outcome"] == "accepted" and row["puzzle_id"] == taught
+    }
+    text = next(row["source"] for row in rows if row["candidate_id"] == exact[0]["candidate_id"])
+    header, _, body = text.partition(":")
+    for number, row in enumerate(row for row in rows if row["candidate_id"] in accepted):
+        row["source"] = f"{header}:\n  z{number} = 1\n  {body.strip()}"
+    pq.write_table(pa.Table.from_pylist(rows, pq.read_schema(path)), path)
+    counts = []
+    for level in ("exact", "canonical"):
+        section = arm.recipe.select.model_copy(update={"dedup": level})
+        recipe = arm.recipe.model_copy(update={"select": section})
+        (arm.round(1) / "select" / "00000.parquet").unlink()
+        with Arm(store.Run(arm.run.folder, recipe), "verified", lambda _: None) as again:
+            made = store.read_stage(select(again, 1))
+        counts.append(sum(row["puzzle_id"] == taught for row in made))
+    assert counts[0] > counts[1] == 1
+
+
 def test_an_earlier_round_makes_duplicates_of_its_puzzles(arm: Arm) -> None:
     through_judge(arm)
     select(arm, 1)
     propose(arm, 2, "recorded")
     fates = Counter(row["fate"] for row in store.read_stage(vet(arm, 2)))
     assert fates["duplicate"] == 5
+    details = Counter(
+        row["detail"] for row in store.read_stage(vet(arm, 2)) if row["fate"] == "duplicate"
+    )
+    assert all(" of round 1" in text or " of this round" in text for text in details)
+    assert {text.split(":")[0] for text in details} == {"exact", "canonical"}
     kept = [puzzle.inputs for puzzle in arm.puzzles(2)]
     assert kept == ["a=9, b=14", "a=4"], "only forms that were trained on are used up"
 

@@ -251,7 +251,7 @@ def _item(path: Path, place: str, row: object, number: str) -> Item:
         raise _broken(path, place, f"an object with the text of a puzzle; its keys are {found}")
     if not isinstance(solution, str | None):
         kind = type(solution).__name__
-        raise _broken(path, place, f"an object whose solution is text, but is a {kind}")
+        raise _broken(path, place, f"an object whose solution is text, but it is of type {kind}")
     name = row.get("id")
     return Item(number if name is None else str(name), puzzle, solution or "")
 
