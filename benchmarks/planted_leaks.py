@@ -1,25 +1,20 @@
 """Planted leaks of P3's test puzzles among training examples, and at which level they are met.
 
-    python benchmarks/planted_leaks.py [FOLDER] [--behaviour N]
-
 Each of the 228 test puzzles is planted once for each kind of change, as a training example with its
-reference solution beside it, among examples of the 155 training puzzles. A cell is how many of the
-planted examples meet their own problem at that level. The last line is of the training puzzles alone:
-how many meet a test problem, which is a false alarm, or a likeness between the halves. The level
-`behaviour` is tried on N problems that have a reference solution (60 unless told).
-FOLDER holds P3's `puzzles.json` and `split.json`; without it ../shared/p3, or a download.
+reference solution beside it. A cell is how many of the planted examples meet their own problem at
+that level. The last line is of the training puzzles alone: how many meet a test problem, which is a
+false alarm, or a likeness between the halves. The level `behaviour` is tried on a sample of the
+problems that have a reference solution.
 """
 
 from __future__ import annotations
 
-import argparse
 import random
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import planted_duplicates as changes
-
 from etude.answers import reference_answers
 from etude.behaviour import Known, alike, probes_of
 from etude.decontaminate import LEVELS, Screen, Trained, shown_text
@@ -30,7 +25,8 @@ from etude.screen import PROBES
 from etude.suites import load
 from etude.types import Problem
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "p3"
+SAMPLE = 60
+"""Problems that the level `behaviour` is tried on."""
 KINDS = (
     "verbatim",
     "layout",
@@ -46,22 +42,16 @@ KINDS = (
 EMBEDDED = "embedded in prose"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folder", type=Path, nargs="?")
-    parser.add_argument("--behaviour", type=int, default=60, help="problems for this level")
-    asked = parser.parse_args()
-    folder = asked.folder or (SHARED if SHARED.is_dir() else None)
+def report(folder: Path | None) -> None:
+    """Print the table."""
     problems, training = load("p3", folder=folder), load("p3-train", folder=folder)
     with Judge() as judge:
-        report(judge, problems, training, asked.behaviour)
+        _report(judge, problems, training)
 
 
-def report(
-    judge: Judge, problems: Sequence[Problem], training: Sequence[Problem], behaving: int
-) -> None:
+def _report(judge: Judge, problems: Sequence[Problem], training: Sequence[Problem]) -> None:
     screen = Screen(problems)
-    sample = {one.name for one in random.Random(0).sample(_solved(problems), behaving)}
+    sample = {one.name for one in random.Random(0).sample(_solved(problems), SAMPLE)}
     held_out = [one for one in problems if one.name in sample]
     known = reference_answers(judge, held_out)
     print(f"{'planted':<24}{'examples':>9}" + "".join(f"{x:>10}" for x in LEVELS), " behaviour")
@@ -134,7 +124,3 @@ def _behaving(
     pairs = alike(judge, known, [copy for _, copy in own], probes_of(known, most=PROBES))
     met = {other for one, other in pairs if own[other][0] == one}
     return f"{len(met)} of {len(own)}"
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,5 @@
 """Planted puzzles whose verdict rests on more than the answer, and which of them are found.
 
-    python benchmarks/planted_states.py
-
 Each is asked as the stage `probe` asks it: about its own answers (those that a fresh copy of it
 accepts) and strangers' answers. `found` counts those that are not stable; `refused` those of which
 every answer raises, as the sandbox has not what they ask for: nothing is accepted, so nothing
@@ -161,7 +159,8 @@ def varies(judge: Judge, puzzle: Puzzle) -> bool:
     return any(len(letters) > 1 for letters in said.values())
 
 
-def main() -> None:
+def report() -> None:
+    """Print the table, and the puzzles that were missed."""
     rows = list(planted())
     with Judge(workers=1) as judge:
         puzzles = [puzzle for _, puzzle in rows]
@@ -199,7 +198,3 @@ def _table(found: dict[str, Sequence[str]]) -> None:
     for kind, verdicts in found.items():
         cells = "".join(f"{verdicts.count(name):>9}" for name in columns)
         print(f"{kind:<24}{len(verdicts):>8}{cells}")
-
-
-if __name__ == "__main__":
-    main()

@@ -63,7 +63,7 @@ ROWS = (
     {"reviewing"},
     {"report", "show", "browse", "export", "forecast"},
     {"session", "judging", "check", "rewards", "scorers"},
-    {"again", "solving", "dedup", "inspect_tasks", "sweep_words", "value"},
+    {"again", "solving", "dedup", "importing", "inspect_tasks", "sweep_words", "value"},
     {"sweep"},
     {"cli"},
     {"__main__"},

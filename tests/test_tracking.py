@@ -160,6 +160,7 @@ def test_a_real_tracker_is_told_of_each_stage_once_over_two_starts(
     assert capfd.readouterr() == ("", ""), "what a tracker says is kept in its log"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     subprocess.run(["unshare", "-rn", "true"], capture_output=True, check=False).returncode != 0,
     reason="this machine lets nobody make a network of its own",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from itertools import combinations
@@ -21,47 +22,80 @@ from etude.prompts import exercise_prompt
 from etude.suites import load
 from etude.value import value
 from etude.value.examples import parts_of, read_examples
-from etude.value.findings import values_of
-from etude.value.trainings import AGAIN, Asked, selection, without
+from etude.value.findings import AGAIN, CONTROL, _quantile, _tails, values_of
+from etude.value.trainings import Asked, selection, without
 
 RNG = np.random.default_rng
 
 
+def comparison(
+    rng: np.random.Generator,
+    worth: dict[str, float],
+    *,
+    training: float = 0.05,
+    seeds: int = 4,
+    problems: int = 120,
+) -> dict[str, list[np.ndarray]]:
+    """Rates as they come: each training is better or worse as a whole, each problem for itself."""
+    drawn: dict[str, list[np.ndarray]] = {}
+    level = rng.uniform(0.2, 0.8, problems)
+    for name, gain in ({CONTROL: 0.0, AGAIN: 0.0} | worth).items():
+        for _ in range(seeds):
+            whole = rng.normal(0, training)
+            drawn.setdefault(name, []).append(level - gain + whole + rng.normal(0, 0.1, problems))
+    return drawn
+
+
 def test_a_part_that_is_worth_something_is_found_and_chance_is_not() -> None:
-    rng, found = RNG(0), {}
-    for name, gain in (("good", 0.2), ("none", 0.0), ("bad", -0.2), (AGAIN, 0.0)):
-        found[name] = [gain + rng.normal(0, 0.2, 150) for _ in range(3)]
-    values = values_of(found, AGAIN)
+    values = values_of(comparison(RNG(0), {"good": 0.2, "none": 0.0, "bad": -0.2}, training=0.01))
     assert values["good"].low > 0 > values["bad"].high
     assert values["good"].p < 0.01
     assert values["bad"].p < 0.01
     assert values["none"].p > 0.05
     assert values["none"].low < 0 < values["none"].high
+    assert values[AGAIN].low < 0 < values[AGAIN].high
     assert values["good"].difference == pytest.approx(np.mean(values["good"].seeds))
 
 
-def test_intervals_hold_the_chance_of_training() -> None:
-    """Nothing is worth anything, but each training is better or worse as a whole: of many such
-    comparisons about 1 in 20 has an interval without 0; without the seeds' term nearly all had."""
-    rng, missed, count = RNG(1), 0, 200
+@pytest.mark.parametrize("seeds", [2, 4])
+def test_intervals_hold_the_chance_of_training_which_all_parts_share(seeds: int) -> None:
+    """Nothing is worth anything: 1 interval in 20 may leave out 0, and 1 comparison in 20 may show
+    a part; by the problems alone nearly all would."""
+    rng, count = RNG(1), 300
+    missed = shown = 0
     for _ in range(count):
-        found = {
-            name: [rng.normal(0, 0.05) + rng.normal(0, 0.1, 100) for _ in range(4)]
-            for name in ("a", "b", "c", "d", "e", AGAIN)
-        }
-        one = values_of(found, AGAIN)["a"]
-        missed += not one.low < 0 < one.high
-    assert 0.005 * count <= missed <= 0.11 * count
-    single = {name: [RNG(2).normal(0, 0.1, 100)] for name in ("a", AGAIN)}
-    assert values_of(single, AGAIN)["a"].high > 0
+        found = values_of(comparison(rng, dict.fromkeys("abcdef", 0.0), seeds=seeds))
+        missed += sum(not found[name].low < 0 < found[name].high for name in "abcdef")
+        shown += any(found[name].p < 0.05 for name in "abcdef")
+    assert 0.02 < missed / (6 * count) < 0.07
+    assert shown / count < 0.08
+
+
+def test_what_could_be_shown_is_shown_4_times_in_5() -> None:
+    rng, count = RNG(3), 200
+    reach = np.mean([values_of(comparison(rng, {"a": 0.0}))["a"].detectable for _ in range(50)])
+    found = [values_of(comparison(rng, {"a": float(reach)}))["a"].low > 0 for _ in range(count)]
+    assert 0.7 < np.mean(found) < 0.92
+
+
+@pytest.mark.parametrize("freedom", [1.0, 3.0, 5.4, 16.0, 200.0, math.inf])
+def test_students_t_is_that_of_scipy(freedom: float) -> None:
+    from scipy.stats import t
+
+    for share in (0.8, 0.975):
+        assert _quantile(share, freedom) == pytest.approx(t.ppf(share, freedom), rel=1e-4)
+    for at in (0.0, 0.5, 2.0, 4.0):
+        assert _tails(at, freedom) == pytest.approx(2 * t.sf(at, freedom), rel=1e-3)
 
 
 def test_no_difference_at_all_is_none_and_one_problem_is_no_interval() -> None:
-    nothing = {name: [np.zeros(10)] * 2 for name in ("a", "b", AGAIN)}
-    one = values_of(nothing, AGAIN)["a"]
+    nothing = {name: [np.zeros(10)] * 2 for name in ("a", "b", CONTROL, AGAIN)}
+    one = values_of(nothing)["a"]
     assert (one.difference, one.p, one.detectable) == (0, 1, 0)
     with pytest.raises(ValueError, match="two of them"):
-        values_of({"a": [np.zeros(1)], AGAIN: [np.zeros(1)]}, AGAIN)
+        values_of({name: [np.zeros(1)] for name in ("a", CONTROL, AGAIN)})
+    single = values_of(comparison(RNG(2), {"a": 0.0}, seeds=1))["a"]
+    assert math.isfinite(single.high)
 
 
 RECIPE = """

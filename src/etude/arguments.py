@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import math
 
 from etude.puzzle import NotAPuzzle, source_of, syntax_tree
 from etude.types import Puzzle
@@ -60,9 +61,10 @@ def _other(value: object, turn: int) -> Default | None:
         case bool():
             return (not value) if turn == 0 else None
         case int():
-            return value + 1 if turn == 0 else 2 * value + 7
+            return value + 1 if turn == 0 else 2 * value + (7 if value != -7 else 9)
         case float():
-            return value + 1.0 if turn == 0 else 2.0 * value + 7.5
+            other = value + 1.0 if turn == 0 else 2.0 * value + 7.5
+            return other if math.isfinite(other) and other != value else value / 2 or None
         case str():
             return value + "q" if turn == 0 else value[1:] or "zq"
         case [first, *rest]:

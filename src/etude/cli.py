@@ -410,7 +410,7 @@ def browse(
         str | None, typer.Option(help="Who reviews puzzles [git's user.name, or the user's name].")
     ] = None,
 ) -> None:
-    """A local page over a run's tables, also while it goes on, with a queue of puzzles to review."""
+    """A local page over a run's tables, also while it goes on; puzzles wait there for review."""
     from etude.browse import serve
 
     folders = [folder] if second is None else [folder, second]
@@ -447,6 +447,112 @@ def review(
         raise InputError(f"A puzzle takes one decision but got {' and '.join(decisions)}.")
     asked = Asked(puzzle, decisions[0] if decisions else None, edit, solution, note, reviewer)
     decide(folder, asked, Console(json_lines=json))
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A folder, or a name that ends with .jsonl or .parquet [RUN-pairs]."),
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(help="jsonl, parquet or datasets [by the name of --out].")
+    ] = None,
+    arm: Annotated[str, typer.Option(help="The loop's pairs, or a control's.")] = "verified",
+    round: Annotated[int | None, typer.Option(min=1, help="Of this round alone.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every accepted pair, selected for training or not.")
+    ] = False,
+    dedup: Annotated[str, typer.Option(help="none, exact, canonical, form or near.")] = "exact",
+    include_seeds: Annotated[
+        bool, typer.Option("--include-seeds", help="Also the pairs that the run started from.")
+    ] = False,
+    split: Annotated[
+        float, typer.Option(help="Share of a test split; near copies stay together.")
+    ] = 0.0,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Judge every pair again; leave out what flips.")
+    ] = False,
+    license: Annotated[
+        str | None, typer.Option(help="Licence of the dataset [that of the generating model].")
+    ] = None,
+    push: Annotated[
+        str | None, typer.Option(metavar="REPO", help="Upload to this dataset of the hub.")
+    ] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="Let a dataset that --push makes be seen by all.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace what is there, if it is an export.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """The verified pairs of a run, for `datasets` and TRL, with a dataset card."""
+    from etude.export import Choice, Options, export_run
+
+    export_run(
+        folder,
+        out,
+        Options(
+            Choice(arm, round, everything, dedup), include_seeds, verify, split, license, force
+        ),
+        format=format, repo=push, public=public, json_lines=json,
+    )  # fmt: skip
+
+
+@app.command("import")
+def import_(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="P3's puzzles.json, the paper's text, JSONL, JSON or Parquet of pairs."
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A folder, or a name that ends with .jsonl or .parquet [FILE-pairs]."),
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(help="jsonl, parquet or datasets [by the name of --out].")
+    ] = None,
+    layout: Annotated[str, typer.Option(help="Of the training text: paper or line.")] = "paper",
+    dedup: Annotated[str, typer.Option(help="none, exact, canonical, form or near.")] = "exact",
+    suite: Annotated[
+        str | None, typer.Option(help="Say what the pairs share with this suite, such as p3.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="The suite's file, or the folder that holds it.")
+    ] = None,
+    license: Annotated[str | None, typer.Option(help="Licence of the file.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Sandboxes [one a core].")] = None,
+    cpu_seconds: Annotated[
+        float | None, typer.Option(min=0.01, help="CPU time of a step [1.0].")
+    ] = None,
+    isolation: Annotated[str, typer.Option(help="auto, full, filtered or process.")] = "auto",
+    twice: Annotated[
+        bool, typer.Option("--twice", help="Look twice, and leave out pairs that change.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace what is there, if it is an export.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Pairs of a file, each judged on its way in, and what was found in it."""
+    from etude import importing
+    from etude.judge import Limits
+
+    options = importing.Options(layout, dedup, suite, folder, license, force, twice)
+    importing.import_file(
+        file,
+        out,
+        options,
+        format=format,
+        workers=workers,
+        limits=Limits() if cpu_seconds is None else Limits.of_cpu(cpu_seconds),
+        isolation=isolation,
+        json_lines=json,
+    )
 
 
 @app.command()

@@ -46,7 +46,7 @@ def folder_of(run: Path) -> Path:
 
 
 def read(run: Path) -> list[Review]:
-    """Every decision, in the order in which they were made. Raises `InputError` for a broken one."""
+    """Every decision, in the order of their making. Raises `InputError` for a broken one."""
     return [review for path in paths(run) for review in read_segment(path)]
 
 

@@ -85,19 +85,24 @@ def _seed(source: str, pair: Pair | Exam | BrokenLine) -> SeedPair:
         why = pair.reason if isinstance(pair, BrokenLine) else "a program with tests is no puzzle"
         raise InputError(f"{source}, line {pair.line}: {why}. Mend or remove the line.")
     try:
-        puzzle = parse(pair.puzzle)
-        _check_names(puzzle, pair.solution)
+        return SeedPair(
+            checked_pair(pair.puzzle, pair.solution), pair.solution, f"line {pair.line}"
+        )
     except NotAPuzzle as error:
         raise InputError(
             f"{source}, line {pair.line}: a pair must be one function f(answer: type, inputs=...) "
             f"and one function g(inputs=...) but is {error}. Mend or remove the line."
         ) from None
-    return SeedPair(puzzle, pair.solution, f"line {pair.line}")
 
 
-def _check_names(puzzle: Puzzle, solution: str) -> None:
-    """The model is asked for `f` and `g`, so these must be what it is shown."""
+def checked_pair(source: str, solution: str) -> Puzzle:
+    """The puzzle of a pair: one function `f`, and one `g`, for the model is asked for these.
+
+    Raises `NotAPuzzle` with the reason.
+    """
+    puzzle = parse(source)
     functions = [node for node in syntax_tree(solution).body if isinstance(node, ast.FunctionDef)]
     names = [puzzle.name, *(function.name for function in functions)]
     if names != ["f", "g"]:
         raise NotAPuzzle(f"a pair with the functions {', '.join(names)}")
+    return puzzle

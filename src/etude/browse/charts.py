@@ -60,13 +60,13 @@ def _place(number: int | None) -> str:
 def outcome_shares(shelf: Shelf) -> go.Figure:
     """What the judge found, as a share of the candidates of each round."""
     found = counts.outcomes(shelf)
-    labels = [f"{n}" if arm == "verified" else f"{arm} {n}" for arm, n in found]
+    labels = [f"round {n}" if arm == "verified" else f"{arm} {n}" for arm, n in found]
     figure = _figure("percent of candidates")
     for outcome in (name for name in OUTCOMES if any(name in c for c in found.values())):
         shares = [100 * c.get(outcome, 0) / sum(c.values()) for c in found.values()]
         figure.add_bar(x=labels, y=shares, name=outcome, marker={"color": OUTCOME_COLOURS[outcome]})
     figure.update_layout(barmode="stack")
-    figure.update_xaxes(type="category", title="round")
+    figure.update_xaxes(type="category")
     return figure
 
 
@@ -104,7 +104,7 @@ def _figure(unit: str, margins: Sequence[int] = (48, 8, 8, 40)) -> go.Figure:
         margin={"l": left, "r": right, "t": top, "b": bottom},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        legend={"orientation": "h", "y": -0.22, "yanchor": "top"},
+        legend={"orientation": "h", "y": -0.28, "yanchor": "top"},
         height=340,
         hovermode="closest",
     )

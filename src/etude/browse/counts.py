@@ -55,7 +55,7 @@ def funnels(shelf: Shelf) -> list[Funnel]:
             found[row.pop("arm"), row.pop("round")] |= row
     names = [name for name in Funnel.__dataclass_fields__ if name not in ("arm", "round")]
     places = sorted(found, key=lambda place: (ARMS.index(place[0]), place[1]))
-    return [Funnel(*place, **{name: found[place][name] for name in names}) for place in places]
+    return [Funnel(*place, *(found[place][name] for name in names)) for place in places]
 
 
 def outcomes(shelf: Shelf) -> dict[tuple[str, int], dict[str, int]]:
@@ -187,9 +187,9 @@ def _beside(first: Path, second: Path) -> list[Beside]:
         one, two = (ladder.get(label) for ladder in rungs)
         made = [score for rung in (one, two) if rung is not None for score in rung.scores]
         for part, k in dict.fromkeys((score.part, score.k) for score in made):
-            scored = [rung and readings.score_of(rung, part, k) for rung in (one, two)]
-            difference = _difference(one, two, part, k) if all(scored) else None
-            found.append(Beside(label, part, k, *scored, difference))
+            old, new = (readings.score_of(r, part, k) if r else None for r in (one, two))
+            difference = _difference(one, two, part, k) if old and new else None
+            found.append(Beside(label, part, k, old, new, difference))
     return found
 
 

@@ -6,7 +6,7 @@ else a row shows is then read for the fifty rows of the page.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,17 +135,14 @@ def candidates(shelf: Shelf, asked: Asked) -> Page:
         source += f" left join kept as p on p.arm = {main}.arm and p.puzzle_id = {main}.puzzle_id"
     ties = f"{main}.arm desc, {main}.round desc, {main}.puzzle_id, {main}.candidate_id"
     order = _order(asked, CANDIDATE_ORDERS, ties)
-    keys = _keys(shelf, f"{main}.candidate_id", source, search, order, asked.page)
+    found = shelf.rows(
+        f"select {main}.candidate_id as name, {main}.arm as arm, {main}.round as round "
+        f"from {source} {search.clause} {order} limit ? offset ?",
+        [*search.parameters, SIZE, (asked.page - 1) * SIZE],
+    )
     total = _total(shelf, source, search)
-    return Page(candidate_rows(shelf, keys), total, asked.page)
-
-
-def _keys(
-    shelf: Shelf, column: str, source: str, search: Search, order: str, page: int
-) -> list[str]:
-    query = f"select {column} as key from {source} {search.clause} {order} limit ? offset ?"
-    rows = shelf.rows(query, [*search.parameters, SIZE, (page - 1) * SIZE])
-    return [row["key"] for row in rows]
+    places = {(row["arm"], row["round"]) for row in found}
+    return Page(candidate_rows(shelf, [row["name"] for row in found], places), total, asked.page)
 
 
 def _total(shelf: Shelf, source: str, search: Search) -> int:
@@ -154,11 +151,19 @@ def _total(shelf: Shelf, source: str, search: Search) -> int:
     return int(shelf.answer((query, parameters), lambda: shelf.value(query, parameters)))
 
 
-def candidate_rows(shelf: Shelf, ids: Sequence[str]) -> list[dict[str, Any]]:
-    """These candidates in this order, each with its verdict and its puzzle."""
+def candidate_rows(
+    shelf: Shelf, ids: Sequence[str], places: Collection[tuple[str, int]] = ()
+) -> list[dict[str, Any]]:
+    """These candidates in this order, each with its verdict and its puzzle.
+
+    Where their places (arm, round) are known, the segments of other rounds stay unread.
+    """
     if not ids:
         return []
     marks = ", ".join("?" * len(ids))
+    known = " or ".join(["(arm = ? and round = ?)"] * len(places)) or "true"
+    chosen = f"candidate_id in ({marks}) and ({known})"
+    values = [*ids, *(value for place in sorted(places) for value in place)]
     found = shelf.rows(
         f"select c.arm, c.round, c.candidate_id, c.puzzle_id, c.draw, c.finished, "
         f"left(c.source, {SHOWN}) as source, length(c.source) as length, v.outcome, "
@@ -167,11 +172,11 @@ def candidate_rows(shelf: Shelf, ids: Sequence[str]) -> list[dict[str, Any]]:
         "v.cpu_seconds, v.peak_bytes, v.stable, "
         f"left(p.source, {SHOWN}) as puzzle, length(p.source) as puzzle_length, p.answer_type, "
         "p.attempts, p.accepted "
-        f"from (select * from candidates where candidate_id in ({marks})) as c "
-        f"left join (select * from verdicts where candidate_id in ({marks})) as v "
+        f"from (select * from candidates where {chosen}) as c "
+        f"left join (select * from verdicts where {chosen}) as v "
         "on v.candidate_id = c.candidate_id "
         "left join kept as p on p.arm = c.arm and p.puzzle_id = c.puzzle_id",
-        [*ids, *ids],
+        [*values, *values],
     )
     by_id = {row["candidate_id"]: row for row in found}
     return [by_id[name] for name in ids if name in by_id]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,13 +59,13 @@ class Shelf:
         self._answers: dict[object, Any] = {}
         self._kept = False
 
-    def rows(self, query: str, parameters: list[object] | tuple[object, ...] = ()) -> list[Any]:
+    def rows(self, query: str, parameters: Sequence[object] = ()) -> list[Any]:
         """What a query finds, one dict a row. `kept` is a table like any other."""
         if "kept" in query:
             self._make_kept()
         return self.tables.rows(query, parameters)
 
-    def value(self, query: str, parameters: list[object] | tuple[object, ...] = ()) -> Any:
+    def value(self, query: str, parameters: Sequence[object] = ()) -> Any:
         return next(iter(self.rows(query, parameters)[0].values()))
 
     def answer(self, key: object, make: Callable[[], Any]) -> Any:
@@ -117,6 +117,10 @@ class Library:
                 self._reviews[path.name] = reviews.read_segment(path)
             found += self._reviews[path.name]
         return found
+
+    def warm(self) -> None:
+        """Open the tables before the first page is asked for."""
+        self.shelf.value("select count(*) from kept")
 
     @property
     def generation(self) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import sys
 import threading
 import webbrowser
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import plotly
@@ -52,6 +52,8 @@ def application(
         Site(_library(folder), base, token, reviewer)
         for folder, base in zip(folders, ("", SECOND), strict=False)
     ]
+    for site in sites:
+        threading.Thread(target=_warm, args=[site.library], daemon=True).start()
     if len(sites) == 2:
         sites[0].other, sites[1].other = sites[1], sites[0]
     routes: list[BaseRoute] = [
@@ -60,6 +62,11 @@ def application(
     ]
     app = Starlette(routes=routes, exception_handlers={404: _lost})
     return Guard(app, host=host, key=key or new_key())
+
+
+def _warm(library: Library) -> None:
+    with suppress(InputError):  # the page that asks for it says so
+        library.warm()
 
 
 def _library(folder: Path) -> Library:
@@ -136,16 +143,15 @@ def _listening(host: str, port: int) -> socket.socket:
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         made.close()
-        if getattr(error, "errno", None) == errno.EADDRINUSE:
+        if error.errno == errno.EADDRINUSE:
             raise InputError(
                 f"Port {port} of {host} must be free but is in use, perhaps by another "
                 f"`etude browse`. Give another with --port, or --port 0 for any that is free."
             ) from None
-        why = os.strerror(error.errno) if getattr(error, "errno", None) else str(error)
         raise InputError(
             f"--host must be an address of this machine, and --port one that may be used, but "
-            f"{host} port {port} is not ({why})."
+            f"{host} port {port} is not ({error.strerror or error})."
         ) from None
     return made

@@ -31,7 +31,7 @@ def vendi(vectors: Floats) -> float:
     """The Vendi score: how many entirely different vectors would be as diverse as these.
 
     exp(-sum l_i log l_i), with l_i the eigenvalues of K / n, K_ij the similarity of i and j, and
-    0 log 0 = 0 (Friedman and Dieng, "The Vendi Score", arXiv 2210.02410, definition 3.1). n equal
+    0 log 0 = 0 (Friedman and Dieng, "The Vendi Score", arXiv 2210.02410, section 3). n equal
     vectors score 1, n orthogonal ones n. It needs K_ii = 1 and no negative eigenvalue, which hold
     for scalar products of unit vectors; eigenvalues that rounding made negative count as 0. Those
     of X X' and X' X are the same but for zeros, so the smaller is taken.

@@ -15,6 +15,10 @@ from etude.config import Recipe
 Kept = Callable[[str, int], int]
 """How many puzzles a round of an arm keeps, by the names of both."""
 
+CHECKS_A_PROBE = 3
+"""Candidates that could be judged in the time of one puzzle's probe: two looks, and one question
+for each of a few other values of its arguments, against two steps a candidate."""
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -104,6 +108,9 @@ class _Counting:
         units, texts = math.ceil(kept / solve.puzzles_per_unit), kept * solve.samples
         yield Work(arm, number, "solve", units, kept, texts)
         yield Work(arm, number, "judge", units, checks=texts)
+        if arm == "verified":
+            yield Work(arm, number, "probe", units, checks=CHECKS_A_PROBE * kept)
+        yield Work(arm, number, "screen", checks=kept + self.problems)
         yield Work(arm, number, "select")
 
     def _training(self, arm: str, number: int) -> Work:

@@ -1,22 +1,28 @@
-"""(puzzle, solution) pairs in files: JSON lines, a JSON list, Parquet, two files of Python.
+"""(puzzle, solution) pairs in files: JSON lines, a JSON list, Parquet, text, two files of Python.
 
-Covered: regular files, named pipes and streams of JSON lines, P3's `puzzles.json`; among pairs, or
-instead of them, programs with tests under HumanEval's names.
-Not covered: compressed files; Parquet from a pipe, since its table of contents stands at its end.
+Covered: regular files, named pipes and streams of JSON lines, text and JSON lines packed by gzip,
+P3's `puzzles.json`, the released text of the paper's data sets (see `blocks`), rows to train on
+(`text`, or `prompt` and `completion`); among pairs, or instead of them, programs with tests under
+HumanEval's names.
+Not covered: Parquet from a pipe, since its table of contents stands at its end.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import reprlib
 import stat
+import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from etude.errors import InputError
+from etude.judge.blocks import read_blocks, split_text
 from etude.judge.judge import Judge
 from etude.judge.program import Program
 from etude.types import Verdict
@@ -26,8 +32,12 @@ _SOLUTION_KEYS = ("solution", "g", "sol")
 _ENTRY_POINT = "entry_point"
 _PROGRAM_KEYS = (("prompt",), ("completion", "canonical_solution"), ("test",), (_ENTRY_POINT,))
 _PAIR_KEYS = (_PUZZLE_KEYS, _SOLUTION_KEYS)
-_COLUMNS = {"task_id"}.union(*_PAIR_KEYS, *_PROGRAM_KEYS)
-_SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet")
+_TEXT_KEYS = ("text", "prompt", "completion")
+_COLUMNS = {"task_id"}.union(*_PAIR_KEYS, *_PROGRAM_KEYS, _TEXT_KEYS)
+_LINES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+_BLOCKS = (".txt", ".txt.gz")
+_SUFFIXES = (*_LINES, *_BLOCKS, ".json", ".parquet")
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _AHEAD = 256
 _MOST_NAMED = 20
 
@@ -65,16 +75,18 @@ Item = Pair | Exam | BrokenLine
 
 
 def read_pairs(path: str | Path) -> Iterator[Item]:
-    """The pairs of a `.jsonl`, `.json` or `.parquet` file, in order, broken lines among them.
+    """The pairs of a `.jsonl`, `.json`, `.parquet` or `.txt` file, in order, broken lines too.
 
-    Keys or columns: `puzzle` and `solution`, or `f` and `g`, or `sat` and `sol`. In a JSON list, an
+    Keys or columns: `puzzle` and `solution`, or `f` and `g`, or `sat` and `sol`; or a `text` that
+    holds one pair, or a `prompt` that ends with a puzzle and its `completion`. In a JSON list, an
     object with `sol_bodies`, as P3's, gives a pair for each. A row with `entry_point` is a
     program with tests: `prompt`, `completion` (or `canonical_solution`), `test`. Blank lines are
     left out. A pipe without one of these suffixes is read as JSON lines.
     Raises `InputError` at once when the file can't be read at all.
     """
     path = Path(path)
-    suffix, mode = path.suffix.lower(), _mode(path)
+    suffix = next((end for end in _SUFFIXES if path.name.lower().endswith(end)), "")
+    mode = _mode(path)
     if stat.S_ISDIR(mode):
         again = f" To judge a run again: `etude judge --again {path}`."
         hint = again if (path / "recipe.toml").is_file() else ""
@@ -82,15 +94,17 @@ def read_pairs(path: str | Path) -> Iterator[Item]:
     piped = bool(mode) and not stat.S_ISREG(mode)
     if piped and suffix == ".parquet":
         raise InputError(f"Parquet can't be read from a pipe, which {path} is: give a file")
-    if suffix not in _SUFFIXES and not piped:
+    if not suffix and not piped:
         raise InputError(
-            f"pairs must be in a .jsonl, .json or .parquet file, or on standard input as -, but "
-            f"got {path.name}"
+            f"pairs must be in a .jsonl, .json, .txt or .parquet file, or on standard input as -, "
+            f"but got {path.name}"
         )
     if not mode:
         raise InputError(f"there is no file {path}: give one with pairs of puzzle and solution")
     if suffix == ".parquet":
         return _parquet_rows(path)
+    if suffix in _BLOCKS:
+        return _blocks(path)
     return _json_list(path) if suffix == ".json" else _json_lines(path)
 
 
@@ -183,9 +197,31 @@ def _text(path: Path) -> str:
         raise InputError(f"{path} must be text in UTF-8, but is not: {error}") from None
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[IO[bytes]]:
+    """The file's bytes, unpacked. Raises `InputError` for what is packed otherwise, or cut off."""
+    packed = path.suffix.lower() == ".gz"
+    with cast("IO[bytes]", gzip.open(path) if packed else path.open("rb")) as file:
+        try:
+            yield file
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise InputError(f"{path} must be packed by gzip, but can't be read: {error}") from None
+
+
 def _json_lines(path: Path) -> Iterator[Item]:
-    with path.open("rb") as file:
+    with _opened(path) as file:
         yield from read_lines(file)
+
+
+def _blocks(path: Path) -> Iterator[Item]:
+    with _opened(path) as file:
+        if cast("Any", file).peek(2)[:2] in _UTF_16:
+            raise InputError(f"{path} must be text in UTF-8, but is UTF-16")
+        for found in read_blocks(file):
+            if found.fault:
+                yield BrokenLine(found.line, found.fault)
+            else:
+                yield Pair(found.line, found.puzzle, found.solution)
 
 
 def _from_line(number: int, line: bytes) -> Item:
@@ -231,6 +267,10 @@ def _pair(number: int, row: Any) -> Item:
         hint = " (of pairs: name it .json)" if isinstance(row, list) else ""
         return BrokenLine(number, f"must be an object but is a {type(row).__name__}{hint}")
     program = _is_program(row)
+    if not program and all(row.get(key) is None for key in (*_PUZZLE_KEYS, *_SOLUTION_KEYS)):
+        text = _text_of(row)
+        if text is not None:
+            return _of_text(number, *text)
     found = _texts(number, row, _PROGRAM_KEYS if program else _PAIR_KEYS)
     if isinstance(found, BrokenLine):
         return found
@@ -238,6 +278,24 @@ def _pair(number: int, row: Any) -> Item:
         return Pair(number, *found)
     name = row.get("task_id")
     return Exam(number, Program(*found), "" if name is None else str(name))
+
+
+def _text_of(row: Mapping[str, Any]) -> tuple[str, bool] | None:
+    """The text of a row to train on, and whether what comes before its last pair is a prompt's."""
+    parts = [row.get(key) for key in ("prompt", "completion")]
+    if all(isinstance(part, str) for part in parts):
+        return "".join(map(str, parts)), True
+    text = row.get("text")
+    return (text, False) if isinstance(text, str) else None
+
+
+def _of_text(number: int, text: str, prompted: bool) -> Item:
+    found = split_text(text)[-1:] if prompted else split_text(text)
+    if len(found) != 1:
+        return BrokenLine(number, f"its text must hold one pair, but holds {len(found)}")
+    if found[0].fault:
+        return BrokenLine(number, f"its text holds no pair: {found[0].fault}")
+    return Pair(number, found[0].puzzle, found[0].solution)
 
 
 def _texts(
@@ -278,7 +336,9 @@ def _parquet_rows(path: Path) -> Iterator[Item]:
         ) from error
     names = file.schema_arrow.names
     programs = _ENTRY_POINT in names and not set(_PUZZLE_KEYS) & set(names)
-    for keys in _PROGRAM_KEYS if programs else _PAIR_KEYS:
+    texts = "text" in names or {"prompt", "completion"} <= set(names)
+    texts = texts and not set(_PUZZLE_KEYS + _SOLUTION_KEYS) & set(names)
+    for keys in () if texts and not programs else _PROGRAM_KEYS if programs else _PAIR_KEYS:
         if not set(keys) & set(names):
             raise InputError(f"{path} must have a column {_or(keys)}, but has {_shown(names)}.")
     return _rows(path, file, [name for name in names if name in _COLUMNS])

@@ -193,7 +193,7 @@ def _table(found: Sequence[Quality]) -> Iterator[list[str]]:
             one.name,
             f"{one.solutions:,}",
             _shown(one.characters, 1),
-            _shown(one.lines, 2),
+            "-" if one.lines is None else f"{one.lines.value:.2f}",
             _shown(one.complexity, 2),
             _shown(one.findings, 3),
             "-" if one.cpu_seconds is None else f"{1000 * one.cpu_seconds:.1f}",

@@ -2,9 +2,9 @@
 
 The student is trained without the part, and on as many examples drawn from all of them; both are
 scored on the run's suite, and the difference is paired by problem. Covered: parts by cluster,
-family, form, round or answer type; several training seeds; a second draw of the control, which
-shows what chance alone does. Not covered: what a part is worth that the others hold too; leaving a
-part out of the loop itself, whose later rounds were made by models that saw it.
+family, form, round or answer type; several training seeds; two draws of the control, whose
+difference shows what chance alone does. Not covered: what a part is worth that the others hold
+too; leaving a part out of the loop itself, whose later rounds were made by models that saw it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from etude.readings.words import harmless, signed
 from etude.session import check_inputs, continued_by
 from etude.stats import Estimate
 from etude.value.examples import parts_of, read_examples
-from etude.value.findings import LEVEL, Value, values_of
-from etude.value.trainings import AGAIN, Asked, differences, open_folder, start, without
+from etude.value.findings import AGAIN, LEVEL, Value, values_of
+from etude.value.trainings import Asked, open_folder, rates, start, without
 
 VALUE = pa.schema(
     [
-        ("part", pa.string()),  # `again` is the control's second draw
+        ("part", pa.string()),  # `again`: one draw of the control against the other
         ("shown", pa.string()),  # one puzzle of the part, or its form
         ("examples", pa.int64()),  # of the part
         ("trained", pa.int64()),  # examples of every training
@@ -62,7 +62,7 @@ def value(
     with continued_by(asked.out, shlex.join(words)), store.only_writer(asked.out), console:
         open_folder(asked)
         _say_plan(console, asked)
-        found = values_of(differences(asked, console.event), AGAIN)
+        found = values_of(rates(asked, console.event))
         _write(asked, found)
     _show(console, asked, found)
 
@@ -114,7 +114,7 @@ def _lines(asked: Asked) -> list[tuple[str, str, str, int]]:
         (without(number), part.name, part.shown, len(part.members))
         for number, part in enumerate(asked.parts)
     ]
-    return [*found, (AGAIN, AGAIN, "another draw of the control", 0)]
+    return [*found, (AGAIN, AGAIN, "one draw of the control minus another", 0)]
 
 
 def _show(console: Console, asked: Asked, found: dict[str, Value]) -> None:
@@ -123,7 +123,7 @@ def _show(console: Console, asked: Asked, found: dict[str, Value]) -> None:
         one = found[key]
         console.record("value", part=name, shown=shown, examples=size, **asdict(one))
         worth = signed(Estimate(one.difference, one.low, one.high))
-        cells = [f"{size:,}" if size else "-", worth, f"{100 * one.detectable:.1f}", f"{one.p:.2f}"]
+        cells = [f"{size:,}" if size else "-", worth, f"{100 * one.detectable:.1f}", f"{one.p:.3f}"]
         rows.append([harmless(name, lines=1, width=40), *cells])
     console.say("\nvalue in points of pass@1, the control minus without the part", "bold")
     for line in aligned(rows):
@@ -153,15 +153,20 @@ def _conclusion(asked: Asked, found: dict[str, Value]) -> list[str]:
         f"{'more' if found[key].difference > 0 else 'less'} than as many examples of all."
         for key in shown
     ]
-    if not shown:
-        reach = [100 * found[key].detectable for key in named]
+    reach = [100 * found[key].detectable for key in named if key not in shown]
+    if reach:
+        who = "The other parts show none" if shown else "No part shows a value of its own"
         lines.append(
-            f"No part shows a value of its own: differences below {min(reach):.1f} to "
-            f"{max(reach):.1f} points would be missed more often than 1 time in 5."
+            f"{who}: differences below {min(reach):.1f} to {max(reach):.1f} points would be "
+            "missed more often than 1 time in 5."
         )
+    lines.append(
+        f"Two draws of the control, between which nothing was changed, differ by "
+        f"{100 * abs(found[AGAIN].difference):.1f} points."
+    )
     if asked.seeds == 1:
         lines.append(
-            "One training seed: the intervals do not hold the chance of training, so a difference "
-            "counts only beside that of `again`, which is chance alone. Ask for --seeds 2 or more."
+            "One training seed: the intervals do not hold the chance of training. Ask for "
+            "--seeds 2 or more."
         )
     return lines

@@ -3,7 +3,7 @@
     runs/value-tiny-cluster/
       value.json                    what was asked; another question needs another folder
       seed-0/control/train/         a random selection of all examples
-      seed-0/again/train/           another such selection: what chance alone makes
+      seed-0/again/train/           another such selection; the control is the mean of both
       seed-0/without-1/train/       a selection of those that are not in part 1
       seed-0/.../evaluate/          attempts and scores, as of any evaluation
       value.parquet                 what came of it
@@ -32,9 +32,8 @@ from etude.loop import start_of
 from etude.train import seed_documents
 from etude.types import Document, content_id
 from etude.value.examples import Example, Part
+from etude.value.findings import AGAIN, CONTROL
 
-CONTROL = "control"
-AGAIN = "again"
 Floats = npt.NDArray[np.float64]
 
 
@@ -95,15 +94,12 @@ def open_folder(asked: Asked) -> None:
         )
 
 
-def differences(asked: Asked, tell: Tell) -> dict[str, list[Floats]]:
-    """By part, and for `again`, one array a seed: pass@1 of each problem under the control, minus
-    without the part. Whatever is owed is trained and scored first."""
+def rates(asked: Asked, tell: Tell) -> dict[str, list[Floats]]:
+    """By training, pass@1 of each problem, one array a seed. What is owed is done first."""
     found: dict[str, list[Floats]] = {}
     for seed in range(asked.seeds):
-        rates = {name: _rates(asked, seed, name, tell) for name in _names(asked)}
-        for name, rate in rates.items():
-            if name != CONTROL:
-                found.setdefault(name, []).append(rates[CONTROL] - rate)
+        for name in _names(asked):
+            found.setdefault(name, []).append(_rates(asked, seed, name, tell))
     return found
 
 

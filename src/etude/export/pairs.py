@@ -1,0 +1,296 @@
+"""The verified pairs of a run, a batch at a time, however many there are.
+
+DuckDB joins the segments and spills to the disk what does not fit; Python sees a few thousand rows
+at once. Covered: pairs of one arm that were accepted, and not by chance. Not covered: seed pairs,
+and judging anything again (see `seeding` and `verifying`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from etude import query, reviews, store
+from etude.duplicates import LEVELS, Item, find
+from etude.errors import InputError
+from etude.judge.judge import usable_cores
+from etude.judge.record import METADATA_KEY
+from etude.roles import NOTE_KEY
+
+MEMORY = "2GB"
+"""What DuckDB may take before it spills."""
+AT_ONCE = 4_096
+COUNTED = ("exact", "canonical", "form")
+"""Levels of `duplicates` at which every export is counted: those that need no extra."""
+NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which pairs of a run are wanted."""
+
+    arm: str = "verified"
+    round: int | None = None
+    """None: of all rounds."""
+    everything: bool = False
+    """Also pairs that were accepted but not selected for training."""
+    dedup: str = "exact"
+    """A level of `duplicates`, or `none`. Of a form as many pairs are kept as the recipe lets in
+    puzzles (`vet.max_per_form`)."""
+
+
+@dataclass
+class Counts:
+    """How many pairs there were, and how many each level would leave."""
+
+    selected: int = 0
+    """Chosen by `Choice`, whatever their verdict."""
+    refused: int = 0
+    """Of them, those of puzzles that a person rejected."""
+    verified: int = 0
+    """Of the others, those that were accepted, and not by chance."""
+    duplicates: dict[str, int] = field(default_factory=dict)
+    """By level, how many of them it would leave out."""
+    kept: int = 0
+
+
+class Pairs:
+    """The pairs of a run that a choice names. A context manager, for it holds a connection.
+
+    Raises `InputError` for an arm, round or level that there is not.
+    """
+
+    def __init__(self, run: store.Run, choice: Choice, scratch: Path) -> None:
+        """`scratch` is a folder that takes what does not fit into memory."""
+        self.run = run
+        self.choice = choice
+        self.counts = Counts()
+        _check(run.folder, choice)
+        self._tables = query.Tables(run.folder)
+        connection = self._tables.connection
+        connection.execute(f"set memory_limit = '{MEMORY}'")
+        connection.execute("set temp_directory = ?", [str(scratch)])
+        self._engines = _engines(run.folder, choice.arm)
+        self._conditions = _conditions(run.folder, choice.arm)
+        self._choose()
+
+    def _choose(self) -> None:
+        """Keys of the pairs to export, in the table `chosen`; long texts stay where they are."""
+        tables, choice = self._tables, self.choice
+        among = "left join" if choice.everything else "join"
+        tables.rows(
+            f"""
+            create table known as
+            select v.round, v.candidate_id, v.puzzle_id, e.example_id, length(c.source) as size,
+                v.outcome = 'accepted' and v.stable is distinct from false as verified
+            from verdicts v
+            {among} examples e using (arm, round, candidate_id)
+            join candidates c using (arm, round, candidate_id)
+            join vetted p on p.arm = v.arm and p.round = v.round and p.puzzle_id = v.puzzle_id
+                and p.fate = 'kept'
+            where v.arm = ? and (? is null or v.round = ?)
+            """,
+            [choice.arm, choice.round, choice.round],
+        )
+        self.counts.selected = tables.value("select count(*) from known")
+        self._leave_out_rejected()
+        tables.rows(
+            """
+            create table verified as
+            select row_number() over (
+                order by example_id is null, round, size, puzzle_id, candidate_id
+            ) - 1 as place, * from known where verified
+            """
+        )
+        self.counts.verified = tables.value("select count(*) from verified")
+        kept = self._distinct()
+        self._keep("kept", pa.table({"place": np.flatnonzero(kept)}))
+        tables.rows("create table chosen as select * from verified join kept using (place)")
+        self.counts.kept = int(kept.sum())
+
+    def _keep(self, name: str, table: pa.Table) -> None:
+        """A table that queries can name."""
+        connection = self._tables.connection
+        connection.register(f"given_{name}", table)
+        connection.execute(f"create table {name} as select * from given_{name}")
+        connection.unregister(f"given_{name}")
+
+    def _leave_out_rejected(self) -> None:
+        """Puzzles that a person rejected don't leave, whatever they taught before that."""
+        stands = reviews.standing(reviews.read(self.run.folder))
+        rejected = sorted(name for name, one in stands.items() if one.decision == "reject")
+        self._keep("rejected", pa.table({"puzzle_id": pa.array(rejected, pa.string())}))
+        before = self._tables.value("select count(*) from known")
+        self._tables.rows("delete from known where puzzle_id in (select puzzle_id from rejected)")
+        self.counts.refused = before - self._tables.value("select count(*) from known")
+
+    def _distinct(self) -> npt.NDArray[np.bool_]:
+        """Which pairs are left without duplicates. Pairs that were trained on stand first."""
+        choice, limit = self.choice, self.run.recipe.vet.max_per_form
+        levels = COUNTED if choice.dedup in (*COUNTED, NONE) else (*COUNTED, choice.dedup)
+        found = find(self._items(), levels, per_form=limit, processes=usable_cores())
+        self.counts.duplicates = {level: found.duplicates(level) for level in levels}
+        return found.mask(*([] if choice.dedup == NONE else [choice.dedup]))
+
+    def _items(self) -> Iterator[Item]:
+        found = self._tables.connection.cursor().execute(
+            """
+            select k.candidate_id, p.source, c.source from verified k
+            join candidates c on c.arm = ? and c.round = k.round
+                and c.candidate_id = k.candidate_id
+            join vetted p on p.arm = c.arm and p.round = k.round and p.puzzle_id = k.puzzle_id
+                and p.fate = 'kept'
+            order by k.place
+            """,
+            [self.choice.arm],
+        )
+        while batch := found.fetchmany(AT_ONCE):
+            yield from (Item(*row) for row in batch)
+
+    def rows(self) -> Iterator[list[store.Row]]:
+        """The pairs in a fixed order, in batches; every key of a row is a column, see `columns`."""
+        if not self.counts.kept:
+            return
+        found = self._tables.connection.cursor().execute(
+            """
+            with placed as (
+                select candidate_id, answer, stable, cpu_seconds, filename
+                from read_parquet($files, filename = true, union_by_name = true)
+            ), tried as (
+                select round, puzzle_id, count(*)::integer as attempts,
+                    (count(*) filter (outcome = 'accepted' and stable is distinct from false))
+                        ::integer as accepted
+                from verdicts where arm = $arm group by all
+            )
+            select k.round, k.puzzle_id, k.example_id, k.candidate_id, p.source as puzzle,
+                c.source as solution, v.answer, p.answer_type, p.inputs, p.form as whole_form,
+                p.proposal_id, o.parents, t.attempts, t.accepted, v.stable, v.cpu_seconds,
+                v.filename
+            from chosen k
+            join placed v using (candidate_id)
+            join candidates c on c.arm = $arm and c.round = k.round
+                and c.candidate_id = k.candidate_id
+            join vetted p on p.arm = $arm and p.round = k.round and p.puzzle_id = k.puzzle_id
+                and p.fate = 'kept'
+            join tried t on t.round = k.round and t.puzzle_id = k.puzzle_id
+            left join proposals o on o.arm = $arm and o.round = k.round
+                and o.proposal_id = p.proposal_id
+            order by k.round, k.puzzle_id, k.size, k.candidate_id
+            """,
+            {"files": sorted(self._conditions), "arm": self.choice.arm},
+        )
+        names = [column[0] for column in found.description or ()]
+        while batch := found.fetchmany(AT_ONCE):
+            yield [self._row(dict(zip(names, row, strict=True))) for row in batch]
+
+    def _row(self, row: store.Row) -> store.Row:
+        judged = self._conditions[row.pop("filename")]
+        return row | judged | self._engines[row["round"]] | {"source": "model"}
+
+    def by_round(self) -> list[store.Row]:
+        """Per round: pairs kept and the puzzles they are of."""
+        return self._tables.rows(
+            "select round, count(*) as pairs, count(distinct puzzle_id) as puzzles from chosen "
+            "group by round order by round"
+        )
+
+    def answer_types(self) -> list[store.Row]:
+        """How many of the pairs kept have each answer type, the most frequent first."""
+        return self._tables.rows(
+            """
+            select p.answer_type, count(*) as pairs from chosen k
+            join vetted p on p.arm = ? and p.round = k.round and p.puzzle_id = k.puzzle_id
+                and p.fate = 'kept'
+            group by all order by pairs desc, answer_type
+            """,
+            [self.choice.arm],
+        )
+
+    def probes(self) -> list[store.Row]:
+        """Per round, what the probes found of its puzzles; nothing where there were none."""
+        return self._tables.rows(
+            """
+            select round, count(*) as puzzles, count(*) filter (strangers > 0) as tried,
+                count(*) filter (weak) as weak, count(*) filter (not stable) as unstable,
+                count(*) filter (len(idle_arguments) > 0) as idle
+            from probes where arm = ? group by round order by round
+            """,
+            [self.choice.arm],
+        )
+
+    def view(self, name: str, order: str) -> list[store.Row]:
+        """The rows of a small view of this arm; none where there is no such view."""
+        if name not in query.VIEWS:
+            return []
+        return self._tables.rows(
+            f"select * from {name} where arm = ? order by {order}", [self.choice.arm]
+        )
+
+    def __enter__(self) -> Pairs:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tables.close()
+
+
+def _check(folder: Path, choice: Choice) -> None:
+    arms = {arm for arm, number, _ in query.places(folder) if number}
+    if choice.arm not in arms:
+        there = ", ".join(sorted(arms)) or "none with a round yet"
+        raise InputError(f"--arm must be an arm of {folder} ({there}), but is {choice.arm!r}.")
+    rounds = [n for arm, n, _ in query.places(folder) if arm == choice.arm and n]
+    if choice.round is not None and choice.round not in rounds:
+        there = ", ".join(map(str, rounds))
+        raise InputError(f"--round must be a round of {folder} ({there}), but is {choice.round}.")
+    check_level(choice.dedup)
+
+
+def check_level(name: str) -> None:
+    """Raises `InputError` for what is no level of duplicates."""
+    if name not in (NONE, *LEVELS):
+        known = ", ".join((NONE, *LEVELS))
+        raise InputError(f"--dedup must be one of {known}, but is {name!r}.")
+
+
+def _engines(folder: Path, arm: str) -> dict[int, store.Row]:
+    """By round, which engines wrote its solutions and puzzles."""
+    return {
+        number: {"model": _engine(place / "solve"), "proposer": _engine(place / "propose")}
+        for name, number, place in query.places(folder)
+        if name == arm and number
+    }
+
+
+def _engine(stage: Path) -> str | None:
+    """The engines of a stage, by name; several where a run went on elsewhere."""
+    names = {json.loads(note).get("engine") for note in store.read_notes(stage, NOTE_KEY)}
+    return " and ".join(sorted(map(str, names))) or None
+
+
+def _conditions(folder: Path, arm: str) -> dict[str, store.Row]:
+    """By segment of verdicts, what these rest on: a run may have gone on under another Python."""
+    found = {}
+    for name, number, place in query.places(folder):
+        if name == arm and number:
+            for path in sorted((place / "judge").glob("[0-9]*.parquet")):
+                note = (pq.read_schema(path).metadata or {}).get(METADATA_KEY.encode(), b"{}")
+                found[str(path)] = judged_columns(json.loads(note))
+    return found
+
+
+def judged_columns(conditions: Mapping[str, Any]) -> store.Row:
+    """What verdicts rest on, as columns; null where nothing was noted."""
+    limits = conditions.get("limits")
+    return {
+        "judge_version": conditions.get("version"),
+        "isolation": conditions.get("isolation"),
+        "limits": None if limits is None else json.dumps(limits, sort_keys=True),
+    }
