@@ -78,7 +78,7 @@ def test_an_evaluation_is_no_run(evaluation: Path) -> None:
     with pytest.raises(InputError, match="holds an evaluation: see it with `etude show"):
         session.run(str(evaluation), None, [], controls=True, json_lines=False)
     with pytest.raises(InputError, match="holds an evaluation"):
-        write_report(evaluation)
+        write_report([evaluation])
     with pytest.raises(InputError, match="has no rows to name"):
         show(evaluation, Console(), "0123456789abcdef")
 

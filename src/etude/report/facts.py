@@ -39,8 +39,9 @@ class Difficulty:
     classes: tuple[int, ...]
     """Puzzles in each of `CLASSES`."""
     learnability: Estimate
-    """Mean of p (1 - p), from 0 to 0.25: c (n - c) / (n (n - 1)) is its unbiased estimate for a
-    puzzle that c of n attempts solved. The 95% interval is the normal one, over puzzles."""
+    """Mean of p (1 - p): c (n - c) / (n (n - 1)) is its unbiased estimate for a puzzle that c of n
+    attempts solved, which of few attempts may be above 0.25. The 95% interval is the normal one,
+    over puzzles; it has no width for a single one."""
 
     @property
     def puzzles(self) -> int:

@@ -189,7 +189,8 @@ def difficulty(runs: Runs) -> Section | None:
         "Difficulty",
         "A puzzle that is never or always solved teaches nothing new: what lies between is where a "
         "model learns. Learnability is the mean of p (1 - p) over the puzzles, p being the share "
-        "of attempts that were accepted: 0.25 at most, when every puzzle is solved half the time.",
+        "of attempts that are accepted: 0.25 when every puzzle is solved half the time. It is "
+        "estimated without bias, so that of a few attempts it may come out higher.",
         [spread, *_learnability(runs)],
     )
 
@@ -212,7 +213,7 @@ def _learnability(runs: Runs) -> list[Chart]:
         columns.append([_plain(at[r]) if r in at else "-" for r in numbers])
     rows = [[str(r), *(column[i] for column in columns)] for i, r in enumerate(numbers)]
     spec = charts.by_round(numbers, series)
-    title = "learnability by round, in percent (25 at most)"
+    title = "learnability by round, in percent"
     head = ["round", *(s.label for s in series)]
     keys = keys_of(series) if len(runs) > 1 else []
     return [Chart("learnability", title, title, spec, head, rows, keys)]
