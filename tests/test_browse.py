@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from reader_run import HOSTILE, start, steps, whole
 
 from etude import reviews
 from etude.errors import InputError
+from reader_run import HOSTILE, start, steps, whole
 
 pytest.importorskip("starlette", reason="needs the extra browse")
 pytest.importorskip("httpx2", reason="needs httpx2, for starlette's test client")

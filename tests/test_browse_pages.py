@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsers import Seen, needs_browser, opened_browser, overflow, watched_page
-from reader_run import HOSTILE, start, steps, whole
 
+from browsers import Seen, needs_browser, opened_browser, overflow, watched_page
 from etude import reviews
+from reader_run import HOSTILE, start, steps, whole
 
 pytest.importorskip("starlette", reason="needs the extra browse")
 pytest.importorskip("playwright", reason="needs playwright")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from reader_run import PUZZLE, stages, start
 
 from etude import reviews, store, tables
 from etude.arm import Arm
@@ -17,6 +16,7 @@ from etude.query import Tables
 from etude.reviewing import Reviewer, known_solutions, queue, waiting
 from etude.reviews import standing
 from etude.train import _examples
+from reader_run import PUZZLE, stages, start
 
 OTHER = "def f(x: int, a=8): return x * a == 64"
 GIVEN = "aaaaaaaaaaaaaa01"
