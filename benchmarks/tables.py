@@ -15,6 +15,7 @@ table into a page between its marks. For Linux.
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import os
 import re
@@ -31,6 +32,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import etude as etude_package
 from etude.query import Tables
 from synthetic import write_run
 
@@ -185,7 +187,7 @@ def _cpu(pid: int) -> float:
 
 
 def measured(run: Path, work: Path, wanted: Callable[[str], bool]) -> Iterator[Row]:
-    """All cases that are owed, the quickest first."""
+    """All cases that are owed."""
     for name, command in cases(run, work).items():
         if wanted(name):
             yield measure(name, command)
@@ -255,6 +257,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also put the table into this page")
     given = parser.parse_args()
     given.runs.mkdir(parents=True, exist_ok=True)
+    compileall.compile_dir(Path(etude_package.__file__).parent, quiet=1)  # as an installation is
     kept = given.runs / "measured.jsonl"
     for size in given.candidates:
         run = given.runs / f"synthetic-{size}"
