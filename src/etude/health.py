@@ -76,7 +76,7 @@ def measures(arm: Arm, number: int) -> Measured:
         **_of_probes(folder),
         "novel_forms": _novel(arm, number, kept),
         **_of_learning(arm, number, puzzles["solve_rate"]),
-        **_of_types(kept),
+        **_of_types(kept, {puzzle.answer_type for puzzle in arm.shown}),
     }
 
 
@@ -95,7 +95,7 @@ def _of_puzzles(folder: Path, kept: list[store.Row]) -> Measured:
     accepted: Counter[str] = Counter()
     for row in store.read_stage(folder / "judge"):
         tried[row["puzzle_id"]] += 1
-        accepted[row["puzzle_id"]] += row["outcome"] == "accepted"
+        accepted[row["puzzle_id"]] += row["outcome"] == "accepted" and row["stable"] is not False
     between = sum(0 < accepted[puzzle] < count for puzzle, count in tried.items())
     taught = {row["puzzle_id"] for row in store.read_stage(folder / "select")}
     rates = [accepted[puzzle] / count for puzzle, count in tried.items()]
@@ -147,12 +147,17 @@ def held_out(folder: Path) -> float | None:
     return math.fsum(first) / len(first) if first else None
 
 
-def _of_types(kept: list[store.Row]) -> Measured:
-    """The mix of answer types: its entropy as a share of the greatest possible, and each share."""
+def _of_types(kept: list[store.Row], human: set[str]) -> Measured:
+    """The mix of answer types: its entropy as a share of that of an even mix, and each share.
+
+    Even would be a mix of all types that the round or people's puzzles have, so that a type that
+    dies out is missed (the evenness of Pielou, 1966).
+    """
     counts = Counter(row["answer_type"] for row in kept)
     shares = {name: count / len(kept) for name, count in sorted(counts.items())}
     entropy = -math.fsum(share * math.log(share) for share in shares.values())
-    spread = entropy / math.log(len(shares)) if len(shares) > 1 else (0.0 if shares else None)
+    kinds = len(human | counts.keys())
+    spread = None if not kept else 1.0 if kinds == 1 else abs(entropy) / math.log(kinds)
     return {"types": spread, **{f"type {name}": share for name, share in shares.items()}}
 
 

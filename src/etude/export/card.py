@@ -256,7 +256,7 @@ def _health(made: Exported) -> list[str]:
     if not rows:
         return []
     cells = [(r["round"], r["measure"], _number(r["value"]), r["state"], r["note"]) for r in rows]
-    return ["## Health\n", table(("round", "measure", "value", "state", "note"), cells)]
+    return ["## Health\n", table(("round", "measure", "value", "state"), cells)]
 
 
 def _probes(made: Exported) -> list[str]:
