@@ -16,8 +16,10 @@ from etude import reviews
 from reader_run import HOSTILE, start, steps, whole
 
 pytest.importorskip("starlette", reason="needs the extra browse")
+pytest.importorskip("playwright", reason="needs playwright")
 
 import uvicorn
+from playwright.sync_api import expect
 
 from etude.browse.server import application
 
@@ -74,7 +76,7 @@ def test_charts_are_drawn_in_the_dark_too(browser: Any, tmp_path: Path) -> None:
     with served(tmp_path / "run") as address:
         with watched_page(browser, dark=True, allowed=(address,)) as (page, seen):
             page.goto(address)
-            page.wait_for_function("document.querySelectorAll('.chart .main-svg').length >= 3")
+            expect(page.locator(".chart .plot-container")).to_have_count(3, timeout=20_000)
             assert page.locator(".errorbar").count() > 0
         assert nothing_bad(seen)
 
@@ -91,7 +93,7 @@ def test_rows_are_filtered_in_place_and_walked_by_keys(browser: Any, tmp_path: P
             assert "solution=no+such+text" in page.url
             page.locator("[data-search]").fill("")
             page.locator("select[name=outcome]").select_option("accepted")
-            page.wait_for_function("document.querySelectorAll('.rows tbody tr').length === 4")
+            expect(page.locator(".rows tbody tr")).to_have_count(4)
             page.keyboard.press("Escape")
             page.keyboard.press("j")
             page.keyboard.press("j")
