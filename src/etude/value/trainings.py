@@ -94,6 +94,18 @@ def open_folder(asked: Asked) -> None:
         )
 
 
+class _Apart(Arm):
+    """An arm that writes nothing into the run, not even its times."""
+
+    def __init__(self, run: store.Run, seed: int, folder: Path, tell: Tell) -> None:
+        self._place = folder
+        super().__init__(run, f"value-{seed}", tell)
+
+    @property
+    def folder(self) -> Path:
+        return self._place
+
+
 def rates(asked: Asked, tell: Tell) -> dict[str, list[Floats]]:
     """By training, pass@1 of each problem, one array a seed. What is owed is done first."""
     found: dict[str, list[Floats]] = {}
@@ -128,7 +140,7 @@ def _rates(asked: Asked, seed: int, name: str, tell: Tell) -> Floats:
     whatever is left out."""
     folder = asked.out / f"seed-{seed}" / name
     label = f"seed {seed} {name}"
-    with Arm(asked.run, f"value-{seed}", lambda event: tell(replace(event, arm=label))) as arm:
+    with _Apart(asked.run, seed, folder, lambda event: tell(replace(event, arm=label))) as arm:
         _train(arm, folder / "train", selection(asked, seed, name))
         samples = arm.recipe.evaluate.samples
         evaluate(arm, None, folder, folder / "train", samples)
