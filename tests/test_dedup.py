@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from etude.cli import app
+from etude.cli.app import app
 from etude.dedup import Wanted, dedup
 from etude.errors import InputError
 from reader_run import start, steps
