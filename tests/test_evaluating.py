@@ -14,7 +14,7 @@ import pytest
 import llm_server
 import reader_run
 import suite_files
-from etude import config, readings, session, solving, store, tables
+from etude import config, evaluating, readings, solving, store, tables
 from etude.again import judge_again
 from etude.arm import Arm
 from etude.console import Console
@@ -60,7 +60,7 @@ def humaneval(tmp_path: Path) -> tuple[Path, list[str]]:
 
 
 def evaluate(file: Path, out: Path, settings: Sequence[str], against: str | None = None) -> None:
-    session.evaluate_model(
+    evaluating.evaluate_model(
         "recorded", "humaneval", file, samples=3, layout=None, out=out, settings=settings,
         json_lines=True, against=against,
     )  # fmt: skip
@@ -134,12 +134,12 @@ def test_a_suites_own_solutions_are_checked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good = suite_files.write(tmp_path / "good.jsonl", suite_files.HUMANEVAL)
-    session.check_suite("humaneval", good, [], json_lines=False)
+    evaluating.check_suite("humaneval", good, [], json_lines=False)
     assert "accepts 2 of 2 reference solutions (100.0 %)" in capsys.readouterr().out
     broken = dict(suite_files.HAS_CLOSE, canonical_solution="    return None\n")
     bad = suite_files.write(tmp_path / "bad.jsonl", [broken])
     with pytest.raises(SystemExit, match="1"):
-        session.check_suite("humaneval", bad, [], json_lines=False)
+        evaluating.check_suite("humaneval", bad, [], json_lines=False)
     assert "HumanEval/0  wrong" in capsys.readouterr().out
 
 
@@ -169,7 +169,7 @@ def test_a_checkpoint_is_known_from_wherever_it_is_named(
     """A path within the run has no recipe.toml above it, and was taken for a stranger's model."""
     run = reader_run.whole(tmp_path / "run")
     student = run.folder / "final" / "train"
-    known, asked = trained_on(student), session.Asked("tiny", None, 2, None, ()).recipe
+    known, asked = trained_on(student), evaluating.Asked("tiny", None, 2, None, ()).recipe
     student.mkdir(parents=True, exist_ok=True)
     layout = asked(str(student)).prompt.layout
     assert layout == "line"
@@ -205,7 +205,7 @@ def test_a_contaminated_suite_is_said(tmp_path: Path, capsys: pytest.CaptureFixt
         if one.puzzle
     ]
     settings = recording(tmp_path / "recorded.jsonl", prompts)
-    session.evaluate_model(
+    evaluating.evaluate_model(
         str(model), "tiny", None, samples=1, layout=None, out=tmp_path / "out", settings=settings,
         json_lines=False,
     )  # fmt: skip
@@ -227,7 +227,7 @@ def test_an_evaluation_does_not_end_without_the_seeds_of_its_run(
     model = tmp_path / "run" / "final" / "train"
     model.mkdir(parents=True)
     file, settings = humaneval
-    session.evaluate_model(
+    evaluating.evaluate_model(
         str(model), "humaneval", file, samples=3, layout="paper", out=tmp_path / "out",
         settings=[*settings, "prompt.few_shot=true"], json_lines=False,
     )  # fmt: skip

@@ -63,6 +63,7 @@ ROWS = (
     {"reviewing"},
     {"report", "show", "browse", "export", "forecast"},
     {"session", "judging", "check", "rewards", "scorers"},
+    {"evaluating"},
     {"again", "solving", "dedup", "importing", "inspect_tasks", "sweep_words", "value"},
     {"sweep"},
     {"cli"},

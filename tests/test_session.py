@@ -10,7 +10,7 @@ import torch
 
 import engines_models
 import reader_run
-from etude import config, session, store
+from etude import config, evaluating, session, store
 from etude.console import Console
 from etude.errors import InputError, RecipeError
 from etude.judge import JUDGE_VERSION
@@ -29,7 +29,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def evaluate(model: Path, out: Path, samples: int = 1, layout: str | None = None) -> None:
-    session.evaluate_model(
+    evaluating.evaluate_model(
         str(model), "tiny", None, samples=samples, layout=layout, out=out, settings=[],
         json_lines=True,
     )  # fmt: skip
@@ -91,7 +91,7 @@ def test_other_options_need_another_folder(run: Path, evaluation: Path) -> None:
 
 
 def test_the_number_of_attempts_may_be_a_setting_too() -> None:
-    asked = session.Asked("tiny", None, 100, "line", ["evaluate.samples=2"])
+    asked = evaluating.Asked("tiny", None, 100, "line", ["evaluate.samples=2"])
     recipe = asked.recipe("a-model")
     assert (recipe.evaluate.final_samples, recipe.evaluate.ks) == (2, (1,))
 

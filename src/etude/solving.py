@@ -20,8 +20,9 @@ from etude.attempts import attempts
 from etude.console import Console
 from etude.errors import InputError
 from etude.evaluate import scores, verdicts_of
+from etude.evaluating import Asked, student_of
 from etude.readings.words import harmless, percent
-from etude.session import Asked, check_inputs, student_of
+from etude.session import check_inputs
 from etude.suites import read_puzzles
 from etude.types import Outcome, Problem, Verdict
 

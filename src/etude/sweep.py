@@ -22,7 +22,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from etude import config, session, store
+from etude import config, evaluating, session, store
 from etude.config import Recipe, Section
 from etude.console import Console
 from etude.errors import InputError, RecipeError, UserError
@@ -278,12 +278,12 @@ def _evaluation(sweep: Sweep, options: Options, settings: Sequence[str], out: Pa
     model = options.base or sweep.model
 
     def recipe() -> Recipe:
-        student = session.student_of(model)
-        asked = session.Asked(sweep.suite, None, sweep.samples, sweep.layout, settings)
+        student = evaluating.student_of(model)
+        asked = evaluating.Asked(sweep.suite, None, sweep.samples, sweep.layout, settings)
         return asked.recipe(student)
 
     def do() -> None:
-        session.evaluate_model(
+        evaluating.evaluate_model(
             model,
             sweep.suite,
             None,

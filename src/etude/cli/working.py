@@ -147,16 +147,16 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """pass@k of any model on a suite of held-out problems, also against another model."""
-    from etude import session
+    from etude import evaluating
 
     if check_suite == (model is not None):
         raise InputError(
             "etude evaluate takes --model, or --check-suite without one. Give one of the two."
         )
     if model is None:
-        session.check_suite(suite, folder, settings, json_lines=json)
+        evaluating.check_suite(suite, folder, settings, json_lines=json)
         return
-    session.evaluate_model(
+    evaluating.evaluate_model(
         model, suite, folder, samples=samples, layout=layout, out=out, settings=settings,
         json_lines=json, against=against, track=track,
     )  # fmt: skip
