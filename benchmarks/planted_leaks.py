@@ -87,7 +87,7 @@ def _copy(problem: Problem, kind: str, other: Problem) -> tuple[Trained, str] | 
     if kind == EMBEDDED:
         host = _example(other)
         prose = f"# An exercise that I liked:\n{text}\n\n# And another one:\n{host.text}"
-        return Trained("planted", prose, host.puzzle_id, host.form), text
+        return Trained("planted", prose, host.puzzle_id, host.puzzle), text
     changed = changes.CHANGES[kind](text, random.Random(f"{kind} {problem.name}"))
     if changed == text and kind != "verbatim":
         return None
@@ -97,16 +97,14 @@ def _copy(problem: Problem, kind: str, other: Problem) -> tuple[Trained, str] | 
         return None
     solution = renamed(problem.solution, "g") if problem.solution else "def g():\n    pass"
     whole = example_text(changed, solution, layout="paper")
-    return Trained("planted", whole, puzzle.id, puzzle.form), changed
+    return Trained("planted", whole, puzzle.id, changed), changed
 
 
 def _example(problem: Problem) -> Trained:
     text = shown_text(problem)
     puzzle = parse(text)
     solution = renamed(problem.solution, "g") if problem.solution else "def g():\n    pass"
-    return Trained(
-        problem.name, example_text(text, solution, layout="paper"), puzzle.id, puzzle.form
-    )
+    return Trained(problem.name, example_text(text, solution, layout="paper"), puzzle.id, text)
 
 
 def _behaving(

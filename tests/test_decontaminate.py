@@ -22,9 +22,9 @@ PROBLEM = Problem("P", "other", parse(SAT))
 
 
 def trained(puzzle: str, solution: str = "def g(): return []", name: str = "e") -> Trained:
-    """As a run has it: the puzzle's id and form beside the text."""
-    parsed = parse(puzzle)
-    return Trained(name, f"{puzzle}\n\n{solution}\n\nassert f(g())\n", parsed.id, parsed.form)
+    """As a run has it: the puzzle's id and source beside the text."""
+    text = f"{puzzle}\n\n{solution}\n\nassert f(g())\n"
+    return Trained(name, text, parse(puzzle).id, puzzle)
 
 
 SAME = shown_text(PROBLEM)
@@ -109,3 +109,17 @@ def test_a_hundred_thousand_examples_take_seconds() -> None:
     start = time.process_time()
     assert contamination(problems, examples) == []
     assert time.process_time() - start < 6, "20,000 examples, a fifth of what is promised"
+
+
+@pytest.mark.parametrize(
+    "puzzle",
+    [
+        SAME.replace("len(s) < bound", "bound > len(s)"),
+        SAME.replace("len(set(ls)) == n", "n == len(set(ls))"),
+        SAME.replace("(s)", "(word)").replace("for s in", "for word in"),
+    ],
+)
+def test_names_of_its_own_and_the_order_of_operands_hide_no_problem(puzzle: str) -> None:
+    assert puzzle != SAME
+    levels = [hit.level for hit in contamination([PROBLEM], [trained(puzzle)])]
+    assert levels[:2] == ["canonical", "form"]

@@ -156,7 +156,7 @@ def test_a_checkpoint_knows_its_seeds_and_examples(tmp_path: Path) -> None:
     assert student is not None
     assert [len(first) - len(seeds), len(student) - len(seeds)] == [1, 2]
     assert student[-1].text.startswith(PUZZLE)
-    assert student[-1].form
+    assert student[-1].puzzle
     control = trained_on(run.folder / "controls" / "more-epochs" / "final" / "train")
     assert control == seeds
     assert trained_on(run.folder / "round-00" / "pretrain") is None

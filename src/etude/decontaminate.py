@@ -3,8 +3,8 @@
 Levels, from the surest to the loosest:
 
     exact       the problem's text stands in the example up to the end of a line, white space aside
-    canonical   the example's puzzle is the same but for names and layout (equal ids)
-    form        it is the same but for its constants
+    canonical   the example's puzzle is the same but for names, layout and order of operands
+    form        it is the same but for its constants too
     8-gram      the example holds at least half of the problem's runs of 8 tokens
 
 `contamination` gives the worst example of each problem and level, `Screen` every one. An exercise
@@ -19,6 +19,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from etude.duplicates.keys import keys_of
 from etude.prompts import renamed
 from etude.puzzle import without_docstring
 from etude.types import Problem
@@ -39,7 +40,8 @@ class Trained:
     id: str
     text: str
     puzzle_id: str = ""
-    form: str = ""
+    puzzle: str = ""
+    """Source of its puzzle; without it only `exact` and `8-gram` speak of the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +111,18 @@ class Screen:
         self._sizes: list[int] = []
         self._index: dict[Gram, list[int]] = defaultdict(list)
         self._ids: dict[str, list[int]] = defaultdict(list)
-        self._forms: dict[str, list[int]] = defaultdict(list)
+        self._canonical: dict[int, list[int]] = defaultdict(list)
+        self._forms: dict[int, list[int]] = defaultdict(list)
         for place, problem in enumerate(problems):
             grams = set(grams_of(self.texts[place]))
             self._sizes.append(len(grams))
             for gram in grams:
                 self._index[gram].append(place)
             if problem.puzzle is not None:
+                keys = keys_of(self.texts[place], "")
                 self._ids[problem.puzzle.id].append(place)
-                self._forms[problem.puzzle.form].append(place)
+                self._canonical[keys.canonical].append(place)
+                self._forms[keys.form].append(place)
 
     def held(self, example: Trained) -> list[Met]:
         """The problems that an example meets, by level."""
@@ -125,8 +130,8 @@ class Screen:
         for gram in self._index.keys() & set(grams_of(example.text)):
             shared.update(self._index[gram])
         share = {place: count / self._sizes[place] for place, count in shared.items()}
-        met = [(place, "canonical") for place in self._ids.get(example.puzzle_id, ())]
-        met += [(place, "form") for place in self._forms.get(example.form, ())]
+        same, alike = self._by_tree(example)
+        met = [(place, "canonical") for place in same] + [(place, "form") for place in alike]
         for place, part in share.items():
             if part >= self.share:
                 met.append((place, "8-gram"))
@@ -136,6 +141,19 @@ class Screen:
             (Met(place, level, share.get(place, 0.0)) for place, level in met),
             key=lambda one: (one.place, LEVELS.index(one.level)),
         )
+
+    def _by_tree(self, example: Trained) -> tuple[set[int], set[int]]:
+        """The problems that the example's puzzle is, and those of its form.
+
+        Ids know puzzles whose arguments are named otherwise; keys leave the names of a puzzle alone
+        that may look at them, as one with `eval` does, but know names of its own, and operands.
+        """
+        same = set(self._ids.get(example.puzzle_id, ()))
+        keys = keys_of(example.puzzle, "")
+        if not example.puzzle or not keys.parsed:
+            return same, same
+        same |= set(self._canonical.get(keys.canonical, ()))
+        return same, same | set(self._forms.get(keys.form, ()))
 
 
 def shown_text(problem: Problem) -> str:

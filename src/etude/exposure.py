@@ -44,13 +44,13 @@ def _seeds(recipe: Recipe) -> list[Trained]:
     made = []
     for pair in load_seeds(recipe):
         text = example_text(pair.puzzle.source, pair.solution, layout=layout)
-        made.append(Trained(content_id(text), text, pair.puzzle.id, pair.puzzle.form))
+        made.append(Trained(content_id(text), text, pair.puzzle.id, pair.puzzle.source))
     return made
 
 
 def _examples(folder: Path) -> list[Trained]:
-    forms = {row["puzzle_id"]: row["form"] for row in store.read_stage(folder / "vet")}
+    sources = {row["puzzle_id"]: row["source"] for row in store.read_stage(folder / "vet")}
     return [
-        Trained(row["example_id"], row["text"], row["puzzle_id"], forms.get(row["puzzle_id"], ""))
+        Trained(row["example_id"], row["text"], row["puzzle_id"], sources.get(row["puzzle_id"], ""))
         for row in store.read_stage(folder / "select")
     ]

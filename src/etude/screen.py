@@ -68,7 +68,7 @@ class _Screening:
 
     def _by_text(self) -> Iterator[store.Row]:
         for puzzle in self.puzzles.values():
-            own = Trained("", puzzle.source, puzzle.id, puzzle.form)
+            own = Trained("", puzzle.source, puzzle.id, puzzle.source)
             for met in self.screen.held(own):
                 if met.level in PUZZLE_LEVELS:
                     yield self._row(met, own)
@@ -82,7 +82,7 @@ class _Screening:
         known = reference_answers(judge, [self.problems[place] for place in places])
         for one, other in alike(judge, known, solved, probes_of(known, most=PROBES)):
             puzzle = solved[other].puzzle
-            own = Trained("", puzzle.source, puzzle.id, puzzle.form)
+            own = Trained("", puzzle.source, puzzle.id, puzzle.source)
             share = {met.place: met.share for met in self.screen.held(own)}
             yield self._row(Met(places[one], BEHAVIOUR, share.get(places[one], 0.0)), own)
 

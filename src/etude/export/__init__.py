@@ -127,7 +127,7 @@ def _written(
             by_split[split_of(row)].append(row)
             made.seeds += row["source"] == "human"
             name = row["example_id"] or row["candidate_id"]
-            yield Trained(name, row["text"], row["puzzle_id"], raw["whole_form"])
+            yield Trained(name, row["text"], row["puzzle_id"], row["puzzle"])
         for split, rows in by_split.items():
             made.splits[split] += len(rows)
             sinks[split].write(rows)

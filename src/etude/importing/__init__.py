@@ -242,7 +242,7 @@ def _written(segments: Segments, sink: Sink, source: Source, layout: Layout) -> 
             )
             made["example_id"] = content_id(made["text"])
             rows.append(made)
-            yield Trained(made["example_id"], made["text"], made["puzzle_id"], form)
+            yield Trained(made["example_id"], made["text"], made["puzzle_id"], made["puzzle"])
         sink.write(rows)
 
 
