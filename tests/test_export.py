@@ -140,6 +140,18 @@ def test_what_a_person_rejected_stays_behind(run: Path, tmp_path: Path) -> None:
     assert len(rows(export(run, out, Choice(dedup="none")))) == 2
 
 
+def test_what_a_person_edited_into_another_puzzle_stays_behind(run: Path, tmp_path: Path) -> None:
+    reviews.write(run, "aaaaaaaaaaaaaa01", "edit", F.replace("9", "11"), reviewer="me")
+    assert [row["round"] for row in rows(export(run, tmp_path / "pairs.jsonl"))] == [2]
+
+
+def test_the_card_has_the_health_of_every_round(run: Path, tmp_path: Path) -> None:
+    measured = {"measure": "learnable", "value": 0.25, "warn": 0.3, "stop": None, "state": "warn"}
+    path = store.unit_path(store.round_folder(run, 1) / "health", 0)
+    store.write_table(path, [measured], tables.HEALTH)
+    assert "| 1 | learnable | 0.25 | warn |" in card(export(run, tmp_path / "pairs"))
+
+
 def test_rounds_and_arms_are_chosen(run: Path, tmp_path: Path) -> None:
     assert [r["round"] for r in rows(export(run, tmp_path / "a.jsonl", Choice(round=2)))] == [2]
     out = export(run, tmp_path / "b", Choice(arm="unverified", dedup="none"))

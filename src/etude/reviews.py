@@ -143,6 +143,11 @@ def with_anchors(shown: Sequence[Puzzle], anchors: Sequence[store.Row]) -> list[
     return [*shown, *(parse(added[name]) for name in sorted(added) if name not in known)]
 
 
+def withdrawn_by_now(run: Path) -> frozenset[str]:
+    """The puzzles that would teach no more if a round began now."""
+    return withdrawn(_anchors(run))
+
+
 def withdrawn(anchors: Sequence[store.Row]) -> frozenset[str]:
     """The puzzles that teach no more: rejected, or edited into another puzzle."""
     return frozenset(row["puzzle_id"] for row in anchors if row["shown_id"] != row["puzzle_id"])

@@ -255,7 +255,7 @@ def _health(made: Exported) -> list[str]:
     rows = made.pairs.view("health", "round, measure")
     if not rows:
         return []
-    cells = [(r["round"], r["measure"], _number(r["value"]), r["state"], r["note"]) for r in rows]
+    cells = [(r["round"], r["measure"], _number(r["value"]), r["state"]) for r in rows]
     return ["## Health\n", table(("round", "measure", "value", "state"), cells)]
 
 
@@ -348,4 +348,6 @@ def _limits(made: Exported) -> str:
 
 
 def _number(value: object) -> str:
+    if value is None:
+        return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

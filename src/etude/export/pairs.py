@@ -2,7 +2,7 @@
 
 DuckDB joins the segments and spills to the disk what does not fit; Python sees a few thousand rows
 at once. Covered: pairs of one arm that were accepted, and not by chance. Not covered: seed pairs,
-and judging anything again (see `seeding` and `verifying`).
+and judging anything again (see `verifying`).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Counts:
     selected: int = 0
     """Chosen by `Choice`, whatever their verdict."""
     refused: int = 0
-    """Of them, those of puzzles that a person rejected."""
+    """Of them, those of puzzles that a person rejected, or edited into another."""
     verified: int = 0
     """Of the others, those that were accepted, and not by chance."""
     duplicates: dict[str, int] = field(default_factory=dict)
@@ -124,9 +124,9 @@ class Pairs:
         connection.unregister(f"given_{name}")
 
     def _leave_out_rejected(self) -> None:
-        """Puzzles that a person rejected don't leave, whatever they taught before that."""
-        stands = reviews.standing(reviews.read(self.run.folder))
-        rejected = sorted(name for name, one in stands.items() if one.decision == "reject")
+        """Puzzles that a person rejected, or edited into another, don't leave, whatever they taught
+        before that."""
+        rejected = sorted(reviews.withdrawn_by_now(self.run.folder))
         self._keep("rejected", pa.table({"puzzle_id": pa.array(rejected, pa.string())}))
         before = self._tables.value("select count(*) from known")
         self._tables.rows("delete from known where puzzle_id in (select puzzle_id from rejected)")
