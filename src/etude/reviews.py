@@ -150,4 +150,8 @@ def withdrawn_by_now(run: Path) -> frozenset[str]:
 
 def withdrawn(anchors: Sequence[store.Row]) -> frozenset[str]:
     """The puzzles that teach no more: rejected, or edited into another puzzle."""
-    return frozenset(row["puzzle_id"] for row in anchors if row["shown_id"] != row["puzzle_id"])
+    return frozenset(
+        row["puzzle_id"]
+        for row in anchors
+        if row["decision"] != "accept" and row["shown_id"] != row["puzzle_id"]
+    )
