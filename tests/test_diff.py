@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 import reader_run
-from etude import cli, config, store, tables
+from etude import config, store, tables
+from etude.cli.ending import app
 from etude.console import Console
 from etude.diff import diff_runs
 from etude.diff.problems import Change, _beside_noise
@@ -165,7 +166,7 @@ def test_what_is_not_scored_is_said_and_the_rest_is_compared(folder: Path, tmp_p
 def test_what_can_not_be_compared_is_refused(
     folder: Path, arguments: list[str], words: str
 ) -> None:
-    ended = CliRunner().invoke(cli.app, ["diff", str(folder), *arguments])
+    ended = CliRunner().invoke(app, ["diff", str(folder), *arguments])
     assert isinstance(ended.exception, InputError)
     with pytest.raises(InputError, match=words):
         raise ended.exception

@@ -130,6 +130,9 @@ def test_limits_that_are_none(setting: str) -> None:
 SETTINGS = (
     "pretrain.documents=300", "seeds.epochs=2", "propose.samples=128", "vet.max_puzzles=6",
     'controls.arms=["unverified"]', "health.stop.held_out=1.0", "run.rounds=3",
+    "model.hidden=48", "model.layers=1", "train.epochs=1", "final.epochs=1", "final.seed_repeat=1",
+    "evaluate.samples=1", "evaluate.final_samples=1", "evaluate.ks=[1]",
+    "evaluate.max_new_tokens=12",
 )  # fmt: skip
 
 

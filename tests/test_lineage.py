@@ -11,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 import reader_run
-from etude import cli, config, store, tables
+from etude import config, store, tables
+from etude.cli.ending import app
 from etude.console import Console
 from etude.decontaminate import shown_text
 from etude.errors import InputError
@@ -341,7 +342,7 @@ def test_the_run_that_knows_the_id_is_found(
         run_of("nothing\x1b", runs)
     monkeypatch.chdir(tmp_path)
     (runs / "three").unlink()
-    ended = CliRunner().invoke(cli.app, ["why", EXAMPLE, "--json"])
+    ended = CliRunner().invoke(app, ["why", EXAMPLE, "--json"])
     assert json.loads(ended.stdout.splitlines()[0])["run"] == "runs/one"
 
 

@@ -15,7 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 import reader_run
-from etude import cli, store, tracking
+from etude import store, tracking
+from etude.cli.ending import app
 from etude.errors import InputError
 from etude.tracking import Tracker, check_tracker
 from etude.tracking.measures import Measures, measures
@@ -322,7 +323,7 @@ def test_an_unknown_or_missing_tracker_is_refused_before_anything_is_made(
         ("trackio", r"needs the Python package trackio.* pip install 'etude\[track\]'"),
     ):
         monkeypatch.setitem(sys.modules, "trackio", None)
-        ran = CliRunner().invoke(cli.app, [*verb, "--track", name, "--out", str(out)])
+        ran = CliRunner().invoke(app, [*verb, "--track", name, "--out", str(out)])
         with pytest.raises(InputError, match=words):
             raise ran.exception or AssertionError(ran.output)
     assert not out.exists()

@@ -42,6 +42,8 @@ VIEWS: dict[str, tuple[str, str, pa.Schema]] = {
 }
 """View -> stage, which of its files, columns. `reviews` are the run's and of no round."""
 
+ACCEPTED = "outcome = 'accepted' and stable is distinct from false"
+"""Of `verdicts`: accepted, and not by chance alone, which a second look found out."""
 ARMS = ("verified", "unverified", "more-epochs", "pretrained")
 _TYPES = {
     pa.string(): "varchar",

@@ -25,7 +25,7 @@ from etude.console import Console
 from etude.errors import InputError
 from etude.judge import Judge
 from etude.puzzle import NotAPuzzle, check_rules, parse
-from etude.query import Tables
+from etude.query import ACCEPTED, Tables
 from etude.readings.words import harmless
 from etude.reviews import Review
 from etude.types import Outcome, Puzzle
@@ -36,9 +36,8 @@ LONGEST_NOTE = 2_000
 LONGEST_NAME = 200
 SHOWN = 20
 
-_TRIED = """
-    select puzzle_id, count(*) as attempts,
-           count(*) filter (where outcome = 'accepted') as accepted
+_TRIED = f"""
+    select puzzle_id, count(*) as attempts, count(*) filter (where {ACCEPTED}) as accepted
     from verdicts where arm = 'verified' group by puzzle_id
 """
 _QUEUE = f"""
@@ -97,7 +96,7 @@ def known_solutions(tables: Tables, puzzle_id: str) -> list[str]:
     """The shortest solutions to a puzzle that the judge accepted."""
     rows = tables.rows(
         "select distinct c.source, length(c.source) from candidates as c "
-        "join (select candidate_id from verdicts where puzzle_id = ? and outcome = 'accepted') "
+        f"join (select candidate_id from verdicts where puzzle_id = ? and {ACCEPTED}) "
         "using (candidate_id) where c.puzzle_id = ? order by all desc",
         [puzzle_id, puzzle_id],
     )

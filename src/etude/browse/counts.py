@@ -11,7 +11,7 @@ from typing import Any
 
 from etude import config, readings, store
 from etude.browse.library import Library, Shelf
-from etude.query import ARMS, VIEWS
+from etude.query import ACCEPTED, ARMS, VIEWS
 from etude.stats import Estimate, paired_difference
 from etude.types import Score
 
@@ -46,7 +46,7 @@ def funnels(shelf: Shelf) -> list[Funnel]:
         "kept": "count(*) filter (where fate = 'kept') as kept from vetted",
         "candidates": "count(*) as candidates from candidates",
         "verdicts": "count(*) as verdicts, count(*) filter (where outcome = 'accepted') as "
-        "accepted, count(distinct puzzle_id) filter (where outcome = 'accepted') as solved "
+        f"accepted, count(distinct puzzle_id) filter (where {ACCEPTED}) as solved "
         "from verdicts",
         "examples": "count(*) as examples, count(distinct puzzle_id) as taught from examples",
     }

@@ -17,7 +17,7 @@ from typing import Any
 
 from etude import reviews, store
 from etude.config import Recipe
-from etude.query import VIEWS, Tables, places
+from etude.query import ACCEPTED, VIEWS, Tables, places
 from etude.reviews import Review
 from etude.types import content_id
 
@@ -25,14 +25,14 @@ LOOK_SECONDS = 1.0
 """The folder is looked at, at most, this often."""
 MOST_ANSWERS = 500
 
-_KEPT = """
+_KEPT = f"""
     create table kept as
     select p.arm, p.round, p.puzzle_id, p.proposal_id, p.source, p.answer_type, p.inputs, p.form,
            coalesce(t.attempts, 0) as attempts, coalesce(t.accepted, 0) as accepted,
            count(*) over (partition by p.arm, p.form) as same_form
     from vetted as p left join (
         select arm, puzzle_id, count(*) as attempts,
-               count(*) filter (where outcome = 'accepted') as accepted
+               count(*) filter (where {ACCEPTED}) as accepted
         from verdicts group by all
     ) as t using (arm, puzzle_id)
     where p.fate = 'kept'

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from etude.diff.sides import Part
+from etude.query import ACCEPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def _counts(part: Part) -> dict[str, Counts]:
     (asked,) = part.rows("select count(*) as n from proposals where {here}")
     (tried,) = part.rows("select count(*) as n from candidates where {here}")
     (solved,) = part.rows(
-        "select count(distinct puzzle_id) as n from verdicts where {here} and outcome = 'accepted'"
+        f"select count(distinct puzzle_id) as n from verdicts where {{here}} and {ACCEPTED}"
     )
     (taught,) = part.rows(
         "select count(distinct puzzle_id) as n, count(*) as examples from examples where {here}"

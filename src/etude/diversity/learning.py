@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from etude import store
-from etude.query import Tables
+from etude.query import ACCEPTED, Tables
 from etude.stats import Estimate, mean_interval
 
 Floats = npt.NDArray[np.float64]
@@ -60,12 +60,12 @@ def learnability(attempts: int, accepted: int) -> float:
     return rate * (1 - rate) * attempts / (attempts - 1)
 
 
-_COUNTS = """
+_COUNTS = f"""
 with chosen as (
     select distinct round, puzzle_id from examples where arm = 'verified'
 )
 select v.round, v.puzzle_id, count(*) as attempts,
-    count(*) filter (where outcome = 'accepted' and stable is distinct from false) as accepted,
+    count(*) filter (where {ACCEPTED}) as accepted,
     bool_or(c.puzzle_id is not null) as taught
 from verdicts v left join chosen c on c.round = v.round and c.puzzle_id = v.puzzle_id
 where v.arm = 'verified'

@@ -152,6 +152,9 @@ class Columns:
             yield from pq.ParquetFile(self.path).iter_batches(batch_size=ROWS, columns=columns)
 
 
+_JUDGED = ["puzzle_id", "outcome", "stable", "answer"]
+
+
 class RunTable:
     """One table of a run, over all rounds: `puzzles` that were kept, `examples` or `candidates`."""
 
@@ -168,8 +171,9 @@ class RunTable:
         found: dict[str, dict[str, None]] = defaultdict(dict)
         if self.table == "puzzles":
             for folder in self._rounds():
-                for row in _segments(folder / "judge", ["puzzle_id", "outcome", "answer"]):
-                    if row["outcome"] == "accepted" and row["answer"]:
+                for row in _segments(folder / "judge", _JUDGED):
+                    proved = row["outcome"] == "accepted" and row["stable"] is not False
+                    if proved and row["answer"]:
                         found[row["puzzle_id"]].setdefault(row["answer"])
         return {puzzle: list(literals) for puzzle, literals in found.items()}
 

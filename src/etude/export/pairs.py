@@ -160,14 +160,13 @@ class Pairs:
         if not self.counts.kept:
             return
         found = self._tables.connection.cursor().execute(
-            """
+            f"""
             with placed as (
                 select candidate_id, answer, stable, cpu_seconds, filename
                 from read_parquet($files, filename = true, union_by_name = true)
             ), tried as (
                 select round, puzzle_id, count(*)::integer as attempts,
-                    (count(*) filter (outcome = 'accepted' and stable is distinct from false))
-                        ::integer as accepted
+                    (count(*) filter ({query.ACCEPTED}))::integer as accepted
                 from verdicts where arm = $arm group by all
             )
             select k.round, k.puzzle_id, k.example_id, k.candidate_id, p.source as puzzle,

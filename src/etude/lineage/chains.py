@@ -90,7 +90,7 @@ class _Walk:
         yield from self._puzzle(puzzle)
         outcomes = Counter[str]()
         for row in self._rows("verdicts", "puzzle_id", puzzle):
-            outcomes[row["outcome"]] += 1
+            outcomes["unstable" if row["stable"] is False else row["outcome"]] += 1
         if outcomes:
             rate = share_interval(outcomes["accepted"], outcomes.total())
             yield Link(

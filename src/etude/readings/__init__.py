@@ -100,7 +100,7 @@ class Funnel:
     candidates: int
     outcomes: Counter[str]
     solved: int
-    """Puzzles with an accepted candidate."""
+    """Puzzles with a candidate that was accepted, and not by chance."""
     taught: int
     """Puzzles that became examples."""
     examples: int
@@ -290,8 +290,10 @@ def ks_of(made: Sequence[Score]) -> list[int]:
 def funnel(arm: Path, number: int) -> Funnel:
     """The counts of one round of the arm whose folder is given."""
     folder = store.round_folder(arm, number)
-    judged = table(folder / "judge", ["puzzle_id", "outcome"])
+    judged = table(folder / "judge", ["puzzle_id", "outcome", "stable"])
     accepted = judged.filter(pc.equal(judged["outcome"], "accepted"))
+    by_chance = pc.equal(accepted["stable"].cast(pa.bool_()), False)
+    accepted = accepted.filter(pc.invert(pc.fill_null(by_chance, False)))
     chosen = table(folder / "select", ["puzzle_id"])
     return Funnel(
         arm=arm.name if arm.parent.name == "controls" else "verified",

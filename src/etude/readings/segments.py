@@ -21,9 +21,12 @@ def columns(stage: Path, names: Sequence[str]) -> Iterator[store.Row]:
 
 
 def table(stage: Path, names: Sequence[str]) -> pa.Table:
-    """Some text columns of all segments of a stage. Raises `InputError` for a broken segment."""
+    """Some columns of all segments of a stage; of none, of text without a row.
+
+    Raises `InputError` for a broken segment.
+    """
     none = pa.schema([(name, pa.string()) for name in names]).empty_table()
-    return pa.concat_tables([none, *(_read(path, names) for path in _segments(stage))])
+    return pa.concat_tables([_read(path, names) for path in _segments(stage)] or [none])
 
 
 def rows_where(

@@ -16,7 +16,7 @@ from typing import Any
 from etude import readings, roles, store, times
 from etude.diversity import Diversity, measure
 from etude.errors import InputError
-from etude.query import Tables
+from etude.query import ACCEPTED, Tables
 from etude.readings import Comparison, Funnel, Rung
 from etude.roles import NOTE_KEY
 from etude.stats import Estimate
@@ -259,9 +259,9 @@ STAGES = (
 )  # fmt: skip
 """In the order of the loop."""
 
-_TRIED = """
+_TRIED = f"""
 with tried as (
-  select round, puzzle_id, count(*) as n, count(*) filter (outcome = 'accepted') as c
+  select round, puzzle_id, count(*) as n, count(*) filter ({ACCEPTED}) as c
   from verdicts where arm = 'verified' and round is not null group by all
 )
 """
@@ -304,9 +304,9 @@ select round, puzzle_id, null::varchar as taught from tried where c = 0
 order by md5(concat(?, ' ', puzzle_id)), round limit ?
 """
 )
-_ATTEMPTS = """
+_ATTEMPTS = f"""
 select candidate_id, puzzle_id, round, outcome, left(answer, 300) as answer,
-  left(detail, 300) as detail
+  left(detail, 300) as detail, {ACCEPTED} as accepted
 from verdicts where arm = 'verified' and puzzle_id in (select unnest(?::varchar[]))
 order by candidate_id
 """
@@ -374,7 +374,7 @@ def _gallery(tables: Tables, chosen: Sequence[store.Row]) -> list[Shown]:
         attempts = tried.get((row["puzzle_id"], row["round"]), [])
         source = sources.get(row["puzzle_id"]) or ""
         pairs = tuple(_pair(v, source, solutions.get(v["candidate_id"]) or "") for v in verdicts)
-        accepted = sum(one["outcome"] == "accepted" for one in attempts)
+        accepted = sum(one["accepted"] for one in attempts)
         found.append(Shown(row["puzzle_id"], row["round"], source, len(attempts), accepted, pairs))
     return found
 

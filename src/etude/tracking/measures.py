@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from etude import readings, store
-from etude.query import VIEWS, Tables
+from etude.query import ACCEPTED, VIEWS, Tables
 
 SEEDS = "seeds"
 """The arm that scores the loop's own round 0."""
@@ -92,7 +92,7 @@ def _solve(stage: Stage) -> dict[str, float]:
 
 def _judge(stage: Stage) -> dict[str, float]:
     counts = _shares(stage.counted("verdicts", "outcome"), "accepted")
-    solved = stage.counted("(select * from verdicts where outcome = 'accepted')", "puzzle_id")
+    solved = stage.counted(f"(select * from verdicts where {ACCEPTED})", "puzzle_id")
     return counts | {"puzzles_solved": len(solved)}
 
 
