@@ -51,6 +51,14 @@ def test_an_error_is_a_refusal(judge: Judge) -> None:
     assert made.groups == ((0, 1),)
 
 
+def test_answers_that_are_refused_after_all_prove_nothing(judge: Judge) -> None:
+    """As an answer is that was accepted by chance alone."""
+    twin = known("def f(y: int, b=7): return 9 == y + b", 5)
+    assert (
+        behaviour.crossed(judge, [(SUM, twin), (known(SUM.puzzle.source, 5), twin)]) == [False] * 2
+    )
+
+
 def test_another_type_is_another_puzzle(judge: Judge) -> None:
     other = known("def f(x: float, a=7.0): return x + a == 9", 2.0)
     assert found(judge, SUM, other).groups == ()

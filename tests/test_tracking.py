@@ -19,12 +19,13 @@ from etude import store, tracking
 from etude.cli.ending import app
 from etude.errors import InputError
 from etude.tracking import Tracker, check_tracker
+from etude.tracking.child import Told
 from etude.tracking.measures import Measures, measures
 from etude.types import Event
 
 TESTS = Path(__file__).parent
 STAGES = ("propose", "vet", "solve", "judge", "select", "train", "evaluate")
-Told = dict[tuple[str, int], float]
+Values = dict[tuple[str, int], float]
 """What a tracker holds: the value of each name at each place of its axis."""
 
 
@@ -70,7 +71,7 @@ def told_of(folder: Path, name: str, events: list[Event]) -> None:
     tracker.close()
 
 
-def in_tensorboard(folder: Path) -> Told:
+def in_tensorboard(folder: Path) -> Values:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
 
@@ -85,12 +86,12 @@ def in_tensorboard(folder: Path) -> Told:
     return found
 
 
-def in_trackio(folder: Path) -> Told:
+def in_trackio(folder: Path) -> Values:
     (path,) = (folder.parent / "trackio").glob("*.db")
     with sqlite3.connect(path) as base:
         rows = base.execute("select run_name, step, metrics from metrics").fetchall()
     assert len({name for name, _, _ in rows}) == 1, "a continued run goes on in the same"
-    found: Told = {}
+    found: Values = {}
     for _, step, text in rows:
         for name, value in json.loads(text).items():
             assert (name, step) not in found, f"{name} was told twice"
@@ -113,10 +114,10 @@ def records_of(path: Path) -> Iterator[bytes]:
             kept = b""
 
 
-def in_wandb(folder: Path) -> Told:
+def in_wandb(folder: Path) -> Values:
     from wandb.proto import wandb_internal_pb2
 
-    found: Told = {}
+    found: Values = {}
     ids = set()
     for path in sorted((folder / "track" / "wandb").glob("offline-run-*/*.wandb")):
         ids.add(path.stem)
@@ -135,7 +136,7 @@ def in_wandb(folder: Path) -> Told:
     return found
 
 
-READ: dict[str, Callable[[Path], Told]] = {
+READ: dict[str, Callable[[Path], Values]] = {
     "tensorboard": in_tensorboard, "trackio": in_trackio, "wandb": in_wandb
 }  # fmt: skip
 
@@ -333,3 +334,12 @@ def test_the_trackers_that_are_installed_are_accepted() -> None:
     for name in READ:
         pytest.importorskip(name)
         check_tracker(name)
+
+
+def test_a_line_that_a_kill_cut_off_is_no_end_of_tracking(tmp_path: Path) -> None:
+    path = tmp_path / "tensorboard.told"
+    path.write_text('["verified", 1, "vet"]\n["verified", 1, "so')
+    told = Told(path)
+    assert ("verified", 1, "vet") in told
+    told.add(("verified", 1, "solve"))
+    assert ("verified", 1, "solve") in Told(path)

@@ -182,6 +182,18 @@ def test_a_family_is_that_of_the_nearest_seed(arm: Arm) -> None:
     assert added.name == "add"
 
 
+def test_what_people_withdrew_is_no_example(arm: Arm) -> None:
+    anchors = store.unit_path(arm.run.folder / "final" / "anchors", 0)
+    gone = read_examples(arm)[0]
+    rejected = {"review_id": "r", "puzzle_id": gone.id, "decision": "reject", "reviewer": "me"}
+    store.write_table(anchors, [rejected], tables.ANCHORS)
+    try:
+        left = read_examples(arm)
+    finally:
+        shutil.rmtree(anchors.parent.parent)  # other tests share the run
+    assert [one.id for one in left] == [one.id for one in read_examples(arm)[1:]]
+
+
 def test_only_so_many_parts_are_left_out(arm: Arm) -> None:
     assert len(parts_of(arm, read_examples(arm), "type", 2)) == 2
 

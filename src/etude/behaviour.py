@@ -283,12 +283,13 @@ def duplicates(judge: Judge, known: Sequence[Known], probes: Probes) -> Duplicat
             lots[*signature.key, mark].append(place)
     alike = [places for places in lots.values() if len(places) > 1]
     met, owed = _met(judge, known, alike)
+    grouped = {place for pair in met for place in pair}
     return Duplicates(
         tuple(made),
         _connected(met),
         sum(not _marks(*pair) for pair in zip(made, known, strict=True)),
         len({place for places in alike for place in places}),
-        len({place for place in owed if not any(place in pair for pair in met)}),
+        len(owed - grouped),
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from etude import store, tables
+from etude.answers import verdicts
 from etude.arm import Arm
 from etude.cluster import map_units
 from etude.course import STOP
@@ -93,9 +94,9 @@ def _of_proposals(vetted: list[store.Row], kept: list[store.Row]) -> Measured:
 def _of_puzzles(folder: Path, kept: list[store.Row]) -> Measured:
     tried: Counter[str] = Counter()
     accepted: Counter[str] = Counter()
-    for row in store.read_stage(folder / "judge"):
+    for row in verdicts(folder / "judge"):
         tried[row["puzzle_id"]] += 1
-        accepted[row["puzzle_id"]] += row["outcome"] == "accepted" and row["stable"] is not False
+        accepted[row["puzzle_id"]] += row["outcome"] == "accepted"
     between = sum(0 < accepted[puzzle] < count for puzzle, count in tried.items())
     taught = {row["puzzle_id"] for row in store.read_stage(folder / "select")}
     rates = [accepted[puzzle] / count for puzzle, count in tried.items()]

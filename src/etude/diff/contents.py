@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from etude.diff.sides import Part
 
 _QUERIES = {
-    "puzzles": "select puzzle_id as id, any_value(left(source, 1000)) as text from vetted "
+    "puzzles": "select puzzle_id as id, min(left(source, 1000)) as text from vetted "
     "where {here} and fate = 'kept' group by 1 order by 1",
     "forms": "select form as id, min(left(source, 1000)) as text from vetted "
     "where {here} and fate = 'kept' group by 1 order by 1",
-    "examples": "select example_id as id, any_value(left(text, 1000)) as text from examples "
+    "examples": "select example_id as id, min(left(text, 1000)) as text from examples "
     "where {here} group by 1 order by 1",
 }
 """Of what is compared: its key, and the beginning of a text to show of it."""

@@ -85,12 +85,19 @@ Stage = tuple[str, int | None, str]
 
 
 class Told:
-    """The stages that have been sent, kept in a file: a run that is continued tells them again."""
+    """The stages that have been sent, kept in a file: a run that is continued tells them again.
+
+    A last line without an end is left out: its process was killed in the middle of it, and that
+    stage is sent once more.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        lines = path.read_text("utf-8").splitlines() if path.is_file() else []
-        self._stages: set[Stage] = {tuple(json.loads(line)) for line in lines}
+        text = path.read_text("utf-8") if path.is_file() else ""
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:
+            store.write_atomically(path, whole.encode())
+        self._stages: set[Stage] = {tuple(json.loads(line)) for line in whole.splitlines()}
 
     def __contains__(self, stage: Stage) -> bool:
         return stage in self._stages

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from etude import store
+from etude import reviews, store
 from etude.arm import Arm
 from etude.course import course_of
 from etude.diversity.clusters import check_installed, in_clusters
@@ -46,10 +46,12 @@ class Part:
 
 
 def read_examples(arm: Arm) -> list[Example]:
-    """The selected examples of all rounds, in their order. Raises `InputError` where is none."""
+    """The examples that the student learned, or would learn, in their order: those of all rounds,
+    but for puzzles that people withdrew. Raises `InputError` where is none."""
+    withdrawn = reviews.withdrawn(store.read_stage(arm.run.folder / "final" / "anchors"))
     found = []
     for number in range(1, course_of(arm.run.folder, arm.recipe).kept + 1):
-        found += _of_round(arm, number)
+        found += _of_round(arm, number, withdrawn)
     if not found:
         raise InputError(
             f"{arm.run.folder} must hold selected examples to say what they are worth, but has "
@@ -58,9 +60,9 @@ def read_examples(arm: Arm) -> list[Example]:
     return found
 
 
-def _of_round(arm: Arm, number: int) -> list[Example]:
+def _of_round(arm: Arm, number: int, withdrawn: frozenset[str]) -> list[Example]:
     folder, recipe = arm.round(number), arm.recipe
-    rows = store.read_stage(folder / "select")
+    rows = [r for r in store.read_stage(folder / "select") if r["puzzle_id"] not in withdrawn]
     puzzles = {r["puzzle_id"]: r for r in store.read_stage(folder / "vet") if r["fate"] == "kept"}
     solutions: dict[str, str] = {}
     if recipe.final.loss == "solution":
