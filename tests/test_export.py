@@ -140,6 +140,27 @@ def test_what_a_person_rejected_stays_behind(run: Path, tmp_path: Path) -> None:
     assert len(rows(export(run, out, Choice(dedup="none")))) == 2
 
 
+def test_the_card_has_what_a_round_says_of_itself(run: Path, tmp_path: Path) -> None:
+    measured = {"warn": 0.1, "stop": None, "state": "warn"}
+    health = [
+        {"measure": "kept", "value": 0.25, "warn": None, "stop": None, "state": "ok"},
+        {"measure": "learnable", "value": 0.0625, **measured},
+        {"measure": "weak", "value": None, **measured, "state": "ok"},
+    ]
+    path = store.unit_path(store.round_folder(run, 1) / "health", 0)
+    store.write_table(path, health, tables.HEALTH)
+    lines = card(export(run, tmp_path / "pairs")).splitlines()
+    start = lines.index("## Health") + 2
+    assert lines[start : start + 6] == [
+        "| round | measure | value | limit | state |",
+        "| ---: | --- | --- | --- | --- |",
+        "| 1 | kept | 0.25 |  | ok |",
+        "| 1 | learnable | 0.0625 | 0.1 | warn |",
+        "| 1 | weak |  | 0.1 | ok |",
+        "",
+    ]
+
+
 def test_rounds_and_arms_are_chosen(run: Path, tmp_path: Path) -> None:
     assert [r["round"] for r in rows(export(run, tmp_path / "a.jsonl", Choice(round=2)))] == [2]
     out = export(run, tmp_path / "b", Choice(arm="unverified", dedup="none"))
