@@ -145,11 +145,25 @@ def test_what_a_person_edited_into_another_puzzle_stays_behind(run: Path, tmp_pa
     assert [row["round"] for row in rows(export(run, tmp_path / "pairs.jsonl"))] == [2]
 
 
-def test_the_card_has_the_health_of_every_round(run: Path, tmp_path: Path) -> None:
-    measured = {"measure": "learnable", "value": 0.25, "warn": 0.3, "stop": None, "state": "warn"}
+def test_the_card_has_what_a_round_says_of_itself(run: Path, tmp_path: Path) -> None:
+    measured = {"warn": 0.1, "stop": None, "state": "warn"}
+    health = [
+        {"measure": "kept", "value": 0.25, "warn": None, "stop": None, "state": "ok"},
+        {"measure": "learnable", "value": 0.0625, **measured},
+        {"measure": "weak", "value": None, **measured, "state": "ok"},
+    ]
     path = store.unit_path(store.round_folder(run, 1) / "health", 0)
-    store.write_table(path, [measured], tables.HEALTH)
-    assert "| 1 | learnable | 0.25 | warn |" in card(export(run, tmp_path / "pairs"))
+    store.write_table(path, health, tables.HEALTH)
+    lines = card(export(run, tmp_path / "pairs")).splitlines()
+    start = lines.index("## Health") + 2
+    assert lines[start : start + 6] == [
+        "| round | measure | value | limit | state |",
+        "| ---: | --- | --- | --- | --- |",
+        "| 1 | kept | 0.25 |  | ok |",
+        "| 1 | learnable | 0.0625 | 0.1 | warn |",
+        "| 1 | weak |  | 0.1 | ok |",
+        "",
+    ]
 
 
 def test_rounds_and_arms_are_chosen(run: Path, tmp_path: Path) -> None:

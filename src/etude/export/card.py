@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from etude import __version__, readings, store
+from etude.course import STOP
 from etude.decontaminate import LEVELS
 from etude.export import maps
 from etude.export.columns import COLUMNS, CONFIGS, features
@@ -255,8 +256,15 @@ def _health(made: Exported) -> list[str]:
     rows = made.pairs.view("health", "round, measure")
     if not rows:
         return []
-    cells = [(r["round"], r["measure"], _number(r["value"]), r["state"]) for r in rows]
-    return ["## Health\n", table(("round", "measure", "value", "state"), cells)]
+    cells = [(r["round"], r["measure"], r["value"], _limit(r), r["state"]) for r in rows]
+    shown = [tuple(map(_number, row)) for row in cells]
+    return ["## Health\n", table(("round", "measure", "value", "limit", "state"), shown)]
+
+
+def _limit(row: store.Row) -> float | None:
+    """The limit that a measure's state is about."""
+    limit: float | None = row["stop"] if row["state"] == STOP else row["warn"]
+    return row["stop"] if limit is None else limit
 
 
 def _probes(made: Exported) -> list[str]:
@@ -348,6 +356,4 @@ def _limits(made: Exported) -> str:
 
 
 def _number(value: object) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else "" if value is None else str(value)
