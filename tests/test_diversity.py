@@ -100,6 +100,14 @@ def test_an_interval_narrows_with_the_set_and_not_with_the_draws() -> None:
         at_size(Subsets(10, 6, 0), lambda places: 0.0)
 
 
+def test_an_interval_holds_the_chance_of_the_draws() -> None:
+    """A hundred subsets of 5 are but 500 of the values: their mean differs from that of all."""
+    values = np.random.default_rng(2).standard_normal(400)
+    found = at_size(Subsets(400, 5, 0), lambda places: float(values[places].mean()))
+    error = (found.high - found.low) / 2 / 1.96
+    assert error == pytest.approx(values.std() * math.sqrt(1 / 400 + 1 / 500), rel=0.15)
+
+
 def test_coverage_is_of_clusters_with_a_human_puzzle() -> None:
     human = np.arange(40) % 4
     every, half = np.arange(400) % 4, np.arange(400) % 2

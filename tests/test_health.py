@@ -49,6 +49,20 @@ def test_what_is_measured(arm: Arm) -> None:
     assert found["drop"] is None
 
 
+@pytest.mark.parametrize(
+    ("changed", "solved", "learnable"),
+    [({"outcome": "accepted"}, 1, 0), ({"stable": False}, 0, 0), ({}, 1, 1)],
+)
+def test_what_is_always_or_never_solved_is_not_learnable(
+    arm: Arm, changed: dict[str, object], solved: int, learnable: int
+) -> None:
+    path = store.unit_path(arm.round(1) / "judge", 0)
+    verdicts = [row | changed for row in store.read_table(path)]
+    store.write_table(path, verdicts, tables.JUDGE)
+    found = health.measures(arm, 1)
+    assert (found["solved"], found["learnable"]) == (solved, learnable)
+
+
 def test_a_form_is_new_once(arm: Arm) -> None:
     assert health.measures(arm, 1)["novel_forms"] == 1
     assert health.measures(arm, 2)["novel_forms"] == 1

@@ -16,6 +16,7 @@ from etude import config, store, tables
 from etude.answers import accepted_answers
 from etude.arguments import changed, unused_arguments
 from etude.arm import Arm, limits_of, load_held_out
+from etude.decontaminate import Screen, Trained
 from etude.errors import InputError
 from etude.judge import Judge
 from etude.judge.looks import FIRST, SECOND
@@ -234,6 +235,21 @@ def test_the_control_takes_as_many_pairs_none_of_them_near(opened: Open) -> None
     made, others = (store.read_stage(a.round(1) / "select") for a in (verified, control))
     assert len(made) == len(others) == 5
     assert IDS[FORM] not in {row["puzzle_id"] for row in others}
+
+
+def test_the_control_is_screened_as_far_as_it_is_taken(opened: Open) -> None:
+    """Four of its first five pairs are near; what stands in for them is looked at, too."""
+    asked = ("decontaminate.levels=['8-gram']", "decontaminate.share=0.2")
+    arms = opened(*asked), opened(*asked, name="unverified")
+    for arm in arms:
+        write(arm.folder, ROWS)
+        screen(arm, 1)
+        select(arm, 1)
+    made, others = (store.read_stage(arm.round(1) / "select") for arm in arms)
+    assert len(made) == len(others) == 4
+    held = Screen(arms[0].problems, share=0.2).held
+    texts = [Trained(row["example_id"], row["text"]) for row in others]
+    assert not any(met.level == "8-gram" for one in texts for met in held(one))
 
 
 @pytest.mark.parametrize(

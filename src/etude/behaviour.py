@@ -4,8 +4,10 @@
     found = duplicates(judge, known, probes)           found.groups, found.uninformative, ...
 
 Two puzzles are behavioural duplicates when their answers have one type, they accept and refuse the
-same probes, at least one of each, and each accepts the known answers of the other, which are
-probes too. That is evidence, not proof: another answer may tell them apart.
+same probes, at least one of each, each accepts the known answers of the other, and both say the
+same of answers close to these. The known answers are probes too: two that accept no other one are
+compared where they share such an answer. That is evidence, not proof: another answer may tell them
+apart.
 Covered: signatures, groups, solving each other crosswise, with a bounded number of questions a
 puzzle. Not covered: where puzzles and answers come from, and what becomes of duplicates.
 """

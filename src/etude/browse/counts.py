@@ -11,14 +11,14 @@ from typing import Any
 
 from etude import config, readings, store
 from etude.browse.library import Library, Shelf
-from etude.query import ACCEPTED, ARMS, VIEWS
+from etude.query import ACCEPTED, ARMS
 from etude.stats import Estimate, paired_difference
 from etude.types import Score
 
 STAGES = {"propose": "proposals", "vet": "vetted", "solve": "candidates", "judge": "verdicts",
           "select": "examples"}  # fmt: skip
 GENERIC = 200
-"""Rows of a table that other parts of etude add, shown as it stands."""
+"""Rows of a table that is shown as it stands, at most."""
 CHANGED = 50
 
 
@@ -78,12 +78,10 @@ def scores(shelf: Shelf) -> list[dict[str, Any]]:
 
 
 def extra(shelf: Shelf, view: str, puzzle_id: str | None = None) -> list[dict[str, Any]]:
-    """The rows of a view that may be there, such as `health` or `probes`."""
-    if view not in VIEWS:
-        return []
+    """The rows of a view, such as `health` or `probes`; none where the run has no such table."""
     clause = "" if puzzle_id is None else "where puzzle_id = ?"
     parameters = [] if puzzle_id is None else [puzzle_id]
-    return shelf.rows(f"select * from {view} {clause} limit {GENERIC}", parameters)
+    return shelf.rows(f"select * from {view} {clause} order by all limit {GENERIC}", parameters)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,8 +100,10 @@ def at_size(subsets: Subsets, score: Callable[[Places], float]) -> Estimate:
 
     The variance of the mean is m / (N - m) times that of the subsets' scores (the delete-d
     jackknife: Shao and Wu 1989, "A general theory for jackknife variance estimation", Annals of
-    Statistics 17). It sees that other puzzles of the same make could be there, not that another
-    run would make others. Raises ValueError where the subsets are more than half of the set.
+    Statistics 17), and 1 / DRAWS times that for the draws themselves: of small subsets of a large
+    set the greater part. It sees that other puzzles of the same make could be there, not that
+    another run would make others. Raises ValueError where the subsets are more than half of the
+    set.
     """
     if not 0 < subsets.size <= subsets.total // 2:
         raise ValueError(
@@ -140,5 +142,5 @@ def coverage(
 
 def _interval(scores: Sequence[float], share: float) -> Estimate:
     mean = math.fsum(scores) / len(scores)
-    error = 1.959964 * math.sqrt(share * float(np.var(scores, ddof=1)))
+    error = 1.959964 * math.sqrt((share + 1 / len(scores)) * float(np.var(scores, ddof=1)))
     return Estimate(mean, mean - error, mean + error)

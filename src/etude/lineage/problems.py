@@ -19,7 +19,6 @@ from etude.lineage.found import Found
 from etude.lineage.links import Chain, Link
 from etude.lineage.nearest import nearest
 from etude.lineage.sources import Sources, notes
-from etude.query import VIEWS
 from etude.readings import ARMS
 from etude.stats import chance_solved, false_discovery, fisher, share_interval
 from etude.types import Problem
@@ -197,13 +196,12 @@ def _place(key: Key) -> str:
 def _contamination(sources: Sources, name: str) -> Iterator[Link]:
     """What the training examples of the last checkpoint of the loop share with it, and what was
     screened for it."""
-    if "leaks" in VIEWS:
-        leaks = sources.tables.rows(
-            "select * exclude (problem_text) from leaks where problem = ? and arm = 'verified' "
-            f"order by share desc nulls last, puzzle_id limit {MOST_LEAKS}",
-            [name],
-        )
-        yield from (Link("leaks", name, row) for row in leaks)
+    leaks = sources.tables.rows(
+        "select * exclude (problem_text) from leaks where problem = ? and arm = 'verified' "
+        f"order by share desc nulls last, puzzle_id, round, level, example_id limit {MOST_LEAKS}",
+        [name],
+    )
+    yield from (Link("leaks", name, row) for row in leaks)
     rows = sources.tables.rows(
         "select * from contamination where problem = ? and arm = 'verified' "
         "order by round is null desc, round desc",

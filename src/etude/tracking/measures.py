@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from etude import readings, store
-from etude.query import ACCEPTED, VIEWS, Tables
+from etude.query import ACCEPTED, Tables
 
 SEEDS = "seeds"
 """The arm that scores the loop's own round 0."""
@@ -115,9 +115,7 @@ def _evaluate(stage: Stage) -> dict[str, float]:
 
 
 def _health(stage: Stage) -> dict[str, float]:
-    """The measures of a round's health, where the run has them."""
-    if "health" not in VIEWS:
-        return {}
+    """The measures of a round's health."""
     with Tables(stage.run.folder) as tables:
         rows = tables.rows(
             "select measure, value from health where arm = ? and round = ? and value is not null",
