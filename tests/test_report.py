@@ -347,6 +347,15 @@ def test_runs_of_several_seeds_get_a_mean_and_its_span(seeds: list[store.Run]) -
     assert len(specs(text)["ladder-constants"]["data"]) == 2
 
 
+def test_seeds_with_held_out_problems_of_their_own_are_seeds_too(seeds: list[store.Run]) -> None:
+    path = seeds[1].folder / "recipe.toml"
+    path.write_text(path.read_text().replace("split_seed = 7", "split_seed = 8"))
+    out = seeds[0].folder.parent / "both.html"
+    text = write_report([run.folder for run in seeds], out).read_text("utf-8")
+    assert "Over 2 seeds the student solves on average" in text
+    assert "Each seed has held-out problems of its own" in text
+
+
 def test_runs_of_other_recipes_get_no_mean_but_their_differences(tmp_path: Path) -> None:
     runs = [reader_run.whole(tmp_path / name) for name in ("one", "two")]
     for name in ("recipe.toml", ".started.toml"):
@@ -357,6 +366,7 @@ def test_runs_of_other_recipes_get_no_mean_but_their_differences(tmp_path: Path)
     text = bare(write_report([run.folder for run in runs], out).read_text("utf-8"))
     assert "Over 2 seeds" not in text
     assert "propose.max_new_tokens" in Page(text).cells
+    assert "<h1>2 runs, whose recipes differ in more than the seed.</h1>" in text
     assert "one: The student solves" in text
 
 

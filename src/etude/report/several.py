@@ -12,6 +12,8 @@ from etude.readings.words import across_seeds, headline, percent, signed, span
 from etude.report.facts import Facts
 from etude.report.parts import Cell, Runs, Section, Table, part_name
 
+SEEDS = ("run.seed", "seeds.split_seed")
+"""Settings that are seeds: the second draws other held-out problems."""
 SETTINGS = 40
 """Settings that are listed of what runs differ in."""
 
@@ -19,7 +21,7 @@ SETTINGS = 40
 def differ_in_seed_alone(runs: Runs) -> bool:
     """Whether there are several runs, of the same recipe but for its name, each with its seed."""
     seeds = {run.run.recipe.run.seed for run in runs}
-    return len(runs) > 1 == (len(seeds) == len(runs)) and not _differing(runs, ("run.seed", "name"))
+    return len(runs) > 1 and len(seeds) == len(runs) and not _differing(runs, (*SEEDS, "name"))
 
 
 def _differing(runs: Runs, but: Sequence[str] = ()) -> list[str]:
@@ -35,7 +37,8 @@ def sentences(runs: Runs) -> list[str]:
         return headline(runs[0].rungs, runs[0].compared)
     if differ_in_seed_alone(runs):
         return across_seeds([(run.rungs, run.compared) for run in runs])
-    return [f"{run.label}: {headline(run.rungs, run.compared)[0]}" for run in runs]
+    one_each = [f"{run.label}: {headline(run.rungs, run.compared)[0]}" for run in runs]
+    return [f"{len(runs)} runs, whose recipes differ in more than the seed.", *one_each]
 
 
 def compared(runs: Runs) -> Section | None:
@@ -44,9 +47,11 @@ def compared(runs: Runs) -> Section | None:
         return None
     tables = [_scores(runs), *_settings(runs)]
     alone = differ_in_seed_alone(runs)
+    other = "seeds.split_seed" in _differing(runs)
+    drawn = " Each seed has held-out problems of its own (seeds.split_seed)." if other else ""
     intro = (
         "The recipes differ in the seed alone. Means are over seeds; what stands in brackets after "
-        "a mean is the lowest and the highest seed, which is no interval."
+        f"a mean is the lowest and the highest seed, which is no interval.{drawn}"
         if alone
         else "Each run's student. Intervals are over problems, of one run: another seed would "
         "differ more, so that a difference between two runs may be one of seeds."
