@@ -215,6 +215,15 @@ def test_hostile_text_is_escaped_and_cut(tmp_path: Path) -> None:
     assert len(answer.text) > 1_000_000
 
 
+def test_the_name_of_a_folder_is_harmless_too(tmp_path: Path) -> None:
+    run = whole(tmp_path / "<img src=x onerror=alert(1)>\u202e\"\u200b").folder
+    site = client(run, whole(tmp_path / "\u2066two").folder)
+    for page in ("/", "/candidates?page=x", "/compare", f"/puzzle/{PUZZLE}"):
+        text = site.get(page).text
+        assert "<img" not in text
+        assert not re.search("[\u202e\u200b\u2066]", text)
+
+
 def test_segments_that_appear_are_seen(tmp_path: Path) -> None:
     run = start(tmp_path / "run")
     site = client(run.folder)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from browsers import Seen, needs_browser, opened_browser, overflow, watched_page
+from browsers import needs_browser, opened_browser, overflow, watched_page
 from etude import reviews
 from reader_run import HOSTILE, start, steps, whole
 
@@ -25,8 +25,6 @@ from etude.browse.server import application
 
 pytestmark = needs_browser
 PUZZLE = "aaaaaaaaaaaaaa01"
-PLOTLY_MAPS = "Applying inline style violates"
-"""Plotly brings a style for maps, which the pages' policy refuses and no chart of theirs needs."""
 
 
 @contextmanager
@@ -52,11 +50,6 @@ def browser() -> Iterator[Any]:
         yield browser
 
 
-def nothing_bad(seen: Seen) -> bool:
-    seen.errors = [error for error in seen.errors if PLOTLY_MAPS not in error]
-    return seen.nothing_bad()
-
-
 def test_hostile_text_does_nothing_and_fits_a_phone(browser: Any, tmp_path: Path) -> None:
     whole(tmp_path / "run", puzzle=HOSTILE, solution=HOSTILE, detail=HOSTILE)
     with served(tmp_path / "run", tmp_path / "run") as address:
@@ -68,7 +61,7 @@ def test_hostile_text_does_nothing_and_fits_a_phone(browser: Any, tmp_path: Path
                 page.goto(address + path, wait_until="networkidle")
                 assert overflow(page) == 0, path
                 assert page.locator("main img, main script").count() == 0
-        assert nothing_bad(seen)
+        assert seen.nothing_bad()
 
 
 def test_charts_are_drawn_in_the_dark_too(browser: Any, tmp_path: Path) -> None:
@@ -78,7 +71,7 @@ def test_charts_are_drawn_in_the_dark_too(browser: Any, tmp_path: Path) -> None:
             page.goto(address)
             expect(page.locator(".chart .plot-container")).to_have_count(3, timeout=20_000)
             assert page.locator(".errorbar").count() > 0
-        assert nothing_bad(seen)
+        assert seen.nothing_bad()
 
 
 def test_rows_are_filtered_in_place_and_walked_by_keys(browser: Any, tmp_path: Path) -> None:
@@ -106,7 +99,7 @@ def test_rows_are_filtered_in_place_and_walked_by_keys(browser: Any, tmp_path: P
             page.keyboard.press("Escape")
             page.keyboard.press("3")
             page.wait_for_url("**/puzzles")
-        assert nothing_bad(seen)
+        assert seen.nothing_bad()
 
 
 def test_a_person_reviews_by_keys(browser: Any, tmp_path: Path) -> None:
@@ -129,7 +122,7 @@ def test_a_person_reviews_by_keys(browser: Any, tmp_path: Path) -> None:
             page.keyboard.press("u")
             page.get_by_text("1 puzzles wait").wait_for()
         seen.errors = [error for error in seen.errors if "422" not in error]
-        assert nothing_bad(seen)
+        assert seen.nothing_bad()
     made = reviews.read(run)
     assert [(review.decision, review.reviewer) for review in made] == [
         ("accept", "Ada"), ("edit", "Ada"), ("undo", "Ada"),
@@ -149,7 +142,7 @@ def test_a_run_that_goes_on_is_followed(browser: Any, tmp_path: Path) -> None:
             page.get_by_text("1 to 3 of 3 candidates").wait_for(timeout=15_000)
             assert "going on" in page.locator("#strip").inner_text()
             assert "solve 3" in page.locator("#strip").inner_text()
-        assert nothing_bad(seen)
+        assert seen.nothing_bad()
 
 
 def test_the_pages_work_without_scripts(browser: Any, tmp_path: Path) -> None:

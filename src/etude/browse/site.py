@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 from urllib.parse import parse_qsl, quote
@@ -66,11 +66,14 @@ def _answering(handler: Handler) -> Handler:
 class Site:
     """The pages of one run below `base`; with a second run also their comparison."""
 
-    def __init__(self, library: Library, base: str, token: str, reviewer: str) -> None:
+    def __init__(
+        self, library: Library, base: str, token: str, reviewer: str, styles: Sequence[str]
+    ) -> None:
         self.library = library
         self.base = base
         self.token = token
         self.reviewer = reviewer
+        self.styles = styles
         self.other: Site | None = None
         self.reviewing = Reviewer(library.folder, library.recipe)
 
@@ -123,6 +126,7 @@ class Site:
             request,
             "overview.html.j2",
             recipe=self.library.recipe,
+            styles=self.styles,
             funnels=shelf.answer("funnels", lambda: counts.funnels(shelf)),
             scores=_score_table(counts.scores(shelf)),
             health=counts.extra(shelf, "health"),
