@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -18,10 +19,15 @@ from reader_run import HOSTILE, start, steps, whole
 pytest.importorskip("starlette", reason="needs the extra browse")
 pytest.importorskip("httpx2", reason="needs httpx2, for starlette's test client")
 
+import anyio
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.testclient import TestClient
 
 from etude.browse.guard import HEADERS, Guard
+from etude.browse.library import Library
 from etude.browse.server import application, run
+from etude.browse.site import SEARCHING, Site
 
 ORIGIN = "http://127.0.0.1"
 PUZZLE = "aaaaaaaaaaaaaa01"
@@ -216,7 +222,7 @@ def test_hostile_text_is_escaped_and_cut(tmp_path: Path) -> None:
 
 
 def test_the_name_of_a_folder_is_harmless_too(tmp_path: Path) -> None:
-    run = whole(tmp_path / "<img src=x onerror=alert(1)>\u202e\"\u200b").folder
+    run = whole(tmp_path / '<img src=x onerror=alert(1)>\u202e"\u200b').folder
     site = client(run, whole(tmp_path / "\u2066two").folder)
     for page in ("/", "/candidates?page=x", "/compare", f"/puzzle/{PUZZLE}"):
         text = site.get(page).text
@@ -264,6 +270,47 @@ def test_a_port_in_use_is_one_sentence(folder: Path) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(InputError, match=rf"Port {port} .* in use.*--port"):
             run([folder], host="127.0.0.1", port=port, open_page=False, reviewer="Ada")
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_few_pages_search_at_a_time_and_none_for_who_has_left(folder: Path, left: bool) -> None:
+    site = Site(Library(folder), "", "", "Ada", [])
+    go = threading.Event()
+    begun: list[str] = []
+
+    def slow(_: Site, request: Request) -> Response:
+        begun.append(request.url.path)
+        go.wait(30)
+        return Response()
+
+    async def receive() -> dict[str, str]:
+        if not left or len(begun) < SEARCHING:
+            await anyio.sleep_forever()
+        return {"type": "http.disconnect"}
+
+    async def many() -> None:
+        asked = site._searched(slow)
+        scope = {"type": "http", "method": "GET", "path": "/x", "headers": [],
+                 "query_string": b"", "server": ("127.0.0.1", 1), "scheme": "http"}  # fmt: skip
+        async with anyio.create_task_group() as group:
+            for _ in range(60):  # more than there are threads
+                group.start_soon(asked, Request(scope, receive))
+            while len(begun) < SEARCHING:
+                await anyio.sleep(0.01)
+            with anyio.fail_after(10):  # a quick page has a thread
+                await anyio.to_thread.run_sync(lambda: None)
+            assert len(begun) == SEARCHING
+            go.set()
+
+    anyio.run(many)
+    assert len(begun) == (SEARCHING if left else 60)
+
+
+def test_another_site_can_not_make_it_search(site: TestClient) -> None:
+    headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}
+    assert site.get("/candidates", headers=headers).status_code == 403
+    headers["sec-fetch-mode"] = "navigate"  # a link, which a person followed
+    assert site.get("/candidates", headers=headers).status_code == 200
 
 
 def test_no_run_and_no_extra_are_sentences(tmp_path: Path) -> None:

@@ -74,8 +74,11 @@ class Guard:
             return _no(405, "A page is asked with GET, and a decision sent with POST.")
         if scope["method"] == "POST" and headers.get("origin") != f"http://{hosts[0]}":
             return _no(403, "A decision must be sent from the page itself, not from another site.")
-        if headers.get("sec-fetch-site") == "cross-site" and scope["method"] == "POST":
+        elsewhere = headers.get("sec-fetch-site") == "cross-site"
+        if elsewhere and scope["method"] == "POST":
             return _no(403, "A decision must be sent from the page itself, not from another site.")
+        if elsewhere and headers.get("sec-fetch-mode") != "navigate":  # it could keep us busy
+            return _no(403, "A page is asked from the page itself, or by a link.")
         return None if self.open else self._without_key(scope, headers)
 
     def _without_key(self, scope: Scope, headers: Headers) -> Response | None:

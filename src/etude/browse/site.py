@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import wraps
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
+from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import (
@@ -46,6 +47,11 @@ TEXTS = {
 }
 """What `/text` gives whole: view, the column of the id, the column of the text."""
 
+SEARCHING = 4
+"""Pages that search tables at a time. Others wait, and what is quick is not behind them."""
+_LEFT = Response(status_code=499)
+"""For whoever has gone before the search began."""
+
 Handler = Callable[["Site", Request], Response]
 
 
@@ -76,6 +82,7 @@ class Site:
         self.styles = styles
         self.other: Site | None = None
         self.reviewing = Reviewer(library.folder, library.recipe)
+        self._searching: CapacityLimiter | None = None
 
     def routes(self) -> list[BaseRoute]:
         pages: dict[str, Handler] = {
@@ -91,10 +98,12 @@ class Site:
             "/chart/{name}": Site.chart,
             "/live": Site.live,
         }
+        quick = ("/live", "/text/{kind}/{name}")
         made: list[BaseRoute] = [
-            Route(self.base + path, self._bound(handler)) for path, handler in pages.items()
+            Route(self.base + path, (self._bound if path in quick else self._searched)(handler))
+            for path, handler in pages.items()
         ]
-        made.append(Route(self.base + "/review", self._bound(Site.review), methods=["GET"]))
+        made.append(Route(self.base + "/review", self._searched(Site.review), methods=["GET"]))
         made.append(Route(self.base + "/review", self.decide, methods=["POST"]))
         return made
 
@@ -103,6 +112,24 @@ class Site:
             return _answering(handler)(self, request)
 
         return bound
+
+    def _searched(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        """A page over whole tables: a few at a time, and none for a reader who has left.
+
+        Who types fast, or has many tabs, asks for more than two cores can search; what was
+        asked and left must not hold up what is asked now.
+        """
+        answer = self._bound(handler)
+
+        async def searched(request: Request) -> Response:
+            if self._searching is None:  # it belongs to the loop that serves
+                self._searching = CapacityLimiter(SEARCHING)
+            async with self._searching:
+                if await request.is_disconnected():
+                    return _LEFT
+                return await to_thread.run_sync(answer, request)
+
+        return searched
 
     def page(self, request: Request, template: str, status: int = 200, **content: Any) -> Response:
         """A whole page, with what stands on each of them."""

@@ -7,6 +7,7 @@ const POLL = 2500;
 const TYPING = 250;
 let generation = document.body.dataset.generation;
 let asked = 0;
+let asking = new AbortController();
 
 // ---- exchange parts
 
@@ -15,11 +16,13 @@ async function exchange(address, { keep = false, push = true } = {}) {
   const old = document.getElementById("results");
   if (!old) { location.assign(address); return; }
   old.classList.add("waiting");
+  asking.abort(); // an earlier question is not waited for, nor answered where it has not begun
+  asking = new AbortController();
   let answer;
   try {
-    answer = await fetch(address, { headers: { Accept: "text/html" } });
+    answer = await fetch(address, { headers: { Accept: "text/html" }, signal: asking.signal });
   } catch {
-    old.classList.remove("waiting");
+    if (number === asked) old.classList.remove("waiting");
     return; // the server is gone: what is shown stays
   }
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
