@@ -11,6 +11,7 @@ from typing import Any
 
 from etude import config, readings, store
 from etude.browse.library import Library, Shelf
+from etude.health import place
 from etude.query import ARMS, VIEWS
 from etude.stats import Estimate, paired_difference
 from etude.types import Score
@@ -77,8 +78,20 @@ def scores(shelf: Shelf) -> list[dict[str, Any]]:
     )
 
 
+def health(shelf: Shelf) -> list[dict[str, Any]]:
+    """What the rounds said of themselves: what is not well first, then round by round."""
+    rows = shelf.rows("select arm, round, measure, value, warn, stop, state from health")
+    states = ("stop", "warn")
+
+    def key(row: dict[str, Any]) -> tuple[object, ...]:
+        state = states.index(row["state"]) if row["state"] in states else len(states)
+        return state, ARMS.index(row["arm"]), -row["round"], place(row["measure"])
+
+    return sorted(rows, key=key)[:GENERIC]
+
+
 def extra(shelf: Shelf, view: str, puzzle_id: str | None = None) -> list[dict[str, Any]]:
-    """The rows of a view that may be there, such as `health` or `probes`."""
+    """The rows of a view that may be there, such as `probes`."""
     if view not in VIEWS:
         return []
     clause = "" if puzzle_id is None else "where puzzle_id = ?"

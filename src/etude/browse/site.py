@@ -25,6 +25,7 @@ from etude.browse.asked import LAST_PAGE, Asked, NotThere
 from etude.browse.guard import same
 from etude.browse.library import Library
 from etude.errors import InputError
+from etude.health import meaning
 from etude.query import ARMS
 from etude.readings.words import harmless
 from etude.reviewing import Reviewer
@@ -156,7 +157,8 @@ class Site:
             styles=self.styles,
             funnels=shelf.answer("funnels", lambda: counts.funnels(shelf)),
             scores=_score_table(counts.scores(shelf)),
-            health=counts.extra(shelf, "health"),
+            health=counts.health(shelf),
+            meaning=meaning,
             decided=len(reviews.standing(self.library.reviews)),
         )
 
