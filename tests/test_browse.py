@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -365,6 +366,14 @@ def test_health_says_what_each_measure_is_and_what_is_ill_first(tmp_path: Path) 
     assert text.index("some right and some wrong") < text.index("that go on to be solved")
     assert "<td>0</td>" in text
     assert "all 2 measures" in text
+
+
+def test_a_run_that_its_health_ended_says_so(tmp_path: Path) -> None:
+    run = whole(tmp_path / "run").folder
+    shutil.rmtree(run / "round-02")
+    row = {"measure": "learnable", "value": 0.0, "warn": None, "stop": 0.1, "state": "stop"}
+    store.write_table(store.unit_path(run / "round-01" / "health", 0), [row], tables.HEALTH)
+    assert "by health.stop: learnable 0, below 0.1" in client(run).get("/").text
 
 
 def test_runs_of_other_problems_have_no_column_of_differences(tmp_path: Path) -> None:
