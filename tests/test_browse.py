@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from etude import reviews
+from etude import reviews, store, tables
 from etude.errors import InputError
 from reader_run import HOSTILE, start, steps, whole
 
@@ -331,3 +333,53 @@ def test_no_run_and_no_extra_are_sentences(tmp_path: Path) -> None:
 def test_the_guard_knows_numbers_only_where_it_is_open_to_others() -> None:
     assert Guard(lambda *_: None, host="0.0.0.0", key="").knows("10.0.0.1:80")  # type: ignore[arg-type, return-value]
     assert not Guard(lambda *_: None, host="127.0.0.1", key="").knows("10.0.0.1:80")  # type: ignore[arg-type, return-value]
+
+
+def test_an_edit_says_what_does_not_show(tmp_path: Path) -> None:
+    """In the field the text must stand as it is, where a character can turn it about."""
+    puzzle = "def f(x: str, s='a\u202eb\u200b'): return x == s"
+    site = client(whole(tmp_path / "run", puzzle=puzzle).folder)
+    text = site.get(f"/review?puzzle={PUZZLE}&edit=1").text
+    assert puzzle in html.unescape(text)
+    assert "characters that do not show: \\u200b, \\u202e" in html.unescape(text)
+    assert "do not show" not in site.get(f"/review?puzzle={PUZZLE}").text
+
+
+def test_the_chart_of_solve_rates_tells_sometimes_from_always(tmp_path: Path) -> None:
+    """Eleven of twelve attempts stood in one bar with twelve of twelve."""
+    run = whole(tmp_path / "run").folder
+    figure = client(run).get("/chart/rates").json()
+    for bars in figure["data"]:  # one puzzle a round, one of its three attempts accepted
+        assert dict(zip(bars["x"], bars["y"], strict=True)) == {
+            "never": 0, "up to 25%": 0, "25 to 50%": 1, "50 to 75%": 0, "75 to 99%": 0, "always": 0,
+        }  # fmt: skip
+
+
+def test_health_says_what_each_measure_is_and_what_is_ill_first(tmp_path: Path) -> None:
+    run = whole(tmp_path / "run").folder
+    rows = [
+        {"measure": "kept", "value": 0.5, "warn": None, "stop": None, "state": "ok"},
+        {"measure": "learnable", "value": 0.0, "warn": 0.1, "stop": None, "state": "warn"},
+    ]
+    store.write_table(store.unit_path(run / "round-01" / "health", 0), rows, tables.HEALTH)
+    text = client(run).get("/").text
+    assert text.index("some right and some wrong") < text.index("that go on to be solved")
+    assert "<td>0</td>" in text
+    assert "all 2 measures" in text
+
+
+def test_a_run_that_its_health_ended_says_so(tmp_path: Path) -> None:
+    run = whole(tmp_path / "run").folder
+    shutil.rmtree(run / "round-02")
+    row = {"measure": "learnable", "value": 0.0, "warn": None, "stop": 0.1, "state": "stop"}
+    store.write_table(store.unit_path(run / "round-01" / "health", 0), [row], tables.HEALTH)
+    assert "by health.stop: learnable 0, below 0.1" in client(run).get("/").text
+
+
+def test_runs_of_other_problems_have_no_column_of_differences(tmp_path: Path) -> None:
+    runs = [whole(tmp_path / name).folder for name in ("one", "two")]
+    for path in runs[1].rglob("evaluate/scores.parquet"):
+        path.unlink()
+    text = client(*runs).get("/compare").text
+    assert "second - first" not in text
+    assert "no difference is given" in text

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import reader_run
 from browsers import needs_browser, opened_browser, overflow, watched_page
-from etude import readings, store
+from etude import readings, reviews, store
 from etude.errors import InputError
 from etude.readings import words
 from etude.report import charts, write_report
@@ -345,6 +345,17 @@ def test_runs_of_several_seeds_get_a_mean_and_its_span(seeds: list[store.Run]) -
     assert words.span(values) in Page(bare(text)).cells
     assert "The recipes differ in the seed alone" in text
     assert len(specs(text)["ladder-constants"]["data"]) == 2
+
+
+def test_what_people_decided_is_said(tmp_path: Path) -> None:
+    run = reader_run.whole(tmp_path / "run")
+    assert "People reviewed" not in bare(write_report([run.folder]).read_text("utf-8"))
+    for name, decision in [("01", "accept"), ("02", "reject"), ("03", "accept"), ("03", "undo")]:
+        puzzle_id = f"aaaaaaaaaaaaaa{name}"
+        reviews.write(run.folder, puzzle_id, decision, "def f(x: int): ...", reviewer="<b>Ada")
+    text = bare(write_report([run.folder]).read_text("utf-8"))
+    assert "People reviewed its puzzles: 1 accepted and 1 rejected." in text
+    assert "<b>Ada" not in text
 
 
 def test_seeds_with_held_out_problems_of_their_own_are_seeds_too(seeds: list[store.Run]) -> None:

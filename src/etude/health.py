@@ -20,6 +20,25 @@ from etude.course import STOP
 
 ABOVE = frozenset({"duplicates", "accepted", "weak", "unstable", "gap", "drop"})
 """Measures that are ill when they are high; all others when they are low."""
+MEANINGS = {
+    "well_formed": "share of the proposals that are a puzzle",
+    "duplicates": "share of these that repeat a known puzzle, or are a held-out problem",
+    "kept": "share of the proposals that go on to be solved",
+    "accepted": "share of the candidates that are right",
+    "solved": "share of the kept puzzles with a right candidate",
+    "learnable": "share of the kept puzzles with some right and some wrong candidates",
+    "taught": "share of the kept puzzles that became an example",
+    "solve_rate": "mean share of right candidates of a puzzle",
+    "weak": "share of the kept puzzles that too many strangers' answers satisfy",
+    "unstable": "share of the kept puzzles whose verdicts change with chance, time or hashes",
+    "novel_forms": "share of the kept puzzles whose form no earlier puzzle has",
+    "held_out": "mean over the suite's parts of pass@1 after the round",
+    "drop": "how far held_out is below the best earlier round",
+    "gap": "solve_rate less held_out",
+    "loss": "mean loss a token in the last steps of the round's training",
+    "types": "how even the mix of answer types is: 1 where all are as frequent",
+}
+"""What each measure is, of one round, in the order in which they are read."""
 OK = "ok"
 WARN = "warn"
 Measured = dict[str, float | None]
@@ -46,6 +65,19 @@ def words(row: store.Row) -> str:
     limit = row["stop"] if row["state"] == STOP else row["warn"]
     side = "above" if row["measure"] in ABOVE else "below"
     return f"{row['measure']} {row['value']:.3g}, {side} {limit:.3g}"
+
+
+def meaning(measure: str) -> str:
+    """What a measure is, in words; empty for one that this version does not know."""
+    if measure.startswith("type "):
+        return "share of the kept puzzles with this answer type"
+    return MEANINGS.get(measure, "")
+
+
+def place(measure: str) -> tuple[int, str]:
+    """Where a measure stands among all: the parts of the loop in their order, then answer types."""
+    known = list(MEANINGS)
+    return (known.index(measure) if measure in MEANINGS else len(known), measure)
 
 
 def rows(arm: Arm, number: int) -> list[store.Row]:

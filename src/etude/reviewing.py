@@ -36,15 +36,21 @@ LONGEST_NOTE = 2_000
 LONGEST_NAME = 200
 SHOWN = 20
 
-_TRIED = f"""
-    select puzzle_id, count(*) as attempts, count(*) filter (where {ACCEPTED}) as accepted
-    from verdicts where arm = 'verified' group by puzzle_id
+WAITING = """
+    arm = 'verified' and 0 < accepted and accepted < attempts and not list_contains(?, puzzle_id)
 """
-_QUEUE = f"""
-    from vetted as p join ({_TRIED}) as t using (puzzle_id)
-    where p.arm = 'verified' and p.fate = 'kept' and 0 < t.accepted and t.accepted < t.attempts
-      and not list_contains(?, p.puzzle_id)
-"""
+"""Whether a kept puzzle waits: the condition, whose parameter are the ids that are decided."""
+ORDER = "accepted * (attempts - accepted) / (attempts * attempts) desc, puzzle_id"
+"""The most informative first; equal ones by their ids."""
+_KEPT = f"""(
+    select p.arm, p.puzzle_id, p.round, p.source, p.answer_type, t.attempts, t.accepted
+    from vetted as p join (
+        select puzzle_id, count(*) as attempts,
+               count(*) filter (where {ACCEPTED}) as accepted
+        from verdicts where arm = 'verified' group by puzzle_id
+    ) as t using (puzzle_id)
+    where p.arm = 'verified' and p.fate = 'kept'
+)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +68,7 @@ class Waiting:
 def queue(tables: Tables, decided: Sequence[str], limit: int, skip: int = 0) -> list[Waiting]:
     """The puzzles that wait, the most informative first; equal ones by their ids."""
     rows = tables.rows(
-        "select p.puzzle_id, p.round, p.source, p.answer_type, t.attempts, t.accepted "
-        + _QUEUE
-        + "order by t.accepted * (t.attempts - t.accepted) / (t.attempts * t.attempts) desc, "
-        "p.puzzle_id limit ? offset ?",
+        f"select * exclude (arm) from {_KEPT} where {WAITING} order by {ORDER} limit ? offset ?",
         [list(decided), limit, skip],
     )
     return [Waiting(**row) for row in rows]
@@ -73,7 +76,7 @@ def queue(tables: Tables, decided: Sequence[str], limit: int, skip: int = 0) -> 
 
 def waiting(tables: Tables, decided: Sequence[str]) -> int:
     """How many puzzles wait."""
-    return int(tables.value("select count(*) " + _QUEUE, [list(decided)]))
+    return int(tables.value(f"select count(*) from {_KEPT} where {WAITING}", [list(decided)]))
 
 
 def puzzle_of(tables: Tables, puzzle_id: str) -> Puzzle:

@@ -19,7 +19,9 @@ OUTCOME_COLOURS = {
     "timeout": "#7d5fd3", "memory": "#4a6fd0", "crashed": "#8c5a3c", "refused": "#5d6d7e",
     "unparsed": "#9aa1a8",
 }  # fmt: skip
-BINS = 12
+DASHES = ("solid", "dash", "dot")
+SYMBOLS = ("circle", "square", "diamond")
+BINS = ("never", "up to 25%", "25 to 50%", "50 to 75%", "75 to 99%", "always")
 
 
 def chart(shelf: Shelf, name: str) -> str:
@@ -34,7 +36,9 @@ def by_round(shelf: Shelf) -> go.Figure:
     rows = [row for row in counts.scores(shelf) if row["arm"] == "verified"]
     places = list(dict.fromkeys(row["round"] for row in rows))
     figure = _figure("pass@k, percent")
-    for number, (part, k) in enumerate(dict.fromkeys((row["part"], row["k"]) for row in rows)):
+    parts = list(dict.fromkeys(row["part"] for row in rows))
+    ks = sorted({row["k"] for row in rows})
+    for part, k in dict.fromkeys((row["part"], row["k"]) for row in rows):
         made = [row for row in rows if (row["part"], row["k"]) == (part, k)]
         figure.add_scatter(
             x=[_place(row["round"]) for row in made],
@@ -47,7 +51,12 @@ def by_round(shelf: Shelf) -> go.Figure:
             },
             name=f"{readings.PARTS.get(part, part)} pass@{k}",
             mode="lines+markers",
-            line={"color": COLOURS[number % len(COLOURS)], "width": 2},
+            line={
+                "color": COLOURS[parts.index(part) % len(COLOURS)],
+                "dash": DASHES[ks.index(k) % len(DASHES)],
+                "width": 2,
+            },
+            marker={"symbol": SYMBOLS[ks.index(k) % len(SYMBOLS)], "size": 8},
         )
     figure.update_xaxes(categoryorder="array", categoryarray=[_place(n) for n in places])
     return figure
@@ -73,19 +82,17 @@ def outcome_shares(shelf: Shelf) -> go.Figure:
 def solve_rates(shelf: Shelf) -> go.Figure:
     """How many tried puzzles of the loop were solved how often, by round."""
     rows = shelf.rows(
-        f"select round, least(floor({BINS} * accepted / attempts), {BINS - 1})::int as bin, "
-        "count(*) as n from kept where arm = 'verified' and attempts > 0 group by all order by all"
+        "select round, case when accepted = 0 then 0 when accepted = attempts then 5 "
+        "else ceil(4 * accepted / attempts)::int end as bin, count(*) as n "
+        "from kept where arm = 'verified' and attempts > 0 group by all order by all"
     )
     figure = _figure("puzzles")
     for number in dict.fromkeys(row["round"] for row in rows):
         made = {row["bin"]: row["n"] for row in rows if row["round"] == number}
-        figure.add_bar(
-            x=[(bin + 0.5) / BINS for bin in range(BINS)],
-            y=[made.get(bin, 0) for bin in range(BINS)],
-            name=f"round {number}",
-        )
-    figure.update_xaxes(title="share of attempts accepted", tickformat=".0%")
-    figure.update_layout(barmode="stack", colorway=list(COLOURS))
+        heights = [made.get(bin, 0) for bin in range(len(BINS))]
+        figure.add_bar(x=list(BINS), y=heights, name=f"round {number}")
+    figure.update_xaxes(title="share of attempts accepted", type="category")
+    figure.update_layout(barmode="group", colorway=list(COLOURS))
     return figure
 
 

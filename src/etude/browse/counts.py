@@ -11,6 +11,7 @@ from typing import Any
 
 from etude import config, readings, store
 from etude.browse.library import Library, Shelf
+from etude.health import place
 from etude.query import ACCEPTED, ARMS
 from etude.stats import Estimate, paired_difference
 from etude.types import Score
@@ -75,6 +76,18 @@ def scores(shelf: Shelf) -> list[dict[str, Any]]:
         "select arm, round, part, k, value, low, high, problems, samples from scores "
         "where asked is not false order by arm desc, round nulls last, part, k"
     )
+
+
+def health(shelf: Shelf) -> list[dict[str, Any]]:
+    """What the rounds said of themselves: what is not well first, then round by round."""
+    rows = shelf.rows("select arm, round, measure, value, warn, stop, state from health")
+    states = ("stop", "warn")
+
+    def key(row: dict[str, Any]) -> tuple[object, ...]:
+        state = states.index(row["state"]) if row["state"] in states else len(states)
+        return state, ARMS.index(row["arm"]), -row["round"], place(row["measure"])
+
+    return sorted(rows, key=key)[:GENERIC]
 
 
 def extra(shelf: Shelf, view: str, puzzle_id: str | None = None) -> list[dict[str, Any]]:

@@ -25,8 +25,9 @@ from etude.browse.asked import LAST_PAGE, Asked, NotThere
 from etude.browse.guard import same
 from etude.browse.library import Library
 from etude.errors import InputError
+from etude.health import meaning
 from etude.query import ARMS
-from etude.readings.words import harmless
+from etude.readings.words import harmless, stopped
 from etude.reviewing import Reviewer
 from etude.suites import load as load_suite
 from etude.tables import OUTCOMES
@@ -154,9 +155,11 @@ class Site:
             "overview.html.j2",
             recipe=self.library.recipe,
             styles=self.styles,
+            early=stopped(self.library.folder),
             funnels=shelf.answer("funnels", lambda: counts.funnels(shelf)),
             scores=_score_table(counts.scores(shelf)),
-            health=counts.extra(shelf, "health"),
+            health=counts.health(shelf),
+            meaning=meaning,
             decided=len(reviews.standing(self.library.reviews)),
         )
 
@@ -342,13 +345,17 @@ class Site:
         shelf = self.library.shelf
         made = self.library.reviews
         stands = reviews.standing(made)
-        total = reviewing.waiting(shelf.tables, list(stands))
+        waits = f"from kept where {reviewing.WAITING}"
+        total = int(shelf.value(f"select count(*) {waits}", [list(stands)]))
         if puzzle_id:
             shown = [puzzle_id]
         else:
             skip = min(skip, max(total - 1, 0))
-            found = reviewing.queue(shelf.tables, list(stands), 1, skip)
-            shown = [one.puzzle_id for one in found]
+            found = shelf.rows(
+                f"select puzzle_id {waits} order by {reviewing.ORDER} limit 1 offset ?",
+                [list(stands), skip],
+            )
+            shown = [one["puzzle_id"] for one in found]
         rows = shelf.rows(
             "select * from kept where arm = 'verified' and list_contains(?, puzzle_id)", [shown]
         )
@@ -479,11 +486,13 @@ def _verdict_counts(shelf: Any, name: str) -> list[dict[str, Any]]:
 def _missed(shelf: Any, name: str) -> list[dict[str, Any]]:
     """One attempt at a puzzle that was not accepted, with its reason."""
     keys = shelf.rows(
-        "select candidate_id from verdicts where puzzle_id = ? and outcome <> 'accepted' "
+        "select candidate_id, arm, round from verdicts "
+        "where puzzle_id = ? and outcome <> 'accepted' "
         "order by outcome = 'wrong' desc, candidate_id limit 1",
         [name],
     )
-    return finds.candidate_rows(shelf, [row["candidate_id"] for row in keys])
+    places = {(row["arm"], row["round"]) for row in keys}
+    return finds.candidate_rows(shelf, [row["candidate_id"] for row in keys], places)
 
 
 def _lineage(shelf: Any, row: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from etude.readings import PARTS
-from etude.readings.words import harmless
+from etude.readings.words import harmless, printable
 from etude.stats import Estimate
 
 LINES = 40
@@ -43,6 +43,7 @@ def environment() -> Environment:
         "age": age,
         "value": value,
         "interval": interval,
+        "hidden": hidden,
     }
     return pages
 
@@ -66,6 +67,12 @@ def code(text: str | None, lines: int = LINES) -> Markup:
 
 def plain(text: str | None, lines: int = LINES) -> str:
     return harmless(text or "", lines=lines, width=WIDTH)
+
+
+def hidden(text: str) -> str:
+    """The escapes of characters that do not show or that turn text about; empty without any."""
+    found = sorted({c for c in text if not c.isprintable() and c not in "\r\n\t"})
+    return ", ".join(printable(c) for c in found[:20])
 
 
 def short(text: str | None, width: int = 110) -> str:

@@ -14,13 +14,14 @@ Nothing in it can act or load, whatever a model wrote. The same folders give the
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from etude import config, store
+from etude import config, reviews, store
 from etude.errors import InputError
-from etude.readings.words import stopped
+from etude.readings.words import listed, stopped
 from etude.report import making, results, several, trust
 from etude.report.facts import Facts
 from etude.report.page import check_installed, render
@@ -28,6 +29,7 @@ from etude.report.parts import Runs
 
 __all__ = ["write_report"]
 
+DECIDED = {"accept": "accepted", "reject": "rejected", "edit": "edited"}
 SECTIONS = (
     several.compared,
     results.ladder,
@@ -112,7 +114,18 @@ def _progress(runs: Runs) -> Iterator[str]:
         yield f"{whose}{done} of {asked} rounds finished, {rungs}."
         if early := stopped(run.folder):
             yield f"{whose}{early}"
+        if decided := _reviewed(run.folder):
+            yield f"{whose}{decided}"
     yield "Intervals are of 95%, over problems, of one run: another seed would differ more."
+
+
+def _reviewed(folder: Path) -> str:
+    """What people decided about the run's puzzles; empty where they decided nothing."""
+    decisions = Counter(one.decision for one in reviews.standing(reviews.read(folder)).values())
+    if not decisions:
+        return ""
+    said = listed([f"{count:,} {DECIDED[name]}" for name, count in sorted(decisions.items())])
+    return f"People reviewed its puzzles: {said}. What a round went by is in its anchors/."
 
 
 def _command(run: Facts) -> str:

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from etude import store
 from etude.decontaminate import LEVELS
 from etude.diversity import Diversity, Group, Point
-from etude.health import words
+from etude.health import meaning, place, words
 from etude.report import charts
 from etude.report.charts import Chart, Cloud, Key, Series, colour, step
 from etude.report.facts import TEXT, Facts
@@ -50,12 +50,13 @@ def _health_table(run: Facts, several: bool) -> Table:
     for row in run.health:
         by_measure.setdefault(row["measure"], {})[row["round"]] = row
     rows: list[list[Cell]] = []
-    for name, at in by_measure.items():
+    for name, at in sorted(by_measure.items(), key=lambda pair: place(pair[0])):
         last = at[max(at)]
         cells = [_measured(at[n]) if n in at else "-" for n in numbers]
-        rows.append([name, *cells, _number(last["warn"]), _number(last["stop"])])
-    head = ["measure", *(f"round {n}" for n in numbers), "warns at", "stops at"]
-    return Table(f"{run.label}: health by round" if several else "by round", head, rows)
+        rows.append([name, *cells, _number(last["warn"]), _number(last["stop"]), meaning(name)])
+    head = ["measure", *(f"round {n}" for n in numbers), "warns at", "stops at", "what it is"]
+    title = f"{run.label}: health by round" if several else "by round"
+    return Table(title, head, rows, texts=(len(head) - 1,), wide=True)
 
 
 def _measured(row: store.Row) -> str:
@@ -63,7 +64,7 @@ def _measured(row: store.Row) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None or math.isnan(value) else f"{value:,.4g}"
+    return "-" if value is None or math.isnan(value) else f"{value:,.3g}"
 
 
 def vetting(runs: Runs) -> Section | None:
@@ -308,5 +309,10 @@ def _groups(made: Diversity, whose: str) -> Table:
         ]
         for group in made.groups
     ]
-    head = ["group", "puzzles", "forms", "to a human puzzle", "in a human form"]
-    return Table(f"{whose}diversity by group", head, rows)
+    head = ["group", "puzzles", "forms", "to the nearest human puzzle", "in a human form"]
+    note = (
+        "forms: puzzles that differ in more than constants. To the nearest human puzzle: the mean "
+        "distance of the vectors, 0 where both are built alike. In a human form: the share that "
+        "differs from a human puzzle in constants alone."
+    )
+    return Table(f"{whose}diversity by group", head, rows, note=note)
