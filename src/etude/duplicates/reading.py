@@ -64,7 +64,7 @@ def _check_rensa() -> None:
     except ModuleNotFoundError:
         raise InputError(
             "the level near needs rensa, which is not installed: pip install 'etude[data]'. "
-            "The others do not: etude dedup ... --level exact --level canonical --level form."
+            "Without it there are the levels exact, canonical and form: name them."
         ) from None
 
 
