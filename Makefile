@@ -20,6 +20,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEV := $(VENV)/.dev$(if $(EXTRAS),-$(EXTRAS))
 INPUTS := pyproject.toml constraints.txt setup.py src/etude/judge/_native.c
+FULL := train,report,data,browse
 # Of the packages, only what a run imports is compiled to bytecode: a minute less.
 USED := etude.session, etude.training, etude.engines.transformers, etude.tiny.model
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile \
@@ -74,14 +75,14 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || { rm -f $@; exit 1; }
 
 $(VENV)/.train: $(INPUTS) | $(BIN)/python
-	@echo "Installing etude and what training needs into $(VENV) (torch is large: minutes)"
-	@$(PIP_INSTALL) -e '.[train,report]'
+	@echo "Installing etude and what its verbs need into $(VENV) (torch is large: minutes)"
+	@$(PIP_INSTALL) -e '.[$(FULL)]'
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -c "import $(USED)"
 	@touch $@
 
 $(DEV): $(VENV)/.train
 	@echo "Installing the tools for development into $(VENV)"
-	@$(PIP_INSTALL) -e '.[train,report,dev$(if $(EXTRAS),$(COMMA)$(EXTRAS))]'
+	@$(PIP_INSTALL) -e '.[$(FULL),dev$(if $(EXTRAS),$(COMMA)$(EXTRAS))]'
 	@touch $@
 
 $(VENV)/.docs: $(INPUTS) | $(BIN)/python

@@ -91,6 +91,20 @@ def test_one_file_holds_the_rows_of_the_folder(run: Path, tmp_path: Path, name: 
     assert rows(export(run, tmp_path / name)) == folder
 
 
+@pytest.mark.parametrize(("typed", "below"), [("run", "."), (".", "run"), ("../run", "run")])
+def test_the_place_is_beside_the_run_as_it_was_typed(
+    run: Path, typed: str, below: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(run.parent / below)
+    asked = {"format": None, "repo": None, "public": False, "json_lines": False}
+    export_run(Path(typed), None, Options(Choice()), **asked)
+    wrote, load = capsys.readouterr().out.splitlines()[-2:]
+    place = {"run": "run-pairs", ".": f"{run}-pairs", "../run": "../run-pairs"}[typed]
+    assert wrote == f"wrote: {place}"
+    assert load == f'load:  datasets.load_dataset("{place}")'
+    assert Path(f"{run}-pairs", "README.md").is_file()
+
+
 def test_the_same_run_gives_the_same_bytes(run: Path, tmp_path: Path) -> None:
     def bytes_of(place: Path) -> dict[str, bytes]:
         out = export(run, place / "pairs", include_seeds=False)

@@ -340,6 +340,8 @@ def test_the_run_that_knows_the_id_is_found(
         run_of(EXAMPLE, runs)
     with pytest.raises(InputError, match=r"none of the 3 there knows it"):
         run_of("nothing\x1b", runs)
+    with pytest.raises(InputError, match=r"there is no run in it\. Name the run's folder"):
+        run_of(EXAMPLE, tmp_path / "none")
     monkeypatch.chdir(tmp_path)
     (runs / "three").unlink()
     ended = CliRunner().invoke(app, ["why", EXAMPLE, "--json"])

@@ -55,7 +55,8 @@ def diff(
         Path | None, typer.Argument(metavar="[RUN]", help="Another one; or give --rounds.")
     ] = None,
     rounds: Annotated[
-        tuple[int, int] | None, typer.Option(help="Compare these two rounds, not whole runs.")
+        tuple[int, int] | None,
+        typer.Option(metavar="A B", help="Compare these two rounds, not whole runs."),
     ] = None,
     json: Json = False,
 ) -> None:

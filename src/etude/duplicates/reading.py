@@ -63,8 +63,8 @@ def _check_rensa() -> None:
         import rensa  # noqa: F401
     except ModuleNotFoundError:
         raise InputError(
-            "the level near needs rensa, which is not installed: pip install 'etude[data]', or "
-            "leave the level out."
+            "the level near needs rensa, which is not installed: pip install 'etude[data]'. "
+            "Without it there are the levels exact, canonical and form: name them."
         ) from None
 
 

@@ -57,11 +57,17 @@ def export_run(
         raise InputError("--push needs a folder: leave it out, or export with --format datasets.")
     if repo is not None:
         check_repo(repo)
-    place = out or folder.absolute().with_name(f"{folder.absolute().name}-pairs{SUFFIXES[kind]}")
+    place = out or _beside_run(folder, SUFFIXES[kind])
     made = _export(run, place, kind, options, repo)
     _say(console, made, place, kind)
     if repo is not None:
         console.say(f"pushed: {push(place, repo, public=public)}")
+
+
+def _beside_run(folder: Path, suffix: str) -> Path:
+    """By the name that was typed, but for `.` and the like, which name no neighbour."""
+    folder = folder if folder.name not in ("", "..") else folder.resolve()
+    return folder.with_name(f"{folder.name}-pairs{suffix}")
 
 
 def _export(
@@ -159,7 +165,8 @@ def _say(console: Console, made: Exported, place: Path, kind: Format) -> None:
     console.record("export", path=str(place), format=kind, **made.as_dict())
     total = made.splits.total()
     parts = [f"{count:,} {split}" for split, count in made.splits.items()]
-    console.say(f"{total:,} verified pairs" + (f"  ({', '.join(parts)})" if len(parts) > 1 else ""))
+    of = f"  ({', '.join(parts)})" if len(parts) > 1 else ""
+    console.say(f"{total:,} verified {'pair' if total == 1 else 'pairs'}{of}")
     if counts.refused:
         console.say(f"  {counts.refused:,} of puzzles that a person rejected: left out")
     if unverified := counts.selected - counts.refused - counts.verified:

@@ -53,8 +53,8 @@ def _measured(found: Diversity) -> str:
 
 
 def _row(group: Group) -> tuple[object, ...]:
-    numbers = (group.vendi, group.coverage, group.nearest)
-    shown = (("" if math.isnan(number) else f"{number:.3g}") for number in numbers)
+    numbers = ((group.vendi, ".1f"), (group.coverage, ".1%"), (group.nearest, ".3f"))
+    shown = ("" if math.isnan(number) else format(number, how) for number, how in numbers)
     return (group.name, group.puzzles, group.forms, *shown)
 
 

@@ -309,7 +309,8 @@ def _say(console: Console, found: Integrity, source: Source, place: Path, kind: 
         met = Counter(hit.level for hit in found.hits)
         words = "  ".join(f"{count:,} {level}" for level, count in met.items()) or "none"
         console.say(f"problems met of the {found.problems:,} of {found.suite}: {words}")
-    console.say(f"wrote: {place}  ({found.kept:,} verified pairs)")
+    word = "pair" if found.kept == 1 else "pairs"
+    console.say(f"wrote: {place}  ({found.kept:,} verified {word})")
     beside = place / "rejected.parquet" if kind == "datasets" else f"{place}.rejected.parquet"
     console.say(f"       {beside}  ({found.total - found.accepted:,} that are none)")
 

@@ -71,7 +71,8 @@ def run_of(row_id: str, runs: Path = Path("runs")) -> Path:
             f"{word} must be known to one run of {runs}, but {len(knowing)} know it: "
             f"{', '.join(map(str, knowing))}. Name one: `etude why {word} RUN`."
         )
+    there = f"none of the {looked} there knows it" if looked else "there is no run in it"
     raise InputError(
-        f"{word} must be known to a run of {runs}, but none of the {looked} there knows it. "
+        f"{word} must be known to a run of {runs}, but {there}. "
         f"Name the run's folder: `etude why {word} RUN`."
     )
