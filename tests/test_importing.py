@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from etude import config
+from etude import config, store
 from etude.errors import InputError
 from etude.export.columns import SCHEMA
 from etude.importing import Options, import_file
@@ -212,6 +213,24 @@ def test_a_kill_loses_a_unit_at_most(tmp_path: Path) -> None:
     assert ours == theirs
     assert len(ours) == len(pairs)
     assert not first.parent.exists()
+
+
+def test_two_at_once_do_not_take_each_others_units(tmp_path: Path) -> None:
+    file = text(tmp_path / "made.txt", *RIGHT)
+    with (
+        store.only_writer(tmp_path / "out.unfinished"),
+        pytest.raises(InputError, match=r"out\.unfinished is being written by another process"),
+    ):
+        imported(file, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    imported(file, tmp_path / "out")
+    assert len(rows(tmp_path / "out")) == len(RIGHT)
+
+
+def test_a_pipe_is_refused_since_it_can_be_read_but_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "made.jsonl")
+    with pytest.raises(InputError, match=r"made\.jsonl must be a regular file, .* read twice"):
+        imported(tmp_path / "made.jsonl", tmp_path / "out")
 
 
 def test_units_of_another_file_are_not_gone_on_with(tmp_path: Path) -> None:
