@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -256,6 +257,16 @@ def test_a_file_without_a_pair_is_refused(tmp_path: Path, content: str, said: st
     with pytest.raises(InputError, match=said):
         imported(file, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["made.txt"]
+
+
+def test_a_files_text_is_inert_in_the_card(tmp_path: Path) -> None:
+    bad = {"<img src=//x>": 1, "[click](//x)|`": 2}
+    file = tmp_path / "made.jsonl"
+    file.write_text(f"{json.dumps(bad)}\n{json.dumps({'f': F, 'g': G})}\n")
+    text = (imported(file, tmp_path / "my pairs") / "README.md").read_text("utf-8")
+    (line,) = (line for line in text.splitlines() if "must have" in line)
+    assert re.fullmatch(r"\| `[^`|]*<img src=//x>[^`|]*\[click\]\(//x\)[^`|]*` \| 1 \|", line)
+    assert "trl sft --dataset_name 'my pairs' --model_name_or_path" in text
 
 
 def test_bad_arguments_are_one_sentence(tmp_path: Path) -> None:
