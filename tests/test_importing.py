@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 import time
@@ -14,7 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from etude import config
+from etude import config, store
 from etude.errors import InputError
 from etude.export.columns import SCHEMA
 from etude.importing import Options, import_file
@@ -214,6 +216,24 @@ def test_a_kill_loses_a_unit_at_most(tmp_path: Path) -> None:
     assert not first.parent.exists()
 
 
+def test_two_at_once_do_not_take_each_others_units(tmp_path: Path) -> None:
+    file = text(tmp_path / "made.txt", *RIGHT)
+    with (
+        store.only_writer(tmp_path / "out.unfinished"),
+        pytest.raises(InputError, match=r"out\.unfinished is being written by another process"),
+    ):
+        imported(file, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    imported(file, tmp_path / "out")
+    assert len(rows(tmp_path / "out")) == len(RIGHT)
+
+
+def test_a_pipe_is_refused_since_it_can_be_read_but_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "made.jsonl")
+    with pytest.raises(InputError, match=r"made\.jsonl must be a regular file, .* read twice"):
+        imported(tmp_path / "made.jsonl", tmp_path / "out")
+
+
 def test_units_of_another_file_are_not_gone_on_with(tmp_path: Path) -> None:
     file = text(tmp_path / "made.txt", *RIGHT)
     work = tmp_path / "out.unfinished"
@@ -237,6 +257,16 @@ def test_a_file_without_a_pair_is_refused(tmp_path: Path, content: str, said: st
     with pytest.raises(InputError, match=said):
         imported(file, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["made.txt"]
+
+
+def test_a_files_text_is_inert_in_the_card(tmp_path: Path) -> None:
+    bad = {"<img src=//x>": 1, "[click](//x)|`": 2}
+    file = tmp_path / "made.jsonl"
+    file.write_text(f"{json.dumps(bad)}\n{json.dumps({'f': F, 'g': G})}\n")
+    text = (imported(file, tmp_path / "my pairs") / "README.md").read_text("utf-8")
+    (line,) = (line for line in text.splitlines() if "must have" in line)
+    assert re.fullmatch(r"\| `[^`|]*<img src=//x>[^`|]*\[click\]\(//x\)[^`|]*` \| 1 \|", line)
+    assert "trl sft --dataset_name 'my pairs' --model_name_or_path" in text
 
 
 def test_bad_arguments_are_one_sentence(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ card.
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -131,20 +132,20 @@ def _arm(made: Exported) -> Path:
 
 def loading(name: str, splits: Iterable[str]) -> str:
     """How a folder is loaded and trained on."""
-    test = "test" in splits
+    test, quoted, word = "test" in splits, json.dumps(name, ensure_ascii=False), shlex.quote(name)
     evaluated = " \\\n    --dataset_test_split test --eval_strategy epoch" if test else ""
     return f"""\
 ```python
 from datasets import load_dataset
 
-pairs = load_dataset("{name}", split="train")  # prompt and completion
-texts = load_dataset("{name}", "text", split="train")  # the whole text in one column
+pairs = load_dataset({quoted}, split="train")  # prompt and completion
+texts = load_dataset({quoted}, "text", split="train")  # the whole text in one column
 ```
 
 TRL trains on the folder as it is, on the completions alone:
 
 ```bash
-trl sft --dataset_name {name} --model_name_or_path MODEL --output_dir trained{evaluated}
+trl sft --dataset_name {word} --model_name_or_path MODEL --output_dir trained{evaluated}
 ```
 
 `--dataset_config text` learns the whole text, puzzle included. No configuration has both columns:
@@ -312,7 +313,7 @@ def _again(made: Exported, name: str) -> str:
     words += ["--all"] * choice.everything + [f"--dedup {choice.dedup}"] * (choice.dedup != "exact")
     words += ["--include-seeds"] * options.include_seeds + ["--verify"] * options.verify
     words += [f"--split {options.test_share:g}"] * bool(options.test_share)
-    words += [f"--license {options.license}"] * (options.license is not None)
+    words += [f"--license {shlex.quote(options.license or '')}"] * (options.license is not None)
     path = made.run.folder / "record.json"
     versions = json.loads(path.read_text("utf-8")).get("versions", {}) if path.exists() else {}
     listed = ", ".join(f"{name} {version}" for name, version in versions.items())
@@ -321,7 +322,7 @@ def _again(made: Exported, name: str) -> str:
 
 ```bash
 etude run recipe.toml --out RUN
-{" ".join(words)} --out {name.rpartition("/")[2]}
+{" ".join(words)} --out {shlex.quote(name.rpartition("/")[2])}
 ```
 
 The run was made with {harmless(listed, lines=1, width=400) or "versions that it does not record"}.

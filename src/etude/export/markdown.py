@@ -24,6 +24,12 @@ def table(head: Cells, rows: Iterable[Cells]) -> str:
     return "\n".join([lines[0], f"|{'|'.join(rule)}|", *lines[1:], ""])
 
 
+def code(text: str, *, width: int = 300) -> str:
+    """Somebody's text in one line, as code: no link, picture or tag of it is one."""
+    line = " ".join(text.split())
+    return f"`{harmless(line, lines=1, width=width).replace('`', chr(39))}`"
+
+
 def _cell(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"

@@ -115,11 +115,12 @@ def import_file(
     with open_judge(workers, limits, isolation, options.twice) as judge:
         source = Source(file, _digest(file), judge.conditions.as_dict())
         check_free(place, source.origin, options.force)
-        with _kept(work, command):
-            _check_work(work, source)
-            _judge(console, judge, source, work)
-    found = _write(place, kind, work, source, options, problems)
-    shutil.rmtree(work)
+        with store.only_writer(work):
+            with _kept(work, command):
+                _check_work(work, source)
+                _judge(console, judge, source, work)
+            found = _write(place, kind, work, source, options, problems)
+            shutil.rmtree(work)
     _say(console, found, source, place, kind)
 
 

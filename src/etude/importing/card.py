@@ -10,17 +10,16 @@ from typing import Any
 from etude.decontaminate import LEVELS
 from etude.duplicates import PER_FORM
 from etude.export.card import columns_table, duplicates_table, front_matter, loading
-from etude.export.markdown import table
+from etude.export.markdown import code, table
 from etude.importing.integrity import Integrity
 from etude.judge.record import described
-from etude.readings.words import harmless
 
 
 def write_card(
     place: Path, manifest: Mapping[str, Any], found: Integrity, name: str, size: int
 ) -> None:
     """Writes `place / "README.md"`."""
-    file = harmless(str(manifest["file"]), lines=1, width=100).replace("`", "'")
+    file = code(str(manifest["file"]), width=100).strip("`")
     title = f"Verified pairs of {file}"
     licence = str(manifest["license"])
     stated = (
@@ -30,7 +29,7 @@ def write_card(
     )
     parts = [
         front_matter(title, licence, {"train": found.kept}, {"train": size}),
-        f"# {title}\n",
+        f"# Verified pairs of `{file}`\n",
         f"{found.kept:,} pairs of a Python puzzle `f` and a solution `g` from `{file}` (SHA-256 "
         f"`{manifest['sha256']}`), each accepted by the judge of etude {manifest['etude']}: it ran "
         "them in a sandbox and found that `f(g())` is `True`.\n",
@@ -59,7 +58,7 @@ def write_card(
 def _unparsed(found: Integrity) -> list[str]:
     if not found.reasons:
         return []
-    rows = [(harmless(reason, lines=1, width=120), n) for reason, n in found.reasons.items()]
+    rows = [(code(reason, width=120), n) for reason, n in found.reasons.items()]
     return ["Text that is no pair, the most frequent reasons:\n", table(("reason", "items"), rows)]
 
 

@@ -94,7 +94,13 @@ def _named(source: str, name: str) -> str:
 
 
 def check_source(path: Path) -> None:
-    """Raises `InputError` for a file that can't be read at all, before anything is made."""
+    """Raises `InputError` for a file that can't be read at all, before anything is made; also for
+    a pipe: the file is read twice, first for its checksum."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(
+            f"{path} must be a regular file, because it is read twice, but is none: put what comes "
+            "from it into a file first."
+        )
     try:
         next(read_pairs(path), None)
     except OSError as error:
