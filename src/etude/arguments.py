@@ -34,6 +34,7 @@ def changed(puzzle: Puzzle, turn: int) -> dict[str, Puzzle]:
 
     Arguments whose default is nothing simple are left out.
 
+    >>> from etude.puzzle import parse
     >>> puzzle = parse("def f(x: int, a=7): return x + a == 9")
     >>> changed(puzzle, 0)["a"].source
     'def f(x: int, a=8):\\n    return x + a == 9'

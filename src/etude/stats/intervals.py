@@ -82,8 +82,8 @@ def share_interval(successes: int, trials: int) -> Estimate:
     Wilson, "Probable Inference, the Law of Succession, and Statistical Inference" (1927), JASA 22.
     Raises ValueError unless 0 <= successes <= trials and there is a trial.
 
-    >>> share_interval(0, 24)
-    Estimate(value=0.0, low=0.0, high=0.13797620467498013)
+    >>> [round(end, 3) for end in (share_interval(0, 24).low, share_interval(0, 24).high)]
+    [0.0, 0.138]
     """
     if not 0 <= successes <= trials or trials == 0:
         raise ValueError(f"a share needs 0 to n of n > 0 trials but got {successes} of {trials}")
