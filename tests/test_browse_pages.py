@@ -110,6 +110,7 @@ def test_a_person_reviews_by_keys(browser: Any, tmp_path: Path) -> None:
             page.get_by_text("2 puzzles wait").wait_for()
             page.keyboard.press("a")
             page.get_by_text("1 puzzles wait").wait_for()
+            page.wait_for_load_state("load")  # the text is there before the script hears keys
             page.keyboard.press("e")
             page.wait_for_url("**edit=1")
             page.locator("[name=source]").fill("def f(x: int, a=7): return x + a == 10")
