@@ -120,9 +120,10 @@ def ours(arm: Arm, model: Path) -> Turn:
     with turn.timing("vet"):
         vet(arm, 1)
     with turn.timing("solve"):
-        solved = solve(arm, 1, model)
+        flow = solve(arm, 1, model)
     with turn.timing("judge"):
-        judged = judge(arm, 1)
+        judged = judge(arm, 1, flow)
+    solved = arm.round(1) / "solve"
     turn.proposals, turn.solutions = (len(store.read_stage(at)) for at in (proposed, solved))
     turn.verified = sum(row["outcome"] == "accepted" for row in store.read_stage(judged))
     return turn

@@ -333,8 +333,7 @@ def test_what_is_learned_is_whatever_was_written(solution: str, layout: Layout) 
 def through_judge(arm: Arm) -> Path:
     propose(arm, 1, "recorded")
     vet(arm, 1)
-    solve(arm, 1, "recorded")
-    return judge(arm, 1)
+    return judge(arm, 1, solve(arm, 1, "recorded"))
 
 
 def test_a_training_without_an_example_says_what_would_mend_it(arm: Arm) -> None:

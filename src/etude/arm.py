@@ -12,12 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from etude import reviews, roles, store, suites
+from etude import cluster, reviews, roles, store, suites
 from etude.config import EngineSection, FitSection, JudgeSection, Recipe
 from etude.engines import Engine, Metered
 from etude.errors import Fault, InputError
@@ -31,12 +31,27 @@ Tell = Callable[[Event], None]
 
 
 class Arm:
-    """One pass through the loop: `name` says which, `run` where, `tell` hears how far it is."""
+    """One pass through the loop: `name` says which, `run` where, `tell` hears how far it is.
 
-    def __init__(self, run: store.Run, name: str, tell: Tell) -> None:
+    `way` says who works (see `cluster`), and `starting` hears of the units that this process does.
+    """
+
+    def __init__(
+        self,
+        run: store.Run,
+        name: str,
+        tell: Tell,
+        *,
+        way: str = "inline",
+        starting: cluster.Starting = cluster.nobody,
+    ) -> None:
         self.run = run
         self.name = name
         self.tell = tell
+        self._way = way
+        self._starting = starting
+        self._crew: cluster.Crew | None = None
+        self._remembered: dict[str, tuple[object, Any]] = {}
         self._seeds: list[SeedPair] | None = None
         self._shown: list[Puzzle] | None = None
         self._engine: tuple[tuple[EngineSection, str], Engine] | None = None
@@ -96,6 +111,13 @@ class Arm:
         """The puzzles of a round that go on to be solved."""
         return kept_puzzles(self.round(number))
 
+    def remembered(self, name: str, key: object, make: Callable[[], Any]) -> Any:
+        """What `make` gives, kept for the next unit that asks with the same key."""
+        known = self._remembered.get(name)
+        if known is None or known[0] != key:
+            known = self._remembered[name] = (key, make())
+        return known[1]
+
     def seed(self, number: int | None, stage: str, unit: int = 0) -> int:
         """The seed of one unit: it depends on these and the run's seed alone."""
         return store.seed_for(self.recipe.run.seed, self.name, number, stage, unit)
@@ -134,6 +156,35 @@ class Arm:
         if self._engine is not None and isinstance(self._engine[1], Metered):
             self._engine[1].forget()
 
+    @property
+    def crew(self) -> cluster.Crew:
+        """Who does the units of this arm."""
+        if self._crew is None:
+            self._crew = cluster.open_crew(
+                self._way,
+                self,
+                partial(open_desk, self.run.folder, self.name),
+                starting=self._starting,
+                engine_here=roles.is_paid(self.recipe),
+            )
+        return self._crew
+
+    def flow(self, *stages: cluster.Stage) -> cluster.Flow:
+        """The units that are owed of these stages, on their way through the crew."""
+        return cluster.Flow(self.crew, stages)
+
+    def release(self, kind: cluster.Kind) -> None:
+        """Give back what units of a kind need, until it is asked for again."""
+        if kind == "engine":
+            self._drop_engine()
+        elif kind == "judge":
+            self._drop_judge()
+
+    def _drop_judge(self) -> None:
+        if self._judge is not None:
+            self._judge.close()
+            self._judge = None
+
     def _drop_engine(self) -> None:
         if self._engine is not None:
             self._engine[1].close()
@@ -162,10 +213,11 @@ class Arm:
         return self._problems
 
     def close(self) -> None:
+        if self._crew is not None:
+            self._crew.close()
+            self._crew = None
         self._drop_engine()
-        if self._judge is not None:
-            self._judge.close()
-            self._judge = None
+        self._drop_judge()
 
     def __enter__(self) -> Self:
         return self
@@ -177,6 +229,11 @@ class Arm:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def open_desk(folder: Path, name: str) -> Arm:
+    """An arm as a worker holds it: it is asked for units, and tells nobody."""
+    return Arm(store.Run.read(folder), name, lambda _: None)
 
 
 def kept_puzzles(folder: Path) -> list[Puzzle]:
@@ -259,7 +316,6 @@ class Watched:
     def tick(self, done: int, total: int) -> None:
         """`done` of `total` units are finished; the last one is told by `end`, with the summary."""
         self.total = total
-        self.arm.unit_kept()
         self.clock.tick(done)
         if done < total or total == 0:
             self.tell(done)
@@ -286,6 +342,12 @@ def counted(values: Counter[str], first: str = "accepted") -> str:
     """`2,180 accepted  15,102 wrong  447 timeout`: `first` first, then by how many."""
     rest = [item for item in values.most_common() if item[0] != first]
     return "  ".join(f"{count:,} {name}" for name, count in [(first, values[first]), *rest])
+
+
+def set_aside_words(folder: Path) -> str:
+    """`  1 unit set aside`, or nothing."""
+    count = cluster.set_aside_in(folder)
+    return f"  {count:,} unit{'s' * (count != 1)} set aside" if count else ""
 
 
 def fit_options(recipe: Recipe, section: FitSection) -> dict[str, object]:

@@ -6,6 +6,7 @@ EtudeError
 │   ├── InputError     a file, folder, suite or model that is not what was asked for
 │   └── MissingExtra   an optional package that is not installed
 └── Fault              our own machinery failed; loud, and never counted against the model
+    └── WorkerDied     a process that did our work is gone: what it was doing is tried again
 
 A bad sample from a model is none of these: it is data (see `types.Outcome`).
 """
@@ -33,3 +34,7 @@ class MissingExtra(UserError):
 
 class Fault(EtudeError):
     """A part of etude failed. Never a verdict on a candidate."""
+
+
+class WorkerDied(Fault):
+    """A process that did part of the work is gone. What it was doing can be tried again."""

@@ -1,6 +1,7 @@
 """Evaluate: attempts at held-out problems, judged, and pass@k with intervals over problems.
 
-A stage's folder holds, beside the attempts:
+What the model wrote passes through a stage of its own, `attempt`, so that it is judged while more
+is sampled, and none of it is lost. The folder of `evaluate` holds, beside the attempts:
 
     scores.parquet          pass@k of each part for every k up to the attempts: the whole curve
     problems.parquet        each problem: attempts, accepted, what the others were
@@ -14,12 +15,13 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from etude import decontaminate, roles, store, tables
-from etude.arm import Arm, checked
+from etude.arm import Arm, checked, set_aside_words
 from etude.attempts import attempts, program_of, verdict_columns
-from etude.cluster import map_units
+from etude.cluster import SET_ASIDE, Flow, Made, Stage
 from etude.errors import InputError
 from etude.exposure import trained_on
 from etude.judge import Judge
@@ -40,19 +42,12 @@ def evaluate(
     The summary compares it, problem by problem, with the scores in `before`/evaluate.
     """
     stage = folder / "evaluate"
-    size = arm.recipe.evaluate.problems_per_unit
     problems = arm.problems
-    units = math.ceil(len(problems) / size)
-
-    def work(unit: int) -> list[store.Row]:
-        chosen = problems[unit * size : (unit + 1) * size]
-        return _unit(arm, model, chosen, samples, arm.seed(number, "evaluate", unit))
-
-    def notes() -> dict[str, str]:
-        return arm.conditions() | arm.engine_note()
-
-    with arm.watched(number, "evaluate", units) as watched:
-        map_units(stage, units, work, tables.EVALUATE, watched.tick, notes)
+    flow = _flow(arm, number, folder, model, samples)
+    with arm.watched(number, "evaluate", flow.units(1)) as watched:
+        flow.finish(0, lambda done, total: watched.tick(0, total))
+        flow.finish(1, watched.tick)
+        store.remove_stage(folder / "attempt")
         rows = store.read_stage(stage)
         if not rows:
             raise InputError(
@@ -66,31 +61,66 @@ def evaluate(
         if before is not None:
             earlier = store.read_stage(before / "evaluate")
             watched.summary += "  " + gain(earlier, rows, problems, samples)
-        watched.summary += roles.spent(stage)
+        watched.summary += roles.spent(stage) + set_aside_words(stage)
     return made
 
 
-def _unit(
-    arm: Arm, model: str | Path, problems: list[Problem], samples: int, seed: int
-) -> list[store.Row]:
+def _flow(arm: Arm, number: int | None, folder: Path, model: str | Path, samples: int) -> Flow:
+    units = math.ceil(len(arm.problems) / arm.recipe.evaluate.problems_per_unit)
+    written = folder / "attempt"
+    sampling = partial(_attempted, number=number, model=model, samples=samples)
+    judging = partial(_judged, written=written)
+    return arm.flow(
+        Stage(written, units, sampling, tables.ATTEMPT, "engine", passing=True),
+        Stage(folder / "evaluate", units, judging, tables.EVALUATE, "judge"),
+    )
+
+
+def _attempted(arm: Arm, unit: int, *, number: int | None, model: str | Path, samples: int) -> Made:
+    """What the model wrote for a unit's problems, none of it looked at."""
     section = arm.recipe.evaluate
+    problems = _problems(arm, unit)
     written = attempts(
         arm,
         model,
         [problem.task for problem in problems],
         samples=samples,
-        seed=seed,
+        seed=arm.seed(number, "evaluate", unit),
         temperature=section.temperature,
         max_new_tokens=section.max_new_tokens,
     )
-    sources = [[source for source, _ in functions] for functions in written]
+    rows = [
+        {"problem": problem.name, "part": problem.part, "draw": draw, "source": source}
+        for problem, functions in zip(problems, written, strict=True)
+        for draw, (source, _) in enumerate(functions)
+    ]
+    return Made(rows, arm.engine_note())
+
+
+def _judged(arm: Arm, unit: int, *, written: Path) -> Made:
+    """The attempts of a unit with their verdicts."""
+    attempted = store.read_table(store.unit_path(written, unit))
+    tried: dict[str, list[store.Row]] = defaultdict(list)
+    for row in attempted:
+        tried[row["problem"]].append(row)
+    problems = [problem for problem in _problems(arm, unit) if tried[problem.name]]
+    sources = [[row["source"] for row in tried[problem.name]] for problem in problems]
     rows: list[store.Row] = []
-    judged = zip(problems, sources, verdicts_of(arm.judge, problems, sources), strict=True)
-    for problem, tried, verdicts in judged:
-        for draw, (source, verdict) in enumerate(zip(tried, checked(verdicts), strict=True)):
-            ids = {"problem": problem.name, "part": problem.part, "draw": draw, "source": source}
-            rows.append(ids | verdict_columns(verdict))
-    return rows
+    for problem, verdicts in zip(problems, verdicts_of(arm.judge, problems, sources), strict=True):
+        for row, verdict in zip(tried[problem.name], checked(verdicts), strict=True):
+            rows.append(row | verdict_columns(verdict))
+    return Made(rows, arm.conditions() | _passed_on(store.unit_path(written, unit)))
+
+
+def _passed_on(written: Path) -> dict[str, str]:
+    """What the segment of the attempts says of how it was made, which is removed."""
+    keys = (roles.NOTE_KEY, SET_ASIDE)
+    return {key: note for key in keys for note in store.segment_notes(written, key)}
+
+
+def _problems(arm: Arm, unit: int) -> list[Problem]:
+    size = arm.recipe.evaluate.problems_per_unit
+    return arm.problems[unit * size : (unit + 1) * size]
 
 
 def verdicts_of(

@@ -189,7 +189,7 @@ def _evaluated(
         store.only_writer(target),
         console,
         tracking(asked.track, target) as hear,
-        Arm(opened, "verified", both(console.event, hear)) as arm,
+        Arm(opened, "verified", both(console.event, hear), way="here") as arm,
     ):
         evaluate(arm, None, target, model, recipe.evaluate.final_samples)
     return target

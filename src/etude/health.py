@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from etude import store, tables
 from etude.answers import verdicts
 from etude.arm import Arm
-from etude.cluster import map_units
+from etude.cluster import Made, Stage
 from etude.course import STOP
 
 ABOVE = frozenset({"duplicates", "accepted", "weak", "unstable", "gap", "drop"})
@@ -46,11 +47,17 @@ Measured = dict[str, float | None]
 
 def examine(arm: Arm, number: int) -> Path:
     """The folder of the round's measures, one row each."""
-    stage = arm.round(number) / "health"
+    folder = arm.round(number) / "health"
+    work = partial(_work, number=number)
     with arm.watched(number, "health", 1) as watched:
-        map_units(stage, 1, lambda _: rows(arm, number), tables.HEALTH, watched.tick)
-        watched.summary = summary(store.read_stage(stage))
-    return stage
+        flow = arm.flow(Stage(folder, 1, work, tables.HEALTH, "plain", spare=False))
+        flow.finish(0, watched.tick)
+        watched.summary = summary(store.read_stage(folder))
+    return folder
+
+
+def _work(arm: Arm, _: int, *, number: int) -> Made:
+    return Made(rows(arm, number))
 
 
 def summary(found: list[store.Row]) -> str:

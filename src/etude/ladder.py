@@ -7,21 +7,26 @@ more-epochs  no self-made pairs: the seeds alone, as many tokens as the loop tra
 pretrained   no training after the pretraining
 
 Each arm is a process of its own, so that two run at a time; what they tell is passed on. An arm
-dies with the process that started it.
+dies with the process that started it. One that dies by itself is started again; a unit on which
+that happens again and again is set aside (see `cluster`).
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import traceback
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from etude import store
+from etude import cluster, store
 from etude.arm import Arm, Tell
+from etude.cluster.flow import TRIES
+from etude.cluster.processes import words_of
 from etude.errors import Fault, UserError
 from etude.evaluate import evaluate
 from etude.loop import begin, start_of, teach_itself
@@ -33,8 +38,8 @@ LONGEST_FIRST = ("verified", "unverified", "more-epochs", "seeds", "pretrained")
 """The order in which arms start, so that the processes end at about the same time."""
 
 
-def climb(run: store.Run, controls: Sequence[str], tell: Tell) -> None:
-    """Run the loop and these controls; return when all have ended.
+def climb(run: store.Run, controls: Sequence[str], tell: Tell, way: str = "here") -> None:
+    """Run the loop and these controls; return when all have ended. `way`: who works (`cluster`).
 
     Raises `UserError` for what the caller can mend, `Fault` when a part of etude failed.
     """
@@ -42,7 +47,18 @@ def climb(run: store.Run, controls: Sequence[str], tell: Tell) -> None:
         with Arm(run, "verified", tell) as arm:
             begin(arm)
         wanted = {"verified", "seeds", *controls}
-        _in_processes(run, [name for name in LONGEST_FIRST if name in wanted], tell)
+        arms = [name for name in LONGEST_FIRST if name in wanted]
+        if (most := cluster.arms_at_once(way, run.recipe.run.processes)) == 0:
+            _in_turn(run, arms, tell, way)
+        else:
+            _Arms(run, tell, way).run(arms, most)
+
+
+def _in_turn(run: store.Run, arms: Sequence[str], tell: Tell, way: str) -> None:
+    """All arms in this process. Each waits only for what the loop writes, which is the first."""
+    for name in arms:
+        with Arm(run, name, tell, way=way) as arm:
+            run_arm(arm)
 
 
 def run_arm(arm: Arm) -> None:
@@ -68,66 +84,116 @@ def _longer(arm: Arm, base: str | Path, seeded: Path) -> Path:
     return train_longer_on_seeds(arm, base, seeded)
 
 
-Ended = tuple[str, BaseException | str | None]
+@dataclass(frozen=True)
+class _Starting:
+    """What an arm says before it does a unit itself: should it die of it, its driver knows."""
+
+    stage: cluster.Stage
+    unit: int
 
 
-def _in_processes(run: store.Run, arms: Sequence[str], tell: Tell) -> None:
-    """Keep `run.processes` arms running until all have ended, or one has failed."""
-    owed = deque(arms)
-    running: dict[Connection, tuple[str, BaseProcess]] = {}
-    try:
-        while owed or running:
-            while owed and len(running) < run.recipe.run.processes:
-                name = owed.popleft()
-                running |= _start(run.folder, name)
-            for ready in wait(list(running)):
-                assert isinstance(ready, Connection)
-                _hear(ready, running, tell)
-    finally:
-        for _, process in running.values():
-            process.kill()
-            process.join()
+@dataclass
+class _Running:
+    """An arm at work."""
+
+    name: str
+    process: BaseProcess
+    at: _Starting | None = None
+    told: tuple[object, ...] = ()
+    """How far it was, as it said last."""
 
 
-def _start(folder: Path, name: str) -> dict[Connection, tuple[str, BaseProcess]]:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_arm_process, args=(folder, name, theirs), name=name)
-    with no_interrupt():
-        process.start()
-    theirs.close()
-    return {ours: (name, process)}
+@dataclass
+class _Arms:
+    """Keeps arms running until all have ended, or one has failed."""
+
+    run_: store.Run
+    tell: Tell
+    way: str
+    running: dict[Connection, _Running] = field(default_factory=dict)
+    deaths: defaultdict[tuple[object, ...], list[str]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    """What was seen of arms that died, by the unit they were at, or how far they were."""
+
+    def run(self, arms: Sequence[str], most: int) -> None:
+        """`most` of them at a time. Raises what an arm raised."""
+        owed = deque(arms)
+        try:
+            while owed or self.running:
+                while owed and len(self.running) < most:
+                    self._start(owed.popleft())
+                for ready in wait(list(self.running)):
+                    assert isinstance(ready, Connection)
+                    self._hear(ready)
+        finally:
+            for arm in self.running.values():
+                arm.process.kill()
+                arm.process.join()
+
+    def _start(self, name: str) -> None:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe(duplex=False)
+        args = (self.run_.folder, name, theirs, self.way)
+        process = context.Process(target=_arm_process, args=args, name=name)
+        with no_interrupt():
+            process.start()
+        theirs.close()
+        self.running[ours] = _Running(name, process)
+
+    def _hear(self, ready: Connection) -> None:
+        """One message of an arm. Raises what the arm raised."""
+        arm = self.running[ready]
+        try:
+            said = ready.recv()
+        except (EOFError, ConnectionResetError):
+            return self._died(ready)
+        if isinstance(said, _Starting):
+            arm.at = said
+            return None
+        if isinstance(said, Event):
+            arm.at, arm.told = None, (said.round, said.stage, said.done)
+            self.tell(said)
+            return None
+        del self.running[ready]
+        arm.process.join()
+        if isinstance(said, UserError):
+            raise said
+        if said is not None:
+            raise Fault(f"the arm {arm.name} failed:\n{said}")
+        return None
+
+    def _died(self, ready: Connection) -> None:
+        """Start it again, but not for ever at the same place: then that unit is set aside.
+
+        Raises `Fault` where the run can't do without it.
+        """
+        arm = self.running.pop(ready)
+        arm.process.join()
+        seen = words_of(arm.process.exitcode)
+        key = (arm.at.stage.folder, arm.at.unit) if arm.at else (arm.name, *arm.told)
+        self.deaths[key].append(seen)
+        if len(self.deaths[key]) >= TRIES:
+            if arm.at is None or not arm.at.stage.spare:
+                raise Fault(f"the arm {arm.name} died {TRIES} times at one place ({seen})")
+            cluster.set_aside(arm.at.stage, arm.at.unit, self.deaths[key])
+            print(f"unit {key[1]} of {key[0]} is set aside: {seen}", file=sys.stderr)
+        print(f"the arm {arm.name} died ({seen}) and is started again", file=sys.stderr)
+        self._start(arm.name)
 
 
-def _hear(
-    ready: Connection, running: dict[Connection, tuple[str, BaseProcess]], tell: Tell
-) -> None:
-    """Pass on one message of an arm. Raises what the arm raised."""
-    name, process = running[ready]
-    try:
-        said = ready.recv()
-    except EOFError:
-        process.join()
-        raise Fault(f"the arm {name} died with exit code {process.exitcode}") from None
-    if isinstance(said, Event):
-        tell(said)
-        return
-    del running[ready]
-    process.join()
-    if isinstance(said, UserError):
-        raise said
-    if said is not None:
-        raise Fault(f"the arm {name} failed:\n{said}")
-
-
-def _arm_process(folder: Path, name: str, out: Connection) -> None:
+def _arm_process(folder: Path, name: str, out: Connection, way: str) -> None:
     """What runs in the process of an arm: events go out, then None or what went wrong."""
     die_with_parent()
+
+    def starting(stage: cluster.Stage, unit: int) -> None:
+        out.send(_Starting(stage, unit))
+
     try:
         run = store.Run.read(folder)
         with (
             store.only_writer(store.arm_folder(folder, name) / ".arm"),
-            Arm(run, name, out.send) as arm,
+            Arm(run, name, out.send, way=way, starting=starting) as arm,
         ):
             run_arm(arm)
     except UserError as error:

@@ -35,8 +35,8 @@ def teach_itself(arm: Arm) -> None:
     for number in range(1, arm.recipe.run.rounds + 1):
         propose(arm, number, latest)
         vet(arm, number)
-        solve(arm, number, latest)
-        judge(arm, number)
+        candidates = solve(arm, number, latest)  # they are judged while more are sampled
+        judge(arm, number, candidates)
         if arm.name == "verified":  # the control takes its pairs whatever is found
             probe(arm, number)
         screen(arm, number)

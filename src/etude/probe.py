@@ -13,13 +13,13 @@ import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from etude import store, tables
 from etude.answers import accepted_answers, human_answers, verdicts
 from etude.arguments import changed, unused_arguments
-from etude.arm import Arm
+from etude.arm import Arm, set_aside_words
 from etude.behaviour import (
     MOST_KNOWN,
     Known,
@@ -29,7 +29,7 @@ from etude.behaviour import (
     letters,
     probes_of,
 )
-from etude.cluster import map_units
+from etude.cluster import Made, Stage
 from etude.judge import Judge
 from etude.judge.looks import MORE, SECOND
 from etude.puzzle import syntax_tree
@@ -42,20 +42,21 @@ TURNS = 2
 
 def probe(arm: Arm, number: int) -> Path:
     """The folder of what was found of the round's puzzles, in units as they were solved."""
-    stage = arm.round(number) / "probe"
-    puzzles = arm.puzzles(number)
-    size = arm.recipe.solve.puzzles_per_unit
-    units = math.ceil(len(puzzles) / size)
-    probing = _Probing(arm, number)
-
-    def work(unit: int) -> list[store.Row]:
-        chosen = puzzles[unit * size : (unit + 1) * size]
-        return probing.rows(chosen, arm.seed(number, "probe", unit))
-
+    folder = arm.round(number) / "probe"
+    units = math.ceil(len(arm.puzzles(number)) / arm.recipe.solve.puzzles_per_unit)
+    work = partial(_work, number=number)
     with arm.watched(number, "probe", units) as watched:
-        map_units(stage, units, work, tables.PROBE, watched.tick, arm.conditions)
-        watched.summary = summary(store.read_stage(stage))
-    return stage
+        flow = arm.flow(Stage(folder, units, work, tables.PROBE, "judge"))
+        flow.finish(0, watched.tick)
+        watched.summary = summary(store.read_stage(folder)) + set_aside_words(folder)
+    return folder
+
+
+def _work(arm: Arm, unit: int, *, number: int) -> Made:
+    size = arm.recipe.solve.puzzles_per_unit
+    probing: _Probing = arm.remembered("probing", number, lambda: _Probing(arm, number))
+    chosen = probing.puzzles[unit * size : (unit + 1) * size]
+    return Made(probing.rows(chosen, arm.seed(number, "probe", unit)), arm.conditions())
 
 
 def summary(rows: Sequence[store.Row]) -> str:
@@ -76,6 +77,7 @@ class _Probing:
         self.arm = arm
         self.number = number
         self.section = arm.recipe.probe
+        self.puzzles = arm.puzzles(number)
 
     @cached_property
     def human(self) -> list[Known]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from etude import roles, store, tables
-from etude.arm import Arm
-from etude.cluster import map_units
+from etude.arm import Arm, set_aside_words
+from etude.cluster import Made, Stage
 from etude.prompts import proposal_prompt
 from etude.types import Prompt, Puzzle, content_id
 
@@ -17,20 +18,26 @@ from etude.types import Prompt, Puzzle, content_id
 def propose(arm: Arm, number: int, model: str | Path) -> Path:
     """The folder of the round's proposals, `propose.samples` of them."""
     section = arm.recipe.propose
-    stage = arm.round(number) / "propose"
-    shown = arm.shown_in(number)
+    folder = arm.round(number) / "propose"
     units = math.ceil(section.samples / section.per_unit)
-
-    def work(unit: int) -> list[store.Row]:
-        size = min(section.per_unit, section.samples - unit * section.per_unit)
-        return _unit(arm, model, shown, arm.seed(number, "propose", unit), size)
-
+    work = partial(_work, number=number, model=model)
+    arm.shown_in(number)  # the reviews that count are frozen here, not by a worker
     with arm.watched(number, "propose", units) as watched:
-        map_units(stage, units, work, tables.PROPOSE, watched.tick, arm.engine_note)
-        rows = store.read_stage(stage)
+        flow = arm.flow(Stage(folder, units, work, tables.PROPOSE, "engine"))
+        flow.finish(0, watched.tick)
+        rows = store.read_stage(folder)
         finished = sum(row["finished"] for row in rows)
-        watched.summary = f"{len(rows):,} asked  {finished:,} finished{roles.spent(stage)}"
-    return stage
+        watched.summary = f"{len(rows):,} asked  {finished:,} finished{roles.spent(folder)}"
+        watched.summary += set_aside_words(folder)
+    return folder
+
+
+def _work(arm: Arm, unit: int, *, number: int, model: str | Path) -> Made:
+    section = arm.recipe.propose
+    size = min(section.per_unit, section.samples - unit * section.per_unit)
+    shown = arm.remembered("shown", number, lambda: arm.shown_in(number))
+    rows = _unit(arm, model, shown, arm.seed(number, "propose", unit), size)
+    return Made(rows, arm.engine_note())
 
 
 def _unit(

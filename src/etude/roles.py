@@ -42,6 +42,12 @@ def source_of(recipe: Recipe, role: Role, student: str | Path) -> str:
     return str(student) if role == "evaluate" else section.model or str(student)
 
 
+def is_paid(recipe: Recipe) -> bool:
+    """Whether some stage asks a server, which one process does: it keeps the server's pace."""
+    asked: tuple[Role, ...] = ("propose", "solve", "evaluate")
+    return any(section_of(recipe, role).kind == "openai" for role in asked)
+
+
 def open_for(section: EngineSection, source: str, *, threads: int, journal: Path | None) -> Engine:
     """An engine with the settings of a section. Raises `InputError` as `open_engine` does."""
     options: dict[str, Any] = {}

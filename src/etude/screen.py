@@ -10,15 +10,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from etude import store, tables
 from etude.answers import accepted_answers, reference_answers
 from etude.arm import Arm, load_held_out
 from etude.behaviour import Known, alike, probes_of
-from etude.cluster import map_units
+from etude.cluster import Made, Stage
 from etude.decontaminate import Met, Screen, Trained
-from etude.select import wanted
+from etude.select import await_loop, wanted
 
 PUZZLE_LEVELS = ("canonical", "form")
 TEXT_LEVELS = ("exact", "8-gram")
@@ -29,14 +30,18 @@ PROBES = 64
 
 def screen(arm: Arm, number: int) -> Path:
     """The folder of the round's hits."""
-    stage = arm.round(number) / "screen"
+    folder = arm.round(number) / "screen"
+    await_loop(arm, number)
+    work = partial(_work, number=number)
     with arm.watched(number, "screen", 1) as watched:
-        map_units(
-            stage, 1, lambda _: _Screening(arm, number).rows(), tables.SCREEN, watched.tick,
-            arm.conditions,
-        )  # fmt: skip
-        watched.summary = summary(store.read_stage(stage))
-    return stage
+        flow = arm.flow(Stage(folder, 1, work, tables.SCREEN, "judge", spare=False))
+        flow.finish(0, watched.tick)
+        watched.summary = summary(store.read_stage(folder))
+    return folder
+
+
+def _work(arm: Arm, _: int, *, number: int) -> Made:
+    return Made(_Screening(arm, number).rows(), arm.conditions())
 
 
 def summary(rows: Sequence[store.Row]) -> str:

@@ -11,12 +11,13 @@ import json
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from etude import store, tables
 from etude.arm import Arm
-from etude.cluster import map_units
+from etude.cluster import Made, Stage
 from etude.duplicates.keys import keys_of
 from etude.prompts import example_text
 from etude.types import Puzzle, content_id
@@ -26,24 +27,37 @@ REASONS = ("near a held-out problem", "of an unstable puzzle", "of a weak puzzle
 
 def select(arm: Arm, number: int) -> Path:
     """The folder of the round's examples."""
-    stage = arm.round(number) / "select"
-    dropped: Counter[str] = Counter()
-
-    def work(_: int) -> list[store.Row]:
-        rows, count = wanted(arm, number)
-        return list(islice(_allowed(rows, _barred(arm, number), dropped), count))
-
-    def notes() -> dict[str, str]:
-        return {tables.DROPPED: json.dumps(dropped, sort_keys=True)}
-
+    folder = arm.round(number) / "select"
+    await_loop(arm, number)
+    work = partial(_work, number=number)
     with arm.watched(number, "select", 1) as watched:
-        map_units(stage, 1, work, tables.SELECT, watched.tick, notes)
-        rows = store.read_stage(stage)
+        flow = arm.flow(Stage(folder, 1, work, tables.SELECT, "plain", spare=False))
+        flow.finish(0, watched.tick)
+        rows = store.read_stage(folder)
         puzzles = len({row["puzzle_id"] for row in rows})
         watched.summary = "  ".join(
-            [f"{puzzles:,} puzzles", f"{len(rows):,} examples", *dropped_words(stage)]
+            [f"{puzzles:,} puzzles", f"{len(rows):,} examples", *dropped_words(folder)]
         )
-    return stage
+    return folder
+
+
+def _work(arm: Arm, _: int, *, number: int) -> Made:
+    dropped: Counter[str] = Counter()
+    rows, count = wanted(arm, number)
+    chosen = list(islice(_allowed(rows, _barred(arm, number), dropped), count))
+    return Made(chosen, {tables.DROPPED: json.dumps(dropped, sort_keys=True)})
+
+
+def await_loop(arm: Arm, number: int) -> None:
+    """The control takes as many examples as the loop: its file is waited for, by the arm itself,
+    so that no worker stands idle for it."""
+    if arm.name == "unverified":
+        arm.crew.release("judge")
+        store.wait_for(_of_loop(arm, number))
+
+
+def _of_loop(arm: Arm, number: int) -> Path:
+    return store.unit_path(store.round_folder(arm.run.folder, number) / "select", 0)
 
 
 def dropped_words(stage: Path) -> list[str]:
@@ -90,11 +104,16 @@ def _allowed(
 
 
 def _attempts(arm: Arm, number: int) -> list[tuple[Puzzle, list[store.Row]]]:
-    """Each puzzle of the round with its candidates and their outcomes, in order."""
+    """Each puzzle of the round with its candidates and their outcomes, in order.
+
+    Those whose verdicts are not there, as their unit was set aside, were never tried.
+    """
     folder = arm.round(number)
     outcomes = {row["candidate_id"]: _outcome(row) for row in store.read_stage(folder / "judge")}
     by_puzzle: dict[str, list[store.Row]] = defaultdict(list)
     for row in store.read_stage(folder / "solve"):
+        if row["candidate_id"] not in outcomes:
+            continue
         by_puzzle[row["puzzle_id"]].append(row | {"outcome": outcomes[row["candidate_id"]]})
     return [(puzzle, by_puzzle[puzzle.id]) for puzzle in arm.puzzles(number)]
 
@@ -117,16 +136,14 @@ def _verified(arm: Arm, number: int) -> list[store.Row]:
 
 
 def _unverified(arm: Arm, number: int) -> tuple[list[store.Row], int]:
-    """All pairs in random order, and how many the verified arm has; its file is waited for."""
-    verified = store.round_folder(arm.run.folder, number) / "select"
-    store.wait_for(store.unit_path(verified, 0))
+    """All pairs in random order, and how many the verified arm has (see `await_loop`)."""
     pool = [
         (puzzle, row)
         for puzzle, tried in _attempts(arm, number)
         for row in _distinct([row for row in tried if row["finished"]], arm.recipe.select.dedup)
     ]
     random.Random(arm.seed(number, "select")).shuffle(pool)
-    count = len(store.read_stage(verified))
+    count = len(store.read_table(_of_loop(arm, number)))
     return [_example(arm, puzzle, row, None) for puzzle, row in pool], count
 
 

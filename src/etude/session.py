@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from etude import __version__, config, readings, roles, store
+from etude import __version__, cluster, config, readings, roles, store
 from etude.arm import Tell, limits_of, load_held_out
 from etude.config import Recipe
 from etude.console import Console
@@ -45,9 +45,14 @@ def run(
     controls: bool,
     json_lines: bool,
     track: str | None = None,
+    way: str = "here",
 ) -> None:
-    """Start or continue a run, and end with its ladder and report. `track` names a tracker."""
+    """Start or continue a run, and end with its ladder and report.
+
+    `track` names a tracker, `way` who works (see `cluster`): no matters of the recipe.
+    """
     console = Console(json_lines=json_lines)
+    cluster.check_way(way)
     if track is not None:
         check_tracker(track)
     folder, recipe = recipe_of(source, out, settings)
@@ -55,10 +60,11 @@ def run(
     opened = store.Run.open(folder, recipe, record(recipe))
     words = [] if controls else ["--no-controls"]
     words += ["--track", track] if track is not None else []
+    words += ["--cluster", way] if way != "here" else []
     with continued_by(folder, shlex.join(["etude", "run", str(folder), *words])):
         arms = recipe.controls.arms if controls else ()
-        with console, tracking(track, folder) as hear:
-            climb(opened, arms, both(console.event, hear))
+        with cluster.reached(way) as workers, console, tracking(track, folder) as hear:
+            climb(opened, arms, both(console.event, hear), workers)
     console.ladder(opened)
     _report(console, folder)
     console.next_command(shlex.join(["etude", "show", str(folder)]))

@@ -1,36 +1,78 @@
-"""Solve: let the model try the puzzles, and let the judge decide about every attempt."""
+"""Solve: let the model try the puzzles, and let the judge decide about every attempt.
+
+While the next candidates are sampled, those that are on the disk are judged.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 from etude import roles, store, tables
-from etude.arm import Arm, checked, counted
+from etude.arm import Arm, checked, counted, set_aside_words
 from etude.attempts import attempts, verdict_columns
-from etude.cluster import map_units
+from etude.cluster import Flow, Made, Stage
 from etude.types import Puzzle, content_id
 
 
-def solve(arm: Arm, number: int, model: str | Path) -> Path:
-    """The folder of the round's candidates, `solve.samples` of each kept puzzle."""
-    stage = arm.round(number) / "solve"
-    puzzles = arm.puzzles(number)
-    size = arm.recipe.solve.puzzles_per_unit
-    units = math.ceil(len(puzzles) / size)
+def solve(arm: Arm, number: int, model: str | Path) -> Flow:
+    """Sample the round's candidates, `solve.samples` of each kept puzzle.
 
-    def work(unit: int) -> list[store.Row]:
-        chosen = puzzles[unit * size : (unit + 1) * size]
-        return _candidates(arm, model, chosen, arm.seed(number, "solve", unit))
-
+    Their verdicts, as far as these are not found yet, are the rest of the flow: see `judge`.
+    """
+    folder = arm.round(number) / "solve"
+    puzzles = len(arm.puzzles(number))
+    units = math.ceil(puzzles / arm.recipe.solve.puzzles_per_unit)
+    sampling = partial(_sampled, number=number, model=model)
+    judging = partial(_judged, number=number)
+    flow = arm.flow(
+        Stage(folder, units, sampling, tables.SOLVE, "engine"),
+        Stage(arm.round(number) / "judge", units, judging, tables.JUDGE, "judge"),
+    )
     with arm.watched(number, "solve", units) as watched:
-        map_units(stage, units, work, tables.SOLVE, watched.tick, arm.engine_note)
-        count = len(store.read_stage(stage))
-        watched.summary = f"{len(puzzles):,} x {arm.recipe.solve.samples}  {count:,} candidates"
-        watched.summary += roles.spent(stage)
-    return stage
+        flow.finish(0, watched.tick)
+        arm.crew.release("engine")
+        count = len(store.read_stage(folder))
+        watched.summary = f"{puzzles:,} x {arm.recipe.solve.samples}  {count:,} candidates"
+        watched.summary += roles.spent(folder) + set_aside_words(folder)
+    return flow
+
+
+def judge(arm: Arm, number: int, flow: Flow) -> Path:
+    """The folder of the round's verdicts, one for each candidate, in units as they were solved.
+
+    `flow` is what `solve` left to do; its time is what judging takes longer than sampling.
+    """
+    folder = arm.round(number) / "judge"
+    with arm.watched(number, "judge", flow.units(1)) as watched:
+        flow.finish(1, watched.tick)
+        rows = store.read_stage(folder)
+        watched.summary = counted(Counter(row["outcome"] for row in rows))
+        if arm.recipe.judge.twice:
+            watched.summary += f"  {sum(row['stable'] is False for row in rows):,} unstable"
+        watched.summary += set_aside_words(folder)
+    return folder
+
+
+def _sampled(arm: Arm, unit: int, *, number: int, model: str | Path) -> Made:
+    chosen = _puzzles(arm, number, unit)
+    rows = _candidates(arm, model, chosen, arm.seed(number, "solve", unit))
+    return Made(rows, arm.engine_note())
+
+
+def _judged(arm: Arm, unit: int, *, number: int) -> Made:
+    puzzles = {puzzle.id: puzzle for puzzle in _puzzles(arm, number, unit)}
+    solved = store.read_table(store.unit_path(arm.round(number) / "solve", unit))
+    return Made(_verdicts(arm, puzzles, solved), arm.conditions())
+
+
+def _puzzles(arm: Arm, number: int, unit: int) -> list[Puzzle]:
+    size = arm.recipe.solve.puzzles_per_unit
+    kept: list[Puzzle] = arm.remembered("puzzles", number, lambda: arm.puzzles(number))
+    return kept[unit * size : (unit + 1) * size]
 
 
 def _candidates(arm: Arm, model: str | Path, puzzles: list[Puzzle], seed: int) -> list[store.Row]:
@@ -56,25 +98,6 @@ def _candidates(arm: Arm, model: str | Path, puzzles: list[Puzzle], seed: int) -
         for puzzle, functions in zip(puzzles, written, strict=True)
         for draw, (source, finished) in enumerate(functions)
     ]
-
-
-def judge(arm: Arm, number: int) -> Path:
-    """The folder of the round's verdicts, one for each candidate, in units as they were solved."""
-    stage = arm.round(number) / "judge"
-    solved = arm.round(number) / "solve"
-    puzzles = {puzzle.id: puzzle for puzzle in arm.puzzles(number)}
-    units = len(list(solved.glob("[0-9]*.parquet")))
-
-    def work(unit: int) -> list[store.Row]:
-        return _verdicts(arm, puzzles, store.read_table(store.unit_path(solved, unit)))
-
-    with arm.watched(number, "judge", units) as watched:
-        map_units(stage, units, work, tables.JUDGE, watched.tick, arm.conditions)
-        rows = store.read_stage(stage)
-        watched.summary = counted(Counter(row["outcome"] for row in rows))
-        if arm.recipe.judge.twice:
-            watched.summary += f"  {sum(row['stable'] is False for row in rows):,} unstable"
-    return stage
 
 
 def _verdicts(arm: Arm, puzzles: dict[str, Puzzle], candidates: list[store.Row]) -> list[store.Row]:

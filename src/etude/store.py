@@ -299,9 +299,20 @@ def read_stage(stage: Path) -> list[Row]:
 
 def read_notes(stage: Path, key: str) -> list[str]:
     """One note of each segment of a stage that has it (see `write_table`), in order."""
-    schemas = (pq.read_schema(path) for path in sorted(stage.glob("[0-9]*.parquet")))
-    found = ((schema.metadata or {}).get(key.encode()) for schema in schemas)
-    return [note.decode() for note in found if note is not None]
+    paths = sorted(stage.glob("[0-9]*.parquet"))
+    return [note for path in paths for note in segment_notes(path, key)]
+
+
+def segment_notes(path: Path, key: str) -> list[str]:
+    """One note of a segment, if it has it."""
+    note = (pq.read_schema(path).metadata or {}).get(key.encode())
+    return [] if note is None else [note.decode()]
+
+
+def remove_stage(stage: Path) -> None:
+    """Remove the segments of a stage that has served its purpose, if they are there."""
+    if stage.exists():
+        shutil.rmtree(stage)
 
 
 def round_folder(arm: Path, number: int) -> Path:

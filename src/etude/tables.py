@@ -116,6 +116,14 @@ SCREEN = pa.schema(
         ("example_text", TEXT),  # or the puzzle's
     ]
 )
+ATTEMPT = pa.schema(
+    [
+        ("problem", TEXT),
+        ("part", TEXT),
+        ("draw", pa.int32()),
+        ("source", TEXT),
+    ]
+)
 EVALUATE = pa.schema(
     [
         ("problem", TEXT),

@@ -227,6 +227,7 @@ def _fit(
         return out
     from etude.training import FitSettings, fit
 
+    arm.crew.release("engine")  # its memory is wanted
     settings = FitSettings(**fit_options(arm.recipe, section))  # type: ignore[arg-type]
     seed, judged = arm.seed(number, stage), _judged(arm, number)
     with arm.watched(number, stage, 1) as watched:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from etude import store, tables
 from etude.arm import Arm, counted
-from etude.cluster import map_units
+from etude.cluster import Made, Stage
 from etude.duplicates.keys import plain
 from etude.errors import Fault
 from etude.prompts import completed, renamed
@@ -26,12 +27,18 @@ from etude.types import Outcome, Prompt, Puzzle
 
 def vet(arm: Arm, number: int) -> Path:
     """The folder of the round's fates, one row a proposal."""
-    stage = arm.round(number) / "vet"
+    folder = arm.round(number) / "vet"
+    work = partial(_work, number=number)
     with arm.watched(number, "vet", 1) as watched:
-        map_units(stage, 1, lambda _: _rows(arm, number), tables.VET, watched.tick, arm.conditions)
-        fates = Counter(row["fate"] for row in store.read_stage(stage))
+        flow = arm.flow(Stage(folder, 1, work, tables.VET, "judge", spare=False))
+        flow.finish(0, watched.tick)
+        fates = Counter(row["fate"] for row in store.read_stage(folder))
         watched.summary = counted(fates, "kept")
-    return stage
+    return folder
+
+
+def _work(arm: Arm, _: int, *, number: int) -> Made:
+    return Made(_rows(arm, number), arm.conditions())
 
 
 def _rows(arm: Arm, number: int) -> list[store.Row]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from etude import store, tables
 from etude.arm import Arm, checked
 from etude.attempts import verdict_columns
-from etude.cluster import map_units
+from etude.cluster import Made, Stage
 from etude.errors import InputError
 from etude.seeds import P3, SeedPair, load_seeds
 from etude.types import Outcome, Verdict
@@ -28,15 +28,20 @@ def vouch(arm: Arm) -> Path | None:
     """
     if arm.recipe.seeds.source == "tiny":
         return None
-    stage = store.round_folder(arm.run.folder, 0) / "seeds"
+    folder = store.round_folder(arm.run.folder, 0) / "seeds"
     with arm.watched(0, "seeds", 1) as watched:
-        map_units(stage, 1, lambda _: _rows(arm), tables.SEEDS, watched.tick, arm.conditions)
-        rows = store.read_stage(stage)
+        flow = arm.flow(Stage(folder, 1, _work, tables.SEEDS, "judge", spare=False))
+        flow.finish(0, watched.tick)
+        rows = store.read_stage(folder)
         accepted = sum(row["outcome"] == "accepted" for row in rows)
         watched.summary = f"{len(arm.shown):,} puzzles  {accepted:,} pairs accepted by the judge"
         if accepted < len(rows):
             watched.summary += f"  {len(rows) - accepted:,} over the judge's limits, left out"
-    return stage
+    return folder
+
+
+def _work(arm: Arm, _: int) -> Made:
+    return Made(_rows(arm), arm.conditions())
 
 
 def _rows(arm: Arm) -> list[store.Row]:

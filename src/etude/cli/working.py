@@ -25,6 +25,10 @@ def run(
         bool, typer.Option("--dry-run", help="Say what would be done and what it would take.")
     ] = False,
     track: Track = None,
+    way: Annotated[
+        str,
+        typer.Option("--cluster", help="Who works: here, processes:N, auto or HOST:PORT (Ray)."),
+    ] = "here",
     json: Json = False,
 ) -> None:
     """Start or continue a run; ends with the ladder and the path of the report."""
@@ -33,7 +37,7 @@ def run(
     if dry_run:
         session.forecast_run(recipe, settings, controls=controls, json_lines=json)
         return
-    session.run(recipe, out, settings, controls=controls, json_lines=json, track=track)
+    session.run(recipe, out, settings, controls=controls, json_lines=json, track=track, way=way)
 
 
 @app.command()

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from etude.errors import Fault, InputError, UserError
+from etude.errors import Fault, InputError, UserError, WorkerDied
 
 GRACE_SECONDS = 10.0
 """How long a child may take to leave before it is killed."""
@@ -65,7 +65,8 @@ class Child:
 
         Raises:
             InputError: it raised one, or the child is closed.
-            Fault: it raised something else, or the process died.
+            WorkerDied: the process died.
+            Fault: it raised something else.
         """
         if self._connection.closed:
             raise InputError("The process of this engine is closed: open the engine again.")
@@ -102,9 +103,9 @@ class Child:
             raise Fault(f"the engine's process failed:\n{value}")
         return value
 
-    def _death(self) -> Fault:
+    def _death(self) -> WorkerDied:
         self.close()
-        return Fault(f"the engine's process died with exit code {self._process.returncode}")
+        return WorkerDied(f"the engine's process died with exit code {self._process.returncode}")
 
 
 def serve(connection: Connection) -> None:

@@ -1,0 +1,50 @@
+"""The crew of one machine: this process for what needs no other, and processes beside it."""
+
+from __future__ import annotations
+
+from etude.cluster.crews import Ended
+from etude.cluster.inline import Inline, Starting, nobody
+from etude.cluster.processes import Processes
+from etude.cluster.units import Desk, Kind, Stage
+
+
+class Here:
+    """This process samples (unless engines have their own), and judging goes on beside it."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        beside: Processes,
+        starting: Starting = nobody,
+        *,
+        engine_here: bool = True,
+    ) -> None:
+        self._inline = Inline(desk, starting)
+        self._beside = beside
+        self._inlined: tuple[Kind, ...] = ("engine", "plain") if engine_here else ("plain",)
+        self._owed = 0
+        """Units that this process is to do."""
+
+    def room(self, kind: Kind) -> int:
+        return self._inline.room(kind) if kind in self._inlined else self._beside.room(kind)
+
+    def start(self, stage: Stage, unit: int) -> None:
+        if stage.kind in self._inlined:
+            self._owed += 1
+            self._inline.start(stage, unit)
+        else:
+            self._beside.start(stage, unit)
+
+    def wait(self) -> Ended:
+        """What this process has to do, it does first: the others need no looking after."""
+        if not self._owed:
+            return self._beside.wait()
+        self._owed -= 1
+        return self._inline.wait()
+
+    def release(self, kind: Kind) -> None:
+        (self._inline if kind in self._inlined else self._beside).release(kind)
+
+    def close(self) -> None:
+        self._inline.close()
+        self._beside.close()
