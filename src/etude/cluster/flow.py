@@ -23,6 +23,9 @@ TRIES = 3
 MOST_SET_ASIDE = 0.1
 """Share of a stage's units. Beyond it, and beyond one, it is not the units that kill."""
 
+MOST_DEATHS = 30
+"""Deaths in a row, with no unit done between them, after which there is no point in going on."""
+
 Tick = Callable[[int, int], None]
 
 
@@ -43,6 +46,8 @@ class Flow:
         self._started: list[set[int]] = [set() for _ in stages]
         self._seen: defaultdict[tuple[int, int], list[str]] = defaultdict(list)
         self._aside = [0 for _ in stages]
+        self._deaths = 0
+        """In a row."""
         for at, units in enumerate(owed):
             for unit in units if at == 0 else units - owed[at - 1]:
                 self._make_ready(at, unit)
@@ -85,6 +90,7 @@ class Flow:
             assert ended.error is not None
             raise ended.error
         if ended.how == "done":
+            self._deaths = 0
             self._done(at, ended.unit)
         elif ended.how == "lost":
             self._make_ready(at, ended.unit)
@@ -103,12 +109,14 @@ class Flow:
         """A unit whose worker died is tried after those that were not, and in the end set aside."""
         stage, tries = self._stages[at], self._seen[at, unit]
         tries.append(seen)
+        self._deaths += 1
         place = store.unit_path(stage.folder, unit)
-        if len(tries) < TRIES:
+        if len(tries) < TRIES and self._deaths < MOST_DEATHS:
             print(f"a worker on {place} died ({seen}): it is tried again", file=sys.stderr)
             return self._make_ready(at, unit)
         self._aside[at] += 1
-        if not stage.spare or self._aside[at] > max(1, MOST_SET_ASIDE * stage.units):
+        too_many = self._aside[at] > max(1, MOST_SET_ASIDE * stage.units)
+        if not stage.spare or too_many or self._deaths >= MOST_DEATHS:
             raise Fault(
                 f"workers die of the units of {stage.folder}, lastly of {place.name}: "
                 f"{'; '.join(tries)}"

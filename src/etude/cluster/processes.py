@@ -21,6 +21,8 @@ from etude.offspring import die_with_parent, no_interrupt
 
 AHEAD = 4
 """Units that a process is given at a time: while this one is busy elsewhere, it has work."""
+STARTS = 3
+"""So many workers that die in a row before they are ready, and none is started any more."""
 GRACE_SECONDS = 10.0
 """How long a worker may take to leave before it is killed."""
 GPUS = Path("/proc/driver/nvidia/gpus")
@@ -45,6 +47,7 @@ class Processes:
         self._counts = counts
         self._workers: dict[Kind, list[_Worker]] = {kind: [] for kind in counts}
         self._ended: deque[Ended] = deque()
+        self._failed_starts = 0
 
     def room(self, kind: Kind) -> int:
         if kind not in self._counts:
@@ -95,7 +98,7 @@ class Processes:
         except (EOFError, ConnectionResetError):
             return self._bury(kind, worker)
         if said == "ready":
-            worker.ready = True
+            worker.ready, self._failed_starts = True, 0
             return None
         stage, unit = worker.given.popleft()
         if said is None:
@@ -108,18 +111,23 @@ class Processes:
         return None
 
     def _bury(self, kind: Kind, worker: _Worker, *, idle: bool = False) -> None:
-        """The unit that it worked on may have killed it; the others are owed as before."""
+        """The unit that it worked on may have killed it; the others are owed as before.
+
+        Raises `Fault` where workers die before they have begun.
+        """
         self._workers[kind].remove(worker)
         worker.process.join()
+        worker.pipe.close()
         seen = words_of(worker.process.exitcode)
-        if not worker.ready:
-            seen += ", while it started"
         for place, (stage, unit) in enumerate(worker.given):
-            if place or idle:
+            if place or idle or not worker.ready:
                 self._ended.append(Ended(stage, unit, "lost"))
             else:
                 self._ended.append(Ended(stage, unit, "died", seen=seen))
-        worker.pipe.close()
+        if not worker.ready:
+            self._failed_starts += 1
+            if self._failed_starts == STARTS:
+                raise Fault(f"{STARTS} workers died while they started, lastly: {seen}")
 
 
 def words_of(code: int | None) -> str:
