@@ -20,7 +20,16 @@ from etude.cluster.flow import Flow
 from etude.cluster.here import Here
 from etude.cluster.inline import Inline, Starting, nobody
 from etude.cluster.processes import Processes
-from etude.cluster.units import SET_ASIDE, Desk, Kind, Made, Stage, set_aside, set_aside_in
+from etude.cluster.units import (
+    SET_ASIDE,
+    Desk,
+    Kind,
+    Made,
+    Stage,
+    notes_of_set_aside,
+    set_aside,
+    set_aside_in,
+)
 from etude.errors import InputError
 
 __all__ = [
@@ -40,6 +49,7 @@ __all__ = [
     "arms_at_once",
     "check_way",
     "nobody",
+    "notes_of_set_aside",
     "open_crew",
     "reached",
     "set_aside",

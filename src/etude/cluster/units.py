@@ -18,6 +18,11 @@ Kind = Literal["engine", "judge", "plain"]
 SET_ASIDE = "etude.set_aside"
 """Metadata of a segment without rows: its unit killed every worker that tried it (JSON)."""
 
+MOST_SEEN = 500
+"""Characters that are kept of how a worker died."""
+SMALL_BYTES = 16_384
+"""A segment that was set aside is smaller, as it has no rows."""
+
 
 class Desk(Protocol):
     """What a worker holds between the units that it does: in etude, an arm with its engine and
@@ -66,10 +71,21 @@ class Stage:
 
 def set_aside(stage: Stage, unit: int, seen: Sequence[str]) -> None:
     """Write the segment of a unit that is tried no more: no rows, and what was seen."""
-    notes = {SET_ASIDE: json.dumps({"tries": len(seen), "seen": list(seen)})}
+    said = [text[:MOST_SEEN] for text in seen]
+    notes = {SET_ASIDE: json.dumps({"tries": len(seen), "seen": said})}
     store.write_table(store.unit_path(stage.folder, unit), [], stage.schema, notes)
+
+
+def notes_of_set_aside(folder: Path) -> list[tuple[int, str]]:
+    """The units of a stage that were set aside, each with its note. Only small files are opened."""
+    return [
+        (int(path.stem), note)
+        for path in sorted(folder.glob("[0-9]*.parquet"))
+        if path.stat().st_size < SMALL_BYTES
+        for note in store.segment_notes(path, SET_ASIDE)
+    ]
 
 
 def set_aside_in(folder: Path) -> int:
     """How many units of a stage were set aside."""
-    return len(store.read_notes(folder, SET_ASIDE))
+    return len(notes_of_set_aside(folder))
