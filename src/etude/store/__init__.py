@@ -13,12 +13,22 @@ segment carries a checksum (`sums`). Covered: atomic units, reading them back, o
 time in a folder, seeds. Not covered: what the rows mean (see `tables`).
 """
 
-from etude.store.places import wait_for, write_atomically, writing_to
+from etude.store.checkpoints import finished, keep, local, wait_for
+from etude.store.leases import only_arm, only_writer
+from etude.store.places import (
+    is_local,
+    names,
+    place,
+    reaching,
+    scratch,
+    write_atomically,
+    writing_to,
+)
 from etude.store.runs import (
     STARTED,
     Run,
     arm_folder,
-    only_writer,
+    is_file,
     read_recipe,
     round_folder,
     seed_for,
@@ -43,15 +53,25 @@ __all__ = [
     "Run",
     "arm_folder",
     "escaped",
+    "finished",
+    "is_file",
+    "is_local",
+    "keep",
+    "local",
+    "names",
+    "only_arm",
     "only_writer",
     "open_table",
     "owed",
+    "place",
+    "reaching",
     "read_notes",
     "read_recipe",
     "read_schema",
     "read_stage",
     "read_table",
     "round_folder",
+    "scratch",
     "seed_for",
     "unit_path",
     "wait_for",

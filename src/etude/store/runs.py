@@ -1,20 +1,19 @@
-"""Runs: a folder that belongs to one recipe, and which process may write in it."""
+"""Runs: a folder that belongs to one recipe."""
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import hashlib
 import json
 import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from etude import config
 from etude.errors import InputError, RecipeError
-from etude.store.places import write_atomically
+from etude.store.leases import NAME as LEASE
+from etude.store.leases import only_writer, usable
+from etude.store.places import is_local, names, reaching, write_atomically
 
 STARTED = ".started.toml"
 """The recipe as it was at the start: by it, an edited recipe.toml is told."""
@@ -36,7 +35,7 @@ class Run:
         `InputError` for a folder that can't be one.
         """
         path = folder / "recipe.toml"
-        with _usable(folder):
+        with usable(folder):
             fresh = not path.exists()
             if fresh:
                 _refuse_other_files(folder)
@@ -64,12 +63,19 @@ class Run:
 def read_recipe(folder: Path) -> config.Recipe:
     """The recipe of a run. Raises `InputError` when the folder is no run."""
     path = folder / "recipe.toml"
-    if not os.path.isfile(path):  # which, unlike that of Path, takes any name
+    with reaching(path):
+        there = is_file(path)
+    if not there:
         raise InputError(
             f"{folder} must be a run folder with a recipe.toml, but has none. "
             "Give the folder that `etude run` printed."
         )
     return _parsed(path)
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that no file can have is no error here."""
+    return os.path.isfile(path) if is_local(path) else path.is_file()
 
 
 def _parsed(path: Path) -> config.Recipe:
@@ -83,8 +89,10 @@ def _parsed(path: Path) -> config.Recipe:
 
 def _refuse_other_files(folder: Path) -> None:
     """What a start leaves behind that was killed at once is no other file."""
-    ours = (".lock", STARTED, f".{STARTED}.", ".recipe.toml.")
-    if folder.exists() and not all(item.name.startswith(ours) for item in folder.iterdir()):
+    ours = (".lock", LEASE, f".{LEASE}.", STARTED, f".{STARTED}.", ".recipe.toml.")
+    if is_local(folder) and folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+    if not all(name.startswith(ours) for name in names(folder)):
         raise InputError(
             f"{folder} must be a run folder or not exist, but holds other files. "
             f"Choose another with --out."
@@ -109,43 +117,6 @@ def _refuse_changes(folder: Path, kept: config.Recipe, wanted: config.Recipe) ->
             f"{folder} was started with another recipe ({'; '.join(changed)}). Continue it with "
             f"`etude run {folder}`, or start afresh with `--out {folder}-2`."
         )
-
-
-@contextmanager
-def _usable(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InputError(
-            f"{folder} must be a folder that can be written, but is not ({error.strerror}). "
-            "Choose another with --out."
-        ) from None
-
-
-@contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
-    """Hold the folder for this process. Raises `InputError` when another one works in it."""
-    with _usable(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        opened = (folder / ".lock").open("w")
-    with opened as lock:
-        patience = time.monotonic() + 5  # a killed run's processes may be ending just now
-        while not _locked(lock):
-            if time.monotonic() > patience:
-                raise InputError(
-                    f"{folder} is being written by another process. Wait for it, or choose "
-                    "another folder with --out."
-                )
-            time.sleep(0.1)
-        yield
-
-
-def _locked(lock: IO[str]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def seed_for(*parts: object) -> int:

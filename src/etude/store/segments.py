@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +12,7 @@ import pyarrow.parquet as pq
 
 from etude.errors import InputError
 from etude.store import sums
-from etude.store.places import write_atomically, writing_to
+from etude.store.places import is_local, names, of_client, write_atomically, write_new
 
 Row = dict[str, Any]
 
@@ -26,7 +24,8 @@ def unit_path(stage: Path, unit: int) -> Path:
 
 def owed(stage: Path, units: int) -> list[int]:
     """The units of a stage that are not finished."""
-    return [unit for unit in range(units) if not unit_path(stage, unit).exists()]
+    found = names(stage)
+    return [unit for unit in range(units) if unit_path(stage, unit).name not in found]
 
 
 def write_table(
@@ -43,17 +42,7 @@ def write_table(
 def write_new_table(path: Path, rows: Sequence[Row], schema: pa.Schema) -> bool:
     """Write a segment that several processes may want to write: False, and nothing is changed,
     where there is one already."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    write_atomically(temporary, _encoded(rows, schema))
-    with writing_to(path):
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            return False
-        finally:
-            temporary.unlink()
-    return True
+    return write_new(path, _encoded(rows, schema))
 
 
 def _encoded(
@@ -91,10 +80,13 @@ def open_table(path: Path) -> Iterator[pq.ParquetFile]:
     try:
         with path.open("rb") as opened:
             yield pq.ParquetFile(opened, page_checksum_verification=True)
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+    except Exception as error:
+        broken = isinstance(error, OSError | pa.ArrowException | UnicodeDecodeError)
+        if not broken and (is_local(path) or not of_client(error)):
+            raise
         raise InputError(
             f"{path} must be a Parquet segment but can't be read ({type(error).__name__}). "
-            "Delete it and run again: it will be made anew."
+            "Delete it and run again: it will be made anew. `etude check RUN` looks at them all."
         ) from None
 
 
