@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from etude.cli.app import Json, Set, Track, app
+from etude.cli.app import Json, Set, Track, app, place
 from etude.errors import InputError
 
 
@@ -16,7 +16,9 @@ def run(
     recipe: Annotated[
         str, typer.Argument(help="A recipe that ships, a TOML file, or a run folder to continue.")
     ] = "tiny",
-    out: Annotated[Path | None, typer.Option(help="The run folder [runs/NAME].")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run folder [runs/NAME].", parser=place, metavar="PATH")
+    ] = None,
     settings: Set = [],  # noqa: B006 - typer copies it
     controls: Annotated[
         bool, typer.Option("--controls/--no-controls", help="Also run the controls.")
@@ -144,7 +146,12 @@ def evaluate(
         bool, typer.Option("--check-suite", help="Judge the suite's own solutions, and no model.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of attempts and scores [runs/evaluate-SUITE-MODEL].")
+        Path | None,
+        typer.Option(
+            help="Folder of attempts and scores [runs/evaluate-SUITE-MODEL].",
+            parser=place,
+            metavar="PATH",
+        ),
     ] = None,
     settings: Set = [],  # noqa: B006 - typer copies it
     track: Track = None,

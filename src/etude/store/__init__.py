@@ -13,7 +13,7 @@ segment carries a checksum (`sums`). Covered: atomic units, reading them back, o
 time in a folder, seeds. Not covered: what the rows mean (see `tables`).
 """
 
-from etude.store.checkpoints import finished, keep, local, wait_for
+from etude.store.checkpoints import finished, keep, local, put, wait_for
 from etude.store.leases import only_arm, only_writer
 from etude.store.places import (
     is_local,
@@ -42,6 +42,8 @@ from etude.store.segments import (
     read_schema,
     read_stage,
     read_table,
+    remove_stage,
+    segment_notes,
     unit_path,
     write_new_table,
     write_table,
@@ -64,15 +66,18 @@ __all__ = [
     "open_table",
     "owed",
     "place",
+    "put",
     "reaching",
     "read_notes",
     "read_recipe",
     "read_schema",
     "read_stage",
     "read_table",
+    "remove_stage",
     "round_folder",
     "scratch",
     "seed_for",
+    "segment_notes",
     "unit_path",
     "wait_for",
     "write_atomically",

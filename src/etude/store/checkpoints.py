@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -61,17 +61,39 @@ def keep(made: Path, out: Path) -> None:
             os.replace(made, out)
             _sync(out.parent)
         return
-    remote: Any = out
     with writing_to(out):
         if not (out / MARK).exists():
-            for name in found:
-                remote.fs.put_file(str(made / name), f"{remote.path}/{name}")
+            _put(made, out, found)
         if not write_new(out / MARK, mark) and (out / MARK).read_bytes() != mark:
             raise InputError(
                 f"{out} was made by another process too, and has other files. Let one process work "
-                f"in the run, and see with `etude check` what is whole."
+                "in the run, and see with `etude check` what is whole."
             )
-    shutil.rmtree(made)
+        _move_in(made, scratch(out), mark)  # whoever reads it here need not fetch it
+
+
+def put(made: Path, out: Path, last: str) -> None:
+    """Put a file, or a folder's files, in their place on an object store; `last` is put last.
+
+    What the folder held before is removed, `last` first. Nothing is all at once there.
+    """
+    remote: Any = out
+    if made.is_file():
+        remote.fs.put_file(str(made), remote.path)
+        return
+    (out / last).unlink(missing_ok=True)
+    wanted = _files(made)
+    stale = [path for path in out.rglob("*") if path.is_file()]
+    for path in stale:
+        if path.relative_to(out).as_posix() not in wanted:
+            path.unlink(missing_ok=True)
+    _put(made, out, sorted(wanted, key=lambda name: name == last))
+
+
+def _put(made: Path, out: Path, names: Iterable[str]) -> None:
+    remote: Any = out
+    for name in names:
+        remote.fs.put_file(str(made / name), f"{remote.path}/{name}")
 
 
 def local(model: str | Path) -> str | Path:
@@ -118,14 +140,20 @@ def _stage(folder: Path, mark: bytes, here: Path) -> None:
                 shutil.rmtree(temporary)
                 raise InputError(damaged(folder, f"{name} is not what its sum in {MARK} says"))
         (temporary / MARK).write_bytes(mark)
-        if here.exists() and not _is_copy(here, mark):
-            shutil.rmtree(here)
-        try:
-            os.replace(temporary, here)
-        except OSError:  # another process was first
-            shutil.rmtree(temporary)
-            if not _is_copy(here, mark):
-                raise
+        _move_in(temporary, here, mark)
+
+
+def _move_in(made: Path, here: Path, mark: bytes) -> None:
+    """Make a folder the copy, unless another process was first."""
+    if here.exists() and not _is_copy(here, mark):
+        shutil.rmtree(here)
+    here.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.replace(made, here)
+    except OSError:
+        shutil.rmtree(made)
+        if not _is_copy(here, mark):
+            raise
 
 
 def damaged(folder: Path, reason: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,6 +111,19 @@ def read_stage(stage: Path) -> list[Row]:
 
 def read_notes(stage: Path, key: str) -> list[str]:
     """One note of each segment of a stage that has it (see `write_table`), in order."""
-    schemas = (read_schema(path) for path in sorted(stage.glob("[0-9]*.parquet")))
-    found = ((schema.metadata or {}).get(key.encode()) for schema in schemas)
-    return [note.decode() for note in found if note is not None]
+    paths = sorted(stage.glob("[0-9]*.parquet"))
+    return [note for path in paths for note in segment_notes(path, key)]
+
+
+def segment_notes(path: Path, key: str) -> list[str]:
+    """One note of a segment, if it has it."""
+    note = (read_schema(path).metadata or {}).get(key.encode())
+    return [] if note is None else [note.decode()]
+
+
+def remove_stage(stage: Path) -> None:
+    """Remove the segments of a stage that has served its purpose, if they are there."""
+    for path in stage.glob("*.parquet"):
+        path.unlink(missing_ok=True)
+    if is_local(stage) and stage.exists():
+        shutil.rmtree(stage)
