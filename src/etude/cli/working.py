@@ -200,8 +200,28 @@ def solve(
 
 
 @app.command()
-def check(json: Json = False) -> None:
-    """What this machine can do: the layers of the judge's sandbox, and what they guarantee."""
-    from etude.check import show_layers
+def check(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[RUN]", help="A run folder [this machine].", parser=place),
+    ] = None,
+    mend: Annotated[
+        bool,
+        typer.Option("--mend", help="Move what is broken in RUN aside: a run makes it again."),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """What the judge's sandbox guarantees on this machine; of a run, whether all of it is whole.
+
+    Exit code 1 when something in the run is broken.
+    """
+    if folder is not None:
+        from etude.check.words import check_run
+
+        check_run(folder, mend=mend, json_lines=json)
+        return
+    if mend:
+        raise InputError("--mend needs a run: `etude check RUN --mend`.")
+    from etude.check.machine import show_layers
 
     show_layers(json_lines=json)

@@ -17,6 +17,7 @@ from etude.store.checkpoints import finished, keep, local, put, wait_for
 from etude.store.leases import only_arm, only_writer
 from etude.store.places import (
     is_local,
+    move,
     names,
     place,
     reaching,
@@ -60,6 +61,7 @@ __all__ = [
     "is_local",
     "keep",
     "local",
+    "move",
     "names",
     "only_arm",
     "only_writer",

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -175,8 +175,10 @@ def read_sums(folder: Path, mark: bytes | None = None) -> Sums:
         raise InputError(damaged(folder, f"{MARK}: {type(error).__name__}")) from None
 
 
-def flaws(folder: Path) -> Iterator[str]:
+def flaws(folder: Path, tick: Callable[[int], None] = lambda _: None) -> Iterator[str]:
     """What is wrong with a checkpoint, a sentence a file; nothing for a whole one.
+
+    `tick` hears of each file that was read, by its bytes.
 
     Raises `InputError` when its sums can't be read.
     """
@@ -187,6 +189,7 @@ def flaws(folder: Path) -> Iterator[str]:
         except FileNotFoundError:
             yield f"{name} is missing"
             continue
+        tick(found[0])
         if found[0] != size:
             yield f"{name} has {found[0]:,} bytes in place of {size:,}"
         elif found[1] != digest:

@@ -91,6 +91,18 @@ def names(folder: Path) -> set[str]:
         return set()
 
 
+def move(path: Path, target: Path) -> None:
+    """Move a file or folder within a run; on an object store it is copied, then removed."""
+    with writing_to(target):
+        if is_local(path):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+        else:
+            remote: Any = path
+            there: Any = target
+            remote.fs.mv(remote.path, there.path, recursive=path.is_dir())
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """The whole file or none. Raises `InputError` when the disk is full, or out of reach."""
     if not is_local(path):
