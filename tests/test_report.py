@@ -411,7 +411,9 @@ def test_what_a_run_watches_of_itself_is_there(tmp_path: Path) -> None:
     store.write_table(contamination, [], schema.CONTAMINATION)
     seconds = [(1, "propose", 61.0), (1, "propose", 60.0), (None, "train", 5.0)]
     said = [{"round": n, "stage": stage, "seconds": s} for n, stage, s in seconds]
-    (run.folder / "times.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in said))
+    (run.folder / "times").mkdir()
+    lines = "".join(f"{json.dumps(line)}\n" for line in said)
+    (run.folder / "times" / "a.jsonl").write_text(lines)
     text = whole(run)
     cells = Page(bare(text)).cells
     assert "0.04 ▲ warn" in cells

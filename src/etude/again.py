@@ -17,9 +17,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from etude import readings, store
 from etude.arm import kept_puzzles, limits_of, load_problems, longest_tests
 from etude.attempts import program_of
@@ -218,8 +215,8 @@ def _stored(path: Path, place: str, row: store.Row) -> Stored:
 def _conditions(path: Path) -> str:
     """The conditions that a segment was judged under, as JSON; empty where it does not say."""
     try:
-        metadata = pq.read_schema(path).metadata or {}
-    except (OSError, pa.ArrowException):
+        metadata = store.read_schema(path).metadata or {}
+    except InputError:
         return ""  # its rows can't be read either, which will be said
     return str(metadata.get(METADATA_KEY.encode(), b""), "utf-8")
 

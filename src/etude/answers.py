@@ -6,8 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from etude import store
 from etude.arm import Arm, checked
 from etude.behaviour import MOST_KNOWN, Known, answers_of
@@ -43,7 +41,8 @@ def verdicts(stage: Path) -> list[store.Row]:
     """The verdicts of a `judge` stage; what was accepted by chance has the outcome `unstable`."""
     rows: list[store.Row] = []
     for path in sorted(stage.glob("[0-9]*.parquet")):
-        read = pq.read_table(path, columns=["puzzle_id", "outcome", "answer", "stable"])
+        with store.open_table(path) as file:
+            read = file.read(["puzzle_id", "outcome", "answer", "stable"])
         rows += [
             row | {"outcome": "unstable"} if row["stable"] is False else row
             for row in read.to_pylist()

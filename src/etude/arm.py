@@ -57,7 +57,7 @@ class Arm:
         self._engine: tuple[tuple[EngineSection, str], Engine] | None = None
         self._judge: Judge | None = None
         self._problems: list[Problem] | None = None
-        self.journal: Path | None = self.folder / "paid.jsonl"
+        self.journal: Path | None = store.scratch(self.folder) / "paid.jsonl"
         """Where an engine that is paid keeps its samples until a unit is on the disk."""
 
     @property
@@ -139,7 +139,7 @@ class Arm:
         Loaded afresh whenever it is another one than before.
         """
         section = roles.section_of(self.recipe, role)
-        key = (section, roles.source_of(self.recipe, role, model))
+        key = (section, roles.source_of(self.recipe, role, store.local(model)))
         if self._engine is not None and self._engine[0] == key:
             return self._engine[1]
         self._drop_engine()

@@ -95,19 +95,21 @@ def evaluate_model(
     if track is not None:
         check_tracker(track)
     asked = Asked(suite, folder, samples, layout, settings, track)
-    models = [one for one in (model, against) if one is not None and not _scored(Path(one))]
+    models = [one for one in (model, against) if one is not None and not _scored(store.place(one))]
     recipes = {one: _checked(asked, one) for one in models}
     if against is not None:
         both = [_problems_of(one, recipes.get(one)) for one in (against, model)]
         check_same_problems(against, both[0], model, both[1])
     target = (
-        Path(model) if _scored(Path(model)) else _evaluated(console, asked, model, out, recipes)
+        store.place(model)
+        if _scored(store.place(model))
+        else _evaluated(console, asked, model, out, recipes)
     )
     made = readings.scores(target / "evaluate")
     console.scores(made, readings.unattempted(target / "evaluate", made))
     say_contamination(console, target / "evaluate", made)
     if against is not None:
-        other = Path(against)
+        other = store.place(against)
         if not _scored(other):
             console.say()
             beside = None if out is None else out.with_name(f"{out.name}-against")
@@ -152,13 +154,18 @@ def check_suite(
 
 
 def _scored(place: Path) -> bool:
-    return os.path.isdir(place) and is_evaluated(place)
+    return _is_folder(place) and is_evaluated(place)
+
+
+def _is_folder(place: Path) -> bool:
+    """Any text may be asked about, also one that no folder can be called."""
+    return os.path.isdir(place) if store.is_local(place) else place.is_dir()
 
 
 def _problems_of(model: str, recipe: Recipe | None) -> dict[str, tuple[str, str]]:
     """What a model is asked, or what an evaluation asked."""
     if recipe is None:
-        return read_side(Path(model)).problems
+        return read_side(store.place(model)).problems
     return {problem.name: (problem.id, problem.part) for problem in load_problems(recipe)}
 
 
@@ -211,11 +218,11 @@ def _say_detectable(console: Console, problems: int, samples: int) -> None:
 
 def student_of(model: str) -> str:
     """The student's folder, where the model is a run."""
-    path = Path(model)
+    path = store.place(model)
     if not (path / "recipe.toml").is_file():
         return model
     student = path / "final" / "train"
-    if not student.is_dir():
+    if not store.finished(student):
         raise InputError(
             f"{path} must be a finished run to be evaluated, but has no student yet. Finish it "
             f"with `etude run {path}`, or give a model within it, such as {path}/round-01/train."
@@ -229,7 +236,8 @@ def _asked_by_its_run(model: str) -> list[str]:
     With other limits a small model is asked less than it can, and with another split it may have
     been trained on what is held out here.
     """
-    above = Path(model).absolute().parents if Path(model).is_dir() else ()  # not a name on the hub
+    path = store.place(model)
+    above = path.absolute().parents if path.is_dir() else ()  # not a name on the hub
     run = next((parent for parent in above if (parent / "recipe.toml").is_file()), None)
     if run is None:
         return []
@@ -248,7 +256,8 @@ def _asked_by_its_run(model: str) -> list[str]:
 
 def _named(model: str) -> str:
     """`tiny-final-train` for the model `runs/tiny/final/train`: a name for its evaluation."""
-    parts = Path(model).parts[-3:] if Path(model).is_dir() else Path(model).parts
+    path = store.place(model)
+    parts = path.parts[-3:] if path.is_dir() else path.parts
     return "-".join(part for part in parts if part not in ("/", ".", "..", "runs"))
 
 

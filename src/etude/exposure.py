@@ -22,7 +22,7 @@ def trained_on(model: str | Path) -> list[Trained] | None:
 
     The checkpoint is known by its place in its run, such as `runs/tiny/round-02/train`.
     """
-    path = Path(model).absolute()
+    path = store.place(model).absolute()
     run = next((one for one in path.parents if (one / "recipe.toml").is_file()), None)
     if run is None or path.name != "train":
         return None

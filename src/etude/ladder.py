@@ -192,7 +192,7 @@ def _arm_process(folder: Path, name: str, out: Connection, way: str) -> None:
     try:
         run = store.Run.read(folder)
         with (
-            store.only_writer(store.arm_folder(folder, name) / ".arm"),
+            store.only_arm(store.arm_folder(folder, name) / ".arm"),
             Arm(run, name, out.send, way=way, starting=starting) as arm,
         ):
             run_arm(arm)

@@ -64,6 +64,9 @@ class Tables:
     def __init__(self, folder: Path, *, threads: int | None = None) -> None:
         self.folder = folder
         self.connection = duckdb.connect(":memory:")
+        if not store.is_local(folder):
+            remote: Any = folder
+            self.connection.register_filesystem(remote.fs)
         if threads is not None:
             self.connection.execute(f"set threads = {threads}")
         for name, (stage, pattern, schema) in VIEWS.items():
@@ -105,7 +108,7 @@ class Tables:
             raise InputError(
                 f"the tables of {self.folder} must be Parquet segments but can't be read "
                 f"({str(error).splitlines()[0]}). Delete the broken one and run again: it will be "
-                "made anew."
+                "made anew. `etude check RUN` looks at them all."
             ) from None
 
     def close(self) -> None:

@@ -100,7 +100,7 @@ def _check_one(recipe: Recipe, section: EngineSection, source: str) -> None:
 
 def note(engine: Engine, run: Path) -> dict[str, str]:
     """What a segment says of the engine that made it. A model of the run by its place in there."""
-    said: dict[str, Any] = {"engine": engine.name.replace(f"{run}/", "")}
+    said: dict[str, Any] = {"engine": engine.name.replace(f"{store.scratch(run)}/", "")}
     if isinstance(engine, Metered):
         used = engine.usage
         said |= {

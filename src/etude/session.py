@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shlex
 import signal
@@ -99,8 +98,8 @@ def forecast_run(source: str, settings: Sequence[str], *, controls: bool, json_l
 
 def recipe_of(source: str, out: Path | None, settings: Sequence[str]) -> tuple[Path, Recipe]:
     """The run folder and its recipe. `source` is a recipe, or a run folder to continue."""
-    path = Path(source)
-    if path.is_dir():
+    path = store.place(source)
+    if _is_run(path):
         kept = store.read_recipe(path)
         if readings.is_evaluation(kept):
             raise InputError(
@@ -111,6 +110,11 @@ def recipe_of(source: str, out: Path | None, settings: Sequence[str]) -> tuple[P
     recipe = config.load(source, settings)
     folder = out or Path("runs") / recipe.name
     return folder, _resolved(recipe, folder)
+
+
+def _is_run(path: Path) -> bool:
+    """A local folder, or whatever lies on another file system: recipes are files of this one."""
+    return not store.is_local(path) or path.is_dir()
 
 
 def check_inputs(recipe: Recipe) -> None:
@@ -136,7 +140,7 @@ def _resolved(recipe: Recipe, folder: Path) -> Recipe:
     """What the recipe leaves to the machine is decided once, at the start, and kept."""
     if recipe.model.precision != "auto":
         return recipe
-    if os.path.isfile(folder / "recipe.toml"):  # a name too long is no error here
+    if store.is_file(folder / "recipe.toml"):
         precision = store.read_recipe(folder).model.precision
     else:
         from etude.training import resolve_precision

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from etude import store
 from etude.arm import Arm, fit_options
 from etude.config import FitSection
@@ -30,11 +28,11 @@ def pretrain(arm: Arm) -> str | Path:
 
     folder = store.round_folder(arm.run.folder, 0)
     out = folder / "pretrain"
-    if not out.exists():
+    if not store.finished(out):
         rng = random.Random(arm.seed(0, "pretrain"))
         texts = ["\n".join((*document(rng), "")) for _ in range(section.documents)]
         blank = folder / "blank"
-        if not blank.exists():
+        if not store.finished(blank):
             _build(arm, blank, texts)
         _fit(arm, 0, "pretrain", blank, [Document(text) for text in texts], out, section)
     else:
@@ -47,7 +45,8 @@ def _build(arm: Arm, out: Path, texts: Sequence[str]) -> None:
     from etude.tiny.model import build
 
     model = arm.recipe.model
-    temporary = out.with_name(f".{out.name}")
+    temporary = store.scratch(out).with_name(f".{out.name}")
+    temporary.parent.mkdir(parents=True, exist_ok=True)
     with quiet(), store.writing_to(temporary):
         build(
             temporary,
@@ -60,7 +59,7 @@ def _build(arm: Arm, out: Path, texts: Sequence[str]) -> None:
             context=model.context,
             seed=arm.seed(0, "build"),
         )
-    temporary.rename(out)
+    store.keep(temporary, out)
 
 
 def train_on_seeds(arm: Arm, base: str | Path) -> Path:
@@ -208,7 +207,7 @@ def _judged(arm: Arm, number: int | None) -> str:
     segment = store.unit_path(stage, 0)
     if not segment.exists():
         return ""
-    noted = pq.read_schema(segment).metadata or {}
+    noted = store.read_schema(segment).metadata or {}
     return str(noted.get(METADATA_KEY.encode(), b"").decode("utf-8"))
 
 
@@ -222,7 +221,7 @@ def _fit(
     section: FitSection,
 ) -> Path:
     """One training. A finished one is left alone, an interrupted one is continued."""
-    if out.exists():
+    if store.finished(out):
         _tell_finished(arm, number, stage, out)
         return out
     from etude.training import FitSettings, fit

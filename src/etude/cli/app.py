@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,6 +26,15 @@ Track = Annotated[
     typer.Option(help="Tell a tracker too: trackio, tensorboard or wandb; offline by default."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")]
+
+
+def place(text: str) -> Path:
+    """A folder or file of this machine, or of another file system, as in s3://bucket/run."""
+    if "://" not in text:
+        return Path(text)
+    from etude import store
+
+    return store.place(text)
 
 
 def _version(wanted: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from etude.cli.app import Json, Set, app
+from etude.cli.app import Json, Set, app, place
 
 
 @app.command()
@@ -118,10 +118,14 @@ def value(
 
 @app.command()
 def export(
-    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", parser=place)],
     out: Annotated[
         Path | None,
-        typer.Option(help="A folder, or a name that ends with .jsonl or .parquet [RUN-pairs]."),
+        typer.Option(
+            help="A folder, or a name that ends with .jsonl or .parquet [RUN-pairs].",
+            parser=place,
+            metavar="PATH",
+        ),
     ] = None,
     format: Annotated[
         str | None, typer.Option(help="jsonl, parquet or datasets [by the name of --out].")

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from etude.cli.app import Json, app
+from etude.cli.app import Json, app, place
 from etude.errors import InputError
 
 
 @app.command()
 def show(
-    folder: Annotated[Path, typer.Argument(help="A run folder.")],
+    folder: Annotated[Path, typer.Argument(help="A run folder.", parser=place, metavar="RUN")],
     row_id: Annotated[str | None, typer.Argument(help="Show one row with its lineage.")] = None,
     json: Json = False,
 ) -> None:
@@ -35,7 +35,9 @@ def why(
     ],
     folder: Annotated[
         Path | None,
-        typer.Argument(metavar="[RUN]", help="A run folder [the one in runs/ that knows the id]."),
+        typer.Argument(
+            metavar="[RUN]", help="A run folder [the one in runs/ that knows the id].", parser=place
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -50,9 +52,10 @@ def why(
 
 @app.command()
 def diff(
-    before: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    before: Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.", parser=place)],
     after: Annotated[
-        Path | None, typer.Argument(metavar="[RUN]", help="Another one; or give --rounds.")
+        Path | None,
+        typer.Argument(metavar="[RUN]", help="Another one; or give --rounds.", parser=place),
     ] = None,
     rounds: Annotated[
         tuple[int, int] | None,
@@ -69,10 +72,16 @@ def diff(
 
 @app.command()
 def report(
-    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Run folders.", parser=place)
+    ],
     out: Annotated[
         Path | None,
-        typer.Option(help="The file [RUN/report.html, of several runs report.html]."),
+        typer.Option(
+            help="The file [RUN/report.html, of several runs report.html].",
+            parser=place,
+            metavar="FILE",
+        ),
     ] = None,
 ) -> None:
     """Write a report of a run, or of several: one HTML file that needs nothing else."""

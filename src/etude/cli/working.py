@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from etude.cli.app import Json, Set, Track, app
+from etude.cli.app import Json, Set, Track, app, place
 from etude.errors import InputError
 
 
@@ -16,7 +16,9 @@ def run(
     recipe: Annotated[
         str, typer.Argument(help="A recipe that ships, a TOML file, or a run folder to continue.")
     ] = "tiny",
-    out: Annotated[Path | None, typer.Option(help="The run folder [runs/NAME].")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The run folder [runs/NAME].", parser=place, metavar="PATH")
+    ] = None,
     settings: Set = [],  # noqa: B006 - typer copies it
     controls: Annotated[
         bool, typer.Option("--controls/--no-controls", help="Also run the controls.")
@@ -144,7 +146,12 @@ def evaluate(
         bool, typer.Option("--check-suite", help="Judge the suite's own solutions, and no model.")
     ] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of attempts and scores [runs/evaluate-SUITE-MODEL].")
+        Path | None,
+        typer.Option(
+            help="Folder of attempts and scores [runs/evaluate-SUITE-MODEL].",
+            parser=place,
+            metavar="PATH",
+        ),
     ] = None,
     settings: Set = [],  # noqa: B006 - typer copies it
     track: Track = None,
@@ -193,8 +200,28 @@ def solve(
 
 
 @app.command()
-def check(json: Json = False) -> None:
-    """What this machine can do: the layers of the judge's sandbox, and what they guarantee."""
-    from etude.check import show_layers
+def check(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[RUN]", help="A run folder [this machine].", parser=place),
+    ] = None,
+    mend: Annotated[
+        bool,
+        typer.Option("--mend", help="Move what is broken in RUN aside: a run makes it again."),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """What the judge's sandbox guarantees on this machine; of a run, whether all of it is whole.
+
+    Exit code 1 when something in the run is broken.
+    """
+    if folder is not None:
+        from etude.check.words import check_run
+
+        check_run(folder, mend=mend, json_lines=json)
+        return
+    if mend:
+        raise InputError("--mend needs a run: `etude check RUN --mend`.")
+    from etude.check.machine import show_layers
 
     show_layers(json_lines=json)

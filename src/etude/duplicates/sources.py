@@ -241,8 +241,8 @@ def write_rows(out: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) 
 
 def _segments(stage: Path, columns: list[str]) -> Iterator[store.Row]:
     for path in sorted(stage.glob("[0-9]*.parquet")):
-        with _readable(path):
-            for batch in pq.ParquetFile(path).iter_batches(batch_size=ROWS, columns=columns):
+        with store.open_table(path) as file:
+            for batch in file.iter_batches(batch_size=ROWS, columns=columns):
                 yield from batch.to_pylist()
 
 

@@ -75,7 +75,9 @@ def _export(
 ) -> Exported:
     with ExitStack() as stack:
         place = stack.enter_context(placed(out, origin(run), force=options.force))
-        scratch = stack.enter_context(tempfile.TemporaryDirectory(".spill", ".", out.parent))
+        scratch = stack.enter_context(
+            tempfile.TemporaryDirectory(".spill", ".", store.scratch(out).parent)
+        )
         pairs = stack.enter_context(Pairs(run, options.choice, Path(scratch)))
         made = Exported(run, options, pairs, licence_of(run, options.license))
         made.problems = _problems(run)

@@ -15,8 +15,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from etude import __version__, readings, store
 from etude.course import STOP
 from etude.decontaminate import LEVELS
@@ -197,7 +195,7 @@ def _judge(made: Exported) -> str:
         if number and made.options.choice.round in (None, number):
             stage = store.round_folder(_arm(made), number) / "judge"
             for path in sorted(stage.glob("[0-9]*.parquet")):
-                note = (pq.read_schema(path).metadata or {}).get(METADATA_KEY.encode(), b"")
+                note = (store.read_schema(path).metadata or {}).get(METADATA_KEY.encode(), b"")
                 notes[note.decode() if note else ""] += 1
     rows = [
         (f"`{described(json.loads(note))}`" if note else "not recorded", count)

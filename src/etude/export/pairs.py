@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from etude import query, reviews, store
 from etude.duplicates import LEVELS, Item, find
@@ -191,7 +190,7 @@ class Pairs:
             yield [self._row(dict(zip(names, row, strict=True))) for row in batch]
 
     def _row(self, row: store.Row) -> store.Row:
-        judged = self._conditions[row.pop("filename")]
+        judged = self._conditions[str(store.place(row.pop("filename")))]
         return row | judged | self._engines[row["round"]] | {"source": "model"}
 
     def by_round(self) -> list[store.Row]:
@@ -278,7 +277,7 @@ def _conditions(folder: Path, arm: str) -> dict[str, store.Row]:
     for name, number, place in query.places(folder):
         if name == arm and number:
             for path in sorted((place / "judge").glob("[0-9]*.parquet")):
-                note = (pq.read_schema(path).metadata or {}).get(METADATA_KEY.encode(), b"{}")
+                note = (store.read_schema(path).metadata or {}).get(METADATA_KEY.encode(), b"{}")
                 found[str(path)] = judged_columns(json.loads(note))
     return found
 

@@ -141,19 +141,22 @@ def placed(out: Path, origin: str, *, force: bool = False) -> Iterator[Path]:
     other only with `force`. Raises `InputError` where `out` must not or can't be written.
     """
     check_free(out, origin, force)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}")
+    temporary = store.scratch(out).with_name(f".{out.name}.{os.getpid()}")
     with store.writing_to(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
+        temporary.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
-            _replace(out, temporary)
+            if store.is_local(out):
+                _replace(out, temporary)
+            else:
+                store.put(temporary, out, last=MANIFEST)
         finally:
             _remove(temporary)
 
 
 def check_free(out: Path, origin: str, force: bool) -> None:
     """Raises `InputError` where something is that must not be replaced."""
-    if not os.path.lexists(out):
+    if not _is_there(out):
         return
     if force and (out.is_dir() and not (out / MANIFEST).is_file()):
         raise InputError(
@@ -164,6 +167,10 @@ def check_free(out: Path, origin: str, force: bool) -> None:
         return
     found = "an export of something else" if _origin(out) else "there already, and no export of it"
     raise InputError(f"{out} is {found}: name another with --out, or replace it with --force.")
+
+
+def _is_there(out: Path) -> bool:
+    return os.path.lexists(out) if store.is_local(out) else out.exists()
 
 
 def _origin(out: Path) -> str:

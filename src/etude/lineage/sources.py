@@ -11,8 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-
 from etude import store
 from etude.errors import InputError
 from etude.judge.record import METADATA_KEY
@@ -89,7 +87,7 @@ class Sources:
 
 def notes(segment: Path) -> dict[str, Any]:
     """What a segment says of the engine and the judge that made it, None for what it does not."""
-    said = pq.read_schema(segment).metadata or {}
+    said = store.read_schema(segment).metadata or {}
     engine = json.loads(said.get(NOTE_KEY.encode(), b"null"))
     judge = json.loads(said.get(METADATA_KEY.encode(), b"null"))
     return {"engine": engine and engine["engine"], "judge": judge}

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from etude import store
-from etude.errors import InputError
 
 
 def columns(stage: Path, names: Sequence[str]) -> Iterator[store.Row]:
@@ -49,8 +46,8 @@ def length(stage: Path) -> int:
     """The rows of all segments of a stage. Raises `InputError` for a broken segment."""
     total = 0
     for path in _segments(stage):
-        with _readable(path):
-            total += pq.read_metadata(path).num_rows
+        with store.open_table(path) as file:
+            total += file.metadata.num_rows
     return total
 
 
@@ -60,16 +57,5 @@ def _segments(stage: Path) -> list[Path]:
 
 def _read(path: Path, names: Sequence[str]) -> pa.Table:
     """Some columns of one segment; of a file alone, which costs less than as a data set of one."""
-    with _readable(path), pq.ParquetFile(path) as file:
+    with store.open_table(path) as file:
         return file.read(list(names), use_threads=False)
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(
-            f"{path} must be a Parquet segment but can't be read ({type(error).__name__}). "
-            "Delete it and run again: it will be made anew."
-        ) from None

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from etude import readings, store, tables
 
 SEEN_PARTS = ("constants",)
@@ -69,7 +67,7 @@ def dropped(arm: Path, number: int) -> Counter[str]:
     """Examples that a round left out, by the reason: `near a held-out problem`, ..."""
     found: Counter[str] = Counter()
     for path in sorted((store.round_folder(arm, number) / "select").glob("[0-9]*.parquet")):
-        note = (pq.read_schema(path).metadata or {}).get(tables.DROPPED.encode())
+        note = (store.read_schema(path).metadata or {}).get(tables.DROPPED.encode())
         found.update(json.loads(note) if note else {})
     return found
 

@@ -24,6 +24,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
+from etude import store
 from etude.errors import InputError
 from etude.readings.words import harmless
 from etude.types import Event
@@ -73,7 +74,7 @@ class Tracker:
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
-        self.log = folder / "track" / f"{name}.log"
+        self.log = store.scratch(folder) / "track" / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
         start = "from etude.tracking.child import main; main()"
         try:

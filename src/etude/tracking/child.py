@@ -27,10 +27,11 @@ ORPHAN_SECONDS = 10.0
 
 def main() -> None:
     """Arguments: the tracker's name, the run's folder, the parent's process id."""
-    name, folder, parent = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    name, folder, parent = sys.argv[1], store.place(sys.argv[2]), int(sys.argv[3])
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
     reason = os.dup(1)
-    log = os.open(folder / "track" / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    path = store.scratch(folder) / "track" / f"{name}.log"
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
     try:
@@ -52,7 +53,7 @@ def _leave_with(parent: int) -> None:
 
 def _track(name: str, folder: Path) -> None:
     run = store.Run.read(folder)
-    track = folder / "track"
+    track = store.scratch(folder) / "track"
     backend = open_backend(name, track, _identity(track), run)
     told = Told(track / f"{name}.told")
     for event in _events():

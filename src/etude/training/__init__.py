@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import random
 import shutil
 import sys
@@ -28,6 +27,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from etude import store
 from etude.engines.transformers.loading import quiet, torch_threads
 from etude.errors import InputError, RecipeError
 from etude.store import writing_to
@@ -55,9 +55,10 @@ def fit(
     """Trains `model` on `documents`, whole texts with their begin-of-text token, into folder `out`.
 
     Called again after a kill it goes on from the newest checkpoint in `<out>.partial`, a folder
-    beside `out` that is removed at the end; other arguments start afresh. If `out` exists, nothing
-    is done. No global random state is changed. Where a device's memory is too small, batches are
-    cut into smaller parts, which is said on stderr, and training goes on from that checkpoint.
+    beside `out` (for an object store, on the local disk) that is removed at the end; other
+    arguments start afresh. If `out` exists, nothing is done. No global random state is changed.
+    Where a device's memory is too small, batches are cut into smaller parts, which is said on
+    stderr, and training goes on from that checkpoint.
 
     Args:
         model: a folder written by `save_pretrained`, or a name on the hub.
@@ -72,16 +73,16 @@ def fit(
             settings that the model or this machine can't follow.
         Fault: one of several processes died.
     """
-    work = out.with_name(f"{out.name}.partial")
-    if not out.exists():
+    model = store.local(model)
+    work = store.scratch(out).with_name(f"{out.name}.partial")
+    if not store.finished(out):
         check_devices(settings.processes)
         plan = make_plan(model, documents, settings, seed)
         with writing_to(work), quiet(), torch_threads(settings.threads), _random_state_kept():
             folders.prepare(work, plan.fingerprint)
             parts = folders.read_accumulate(work, settings.accumulate)
             _train(Job(model, plan, settings, work, parts, judged), progress)
-            os.replace(work / "result", out)
-            folders.sync(out.parent)
+            store.keep(work / "result", out)
     report = out / "training.json"
     if not report.is_file():
         raise InputError(

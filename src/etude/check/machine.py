@@ -1,4 +1,4 @@
-"""The verb `check`: what the judge's sandbox can do on this machine, tried by real attacks."""
+"""What the judge's sandbox can do on this machine, tried by real attacks."""
 
 from __future__ import annotations
 
