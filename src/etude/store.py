@@ -15,7 +15,6 @@ Not covered: what the rows mean (see `tables`).
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import json
@@ -32,11 +31,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from etude import config
-from etude.errors import EtudeError, InputError, RecipeError
+from etude.errors import BARRED, EtudeError, InputError, RecipeError
 
 Row = dict[str, Any]
 
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 NO_ROOM_BYTES = 1 << 20
 STARTED = ".started.toml"
 """The recipe as it was at the start: by it, an edited recipe.toml is told."""
@@ -261,7 +259,7 @@ def writing_to(path: Path) -> Iterator[None]:
         raise
     except Exception as error:
         free = shutil.disk_usage(_existing(path)).free
-        if getattr(error, "errno", None) not in UNWRITABLE and free >= NO_ROOM_BYTES:
+        if getattr(error, "errno", None) not in BARRED and free >= NO_ROOM_BYTES:
             raise
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise InputError(

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parents[1])]
-
 import llm_server
 import runs
 

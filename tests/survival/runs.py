@@ -35,11 +35,13 @@ SHRUNK = (
     "final.epochs=1",
     "final.seed_repeat=1",
 )
-"""Of the recipe `smoke`: every stage, two rounds and all arms, with little to sample and to learn."""
+"""Of the recipe `smoke`: every stage, two rounds, all arms; little to sample and to learn."""
 STAGE = Path(__file__).parent / "stage"
 PATIENCE = 300.0
 """Seconds after which a run hangs, on a busy machine too."""
 CODES = (0, 1, 2, 130)
+LEAVE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks a run to end."""
 
 
 def settings(*values: str) -> list[str]:
@@ -161,7 +163,9 @@ class Driver:
         return found
 
     def arms(self) -> list[Process]:
-        return [one for one in self.family() if one.parent == self.pid and "spawn_main" in one.words]
+        return [
+            one for one in self.family() if one.parent == self.pid and "spawn_main" in one.words
+        ]
 
     def workers(self) -> list[Process]:
         """The processes beside an arm that judge for it."""
@@ -177,6 +181,13 @@ class Driver:
     def engines(self) -> list[Process]:
         return [one for one in self.family() if "etude.engines.child" in one.words]
 
+    @property
+    def listens(self) -> bool:
+        """Whether it has begun to hear the signals that ask it to end."""
+        said = Path(f"/proc/{self.pid}/status").read_text()
+        caught = int(re.search(r"SigCgt:\s*(\w+)", said)[1], 16)  # type: ignore[index]
+        return bool(caught >> (signal.SIGTERM - 1) & 1)
+
     def wait_until(self, true: Callable[[], object], patience: float = PATIENCE) -> bool:
         """Whether it became true before the run ended."""
         end = time.monotonic() + patience
@@ -184,6 +195,13 @@ class Driver:
             assert time.monotonic() < end, f"nothing happens any more:\n{self.text[-2000:]}"
             time.sleep(0.02)
         return bool(found)
+
+    def wait(self, seconds: float) -> None:
+        """So long, unless it ends before."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self.running:
+            self.family()
+            time.sleep(0.05)
 
     def end(self, patience: float = PATIENCE) -> int:
         """Wait until it ends and nothing of it is left; its return code."""
@@ -205,8 +223,9 @@ class Driver:
     def ended(self) -> tuple[int, str]:
         """Its return code and its last words, which are for people, whatever happened."""
         code = self.end()
-        assert code in (*CODES, -signal.SIGKILL, -signal.SIGHUP), self.text[-3000:]
-        if code in (2, 130):
+        assert code >= 0 or -code in (signal.SIGKILL, *LEAVE), self.text[-3000:]
+        assert code < 0 or code in CODES, self.text[-3000:]
+        if code not in (0, 1):
             assert "Traceback" not in self.text, self.text[-3000:]
         if code == 1:
             assert "a fault of etude itself" in self.text, self.text[-3000:]

@@ -101,7 +101,9 @@ def mended(run: Path, folder: Path) -> list[str]:
     """Continue a run, each time doing what its refusal says; what was deleted, in turn."""
     deleted: list[str] = []
     for _ in range(MOST):
-        code, words = runs.run_to_the_end(runs.command(run, "--no-controls"), folder)
+        code, words = runs.run_to_the_end(
+            runs.command(run, "--no-controls", "--cluster", "inline"), folder
+        )
         if code == 0:
             return deleted
         assert code == 2, words
@@ -156,6 +158,6 @@ def test_a_half_written_training_is_made_anew(undisturbed: Path, tmp_path: Path)
     (work / "checkpoint-16").mkdir()
     (work / "checkpoint-16" / "complete").touch()
     (work / "fingerprint").write_text("0" * 64)
-    runs.finish(runs.command(run, "--no-controls"), tmp_path)
+    runs.finish(runs.command(run, "--no-controls", "--cluster", "inline"), tmp_path)
     assert runs.differing(run, undisturbed) == []
     assert not work.exists()

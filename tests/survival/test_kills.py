@@ -140,9 +140,7 @@ def test_kills_change_no_byte(
     rng, run = random.Random(20 + number), tmp_path / "run"
     moments = sorted(rng.sample(range(2, runs.finished(undisturbed) - 8), PART - ENGINES))
     kinds = rng.sample(VICTIMS, len(VICTIMS))
-    disturbed = Disturbed(
-        number, tmp_path, lambda: Driver(runs.command(run), tmp_path), run
-    )
+    disturbed = Disturbed(number, tmp_path, lambda: Driver(runs.command(run), tmp_path), run)
     struck(disturbed, moments, kinds, rng)
     differing = runs.differing(run, undisturbed)
     log(disturbed, not differing)

@@ -20,7 +20,6 @@ class Missing(MetaPathFinder):
     def find_spec(self, fullname, path=None, target=None):  # type: ignore[no-untyped-def]
         if fullname == self.name and os.path.exists(self.folder):
             raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
-        return None
 
 
 def lethal(event: str, arguments: tuple[object, ...]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 TESTS = Path(__file__).parents[2]
 sys.path.append(str(TESTS))
 
-from llm_server import taught
+from llm_server import taught  # noqa: E402
 
 _spec = spec_from_file_location("vllm_stage", TESTS / "vllm_stage" / "vllm.py")
 assert _spec is not None
