@@ -1,25 +1,25 @@
 """What befalls the processes of a run whose PYTHONPATH leads here, told by the environment.
 
 ETUDE_STAGE_MISSING   `NAME=FOLDER`: the package NAME can't be imported once FOLDER is there
-ETUDE_STAGE_LETHAL    `NAME`: a process dies when it writes a file of that name the first times,
-                      as one whose memory ran out; ETUDE_STAGE_TIMES says how often
+ETUDE_STAGE_LETHAL    `STAGE/.UNIT`: a process that begins to write this unit dies, as one whose
+                      memory ran out, ETUDE_STAGE_TIMES times; ETUDE_STAGE_COUNT is the file that
+                      counts
 """
 
 import os
 import signal
 import sys
-from importlib.abc import MetaPathFinder
+from importlib.machinery import PathFinder
 
 
-class Missing(MetaPathFinder):
-    """As if a package had been removed."""
+class Without(PathFinder):
+    """Finds no package of that name, as if it had been removed."""
 
-    def __init__(self, name: str, folder: str) -> None:
-        self.name, self.folder = name, folder
-
-    def find_spec(self, fullname, path=None, target=None):  # type: ignore[no-untyped-def]
-        if fullname == self.name and os.path.exists(self.folder):
-            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+    @classmethod
+    def find_spec(cls, fullname, path=None, target=None):  # type: ignore[no-untyped-def]
+        if fullname == NAME and os.path.exists(FOLDER):
+            return None
+        return super().find_spec(fullname, path, target)
 
 
 def lethal(event: str, arguments: tuple[object, ...]) -> None:
@@ -40,7 +40,8 @@ def _once_more() -> bool:
 
 
 if told := os.environ.get("ETUDE_STAGE_MISSING"):
-    sys.meta_path.insert(0, Missing(*told.split("=", 1)))
+    NAME, FOLDER = told.split("=", 1)
+    sys.meta_path[:] = [Without if one is PathFinder else one for one in sys.meta_path]
 LETHAL = os.environ.get("ETUDE_STAGE_LETHAL", "")
 if LETHAL:
     COUNT = os.environ["ETUDE_STAGE_COUNT"]
