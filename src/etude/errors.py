@@ -11,6 +11,13 @@ EtudeError
 A bad sample from a model is none of these: it is data (see `types.Outcome`).
 """
 
+import errno
+
+BARRED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
+"""No room, or no access: only the caller can mend these."""
+TRAIN = {"torch", "transformers", "accelerate", "tokenizers", "safetensors", "peft"}
+"""What the extra `train` brings."""
+
 
 class EtudeError(Exception):
     """Base of every error that etude raises on purpose."""
@@ -38,3 +45,20 @@ class Fault(EtudeError):
 
 class WorkerDied(Fault):
     """A process that did part of the work is gone. What it was doing can be tried again."""
+
+
+def for_the_caller(error: BaseException) -> UserError | None:
+    """An error as what the caller can mend, if it is that; None for what is a fault of ours."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in TRAIN:
+        return MissingExtra(
+            f"this needs the Python package {error.name}, which is not installed: "
+            "pip install 'etude[train]'."
+        )
+    if isinstance(error, OSError) and error.errno in BARRED:
+        return InputError(
+            f"a file or folder must be there to read or to write, but is not ({error}). "
+            "Make room or grant access, then give the command again."
+        )
+    return None

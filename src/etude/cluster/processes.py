@@ -16,7 +16,7 @@ from pathlib import Path
 
 from etude.cluster.crews import Ended
 from etude.cluster.units import Desk, Kind, Stage
-from etude.errors import Fault, UserError, WorkerDied
+from etude.errors import Fault, UserError, WorkerDied, for_the_caller
 from etude.offspring import die_with_parent, no_interrupt
 
 AHEAD = 4
@@ -190,9 +190,7 @@ def _tried(stage: Stage, desk: Desk, unit: int) -> object:
 
 def _sendable(error: BaseException) -> object:
     """What the caller can mend as it is; anything else as its traceback."""
-    if isinstance(error, UserError):
-        return error
-    return "".join(traceback.format_exception(error))
+    return for_the_caller(error) or "".join(traceback.format_exception(error))
 
 
 def _take_gpu(number: int) -> None:

@@ -11,7 +11,6 @@ local disk (`scratch`). Covered: the above. Not covered: retries, which are fssp
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import threading
@@ -21,9 +20,8 @@ from pathlib import Path
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
-from etude.errors import EtudeError, InputError, MissingExtra
+from etude.errors import BARRED, EtudeError, InputError, MissingExtra
 
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 NO_ROOM_BYTES = 1 << 20
 CLIENTS = frozenset(
     {"aiobotocore", "aiohttp", "azure", "boto3", "botocore", "gcsfs", "google", "s3fs"}
@@ -163,7 +161,7 @@ def writing_to(path: Path) -> Iterator[None]:
                 raise
             raise _out_of_reach(path, error) from error
         free = shutil.disk_usage(_existing(path)).free
-        if getattr(error, "errno", None) not in UNWRITABLE and free >= NO_ROOM_BYTES:
+        if getattr(error, "errno", None) not in BARRED and free >= NO_ROOM_BYTES:
             raise
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise InputError(
