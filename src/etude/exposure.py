@@ -31,11 +31,10 @@ def trained_on(model: str | Path) -> list[Trained] | None:
         return None
     recipe = store.read_recipe(run)
     found = _seeds(recipe)
-    rounds = {int(at.name.removeprefix("round-")): at for at in arm.glob("round-[0-9]*")}
     latest = course_of(run, recipe).kept if last == "final" else int(last)
-    for number in sorted(rounds):
+    for number, folder in store.round_folders(arm):
         if number <= latest:
-            found += _examples(rounds[number])
+            found += _examples(folder)
     return found
 
 
