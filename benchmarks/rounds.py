@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import json
 import os
 import statistics
@@ -285,7 +286,7 @@ def _passed(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -
 
 def _increments(rows: list[Figures]) -> list[Figures]:
     """What each round added to the folder of the run."""
-    for before, row in zip(rows, rows[1:], strict=False):
+    for before, row in itertools.pairwise(rows):
         for name in ("run bytes", "run files"):
             if name in row and name in before:
                 row[f"{name} added"] = row[name] - before[name]
