@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from etude import cluster, reviews, roles, store, suites
 from etude.config import EngineSection, FitSection, JudgeSection, Recipe
@@ -28,6 +28,7 @@ from etude.times import Clock
 from etude.types import Event, Outcome, Problem, Puzzle, Verdict
 
 Tell = Callable[[Event], None]
+Found = TypeVar("Found")
 
 
 class Arm:
@@ -52,6 +53,7 @@ class Arm:
         self._starting = starting
         self._crew: cluster.Crew | None = None
         self._remembered: dict[str, tuple[object, Any]] = {}
+        self._read: dict[tuple[Path, Callable[[Path], Any]], Any] = {}
         self._seeds: list[SeedPair] | None = None
         self._shown: list[Puzzle] | None = None
         self._engine: tuple[tuple[EngineSection, str], Engine] | None = None
@@ -117,6 +119,15 @@ class Arm:
         if known is None or known[0] != key:
             known = self._remembered[name] = (key, make())
         return known[1]
+
+    def read_once(self, folder: Path, read: Callable[[Path], Found]) -> Found:
+        """What `read`, a function of a module, finds in a folder in which nothing changes any more:
+        so a round need not read again what all earlier ones made."""
+        key = (folder, read)
+        if key not in self._read:
+            self._read[key] = read(folder)
+        found: Found = self._read[key]
+        return found
 
     def seed(self, number: int | None, stage: str, unit: int = 0) -> int:
         """The seed of one unit: it depends on these and the run's seed alone."""

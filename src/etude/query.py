@@ -131,8 +131,7 @@ def places(run: Path) -> list[tuple[str, int | None, Path]]:
     found: list[tuple[str, int | None, Path]] = []
     for arm in ARMS:
         folder = store.arm_folder(run, arm)
-        numbered = sorted(path for path in folder.glob("round-[0-9]*") if path.is_dir())
-        found += [(arm, int(path.name[6:]), path) for path in numbered]
+        found += [(arm, number, path) for number, path in store.round_folders(folder)]
         if (folder / "final").is_dir():
             found.append((arm, None, folder / "final"))
     return found

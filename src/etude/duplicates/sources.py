@@ -170,7 +170,7 @@ class RunTable:
         """Of the table `puzzles`: what the judge accepted in the run."""
         found: dict[str, dict[str, None]] = defaultdict(dict)
         if self.table == "puzzles":
-            for folder in self._rounds():
+            for _, folder in store.round_folders(self.folder):
                 for row in _segments(folder / "judge", _JUDGED):
                     proved = row["outcome"] == "accepted" and row["stable"] is not False
                     if proved and row["answer"]:
@@ -186,12 +186,8 @@ class RunTable:
         write_rows(out, rows, KEPT)
 
     def _rows(self) -> Iterator[tuple[int, Item]]:
-        for folder in self._rounds():
-            number = int(folder.name.removeprefix("round-"))
+        for number, folder in store.round_folders(self.folder):
             yield from ((number, item) for item in self._of_round(folder))
-
-    def _rounds(self) -> list[Path]:
-        return sorted(self.folder.glob("round-[0-9]*"))
 
     def _of_round(self, folder: Path) -> Iterator[Item]:
         kept = {

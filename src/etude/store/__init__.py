@@ -32,6 +32,7 @@ from etude.store.runs import (
     is_file,
     read_recipe,
     round_folder,
+    round_folders,
     seed_for,
 )
 from etude.store.segments import (
@@ -45,6 +46,7 @@ from etude.store.segments import (
     read_table,
     remove_stage,
     segment_notes,
+    segments,
     unit_path,
     write_new_table,
     write_table,
@@ -77,9 +79,11 @@ __all__ = [
     "read_table",
     "remove_stage",
     "round_folder",
+    "round_folders",
     "scratch",
     "seed_for",
     "segment_notes",
+    "segments",
     "unit_path",
     "wait_for",
     "write_atomically",
