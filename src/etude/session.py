@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from etude import __version__, cluster, config, readings, roles, store
-from etude.arm import Tell, limits_of, load_held_out
+from etude.arm import Tell, limits_of, load_held_out, watching
 from etude.config import Recipe
 from etude.console import Console
 from etude.errors import InputError, MissingExtra
@@ -57,13 +57,19 @@ def run(
         check_tracker(track)
     folder, recipe = recipe_of(source, out, settings)
     check_inputs(recipe)
-    opened = store.Run.open(folder, recipe, record(recipe))
+    recorded = record(recipe)
+    opened = store.Run.open(folder, recipe, recorded)
     words = [] if controls else ["--no-controls"]
     words += ["--track", track] if track is not None else []
     words += ["--cluster", way] if way != "here" else []
     with continued_by(folder, shlex.join(["etude", "run", str(folder), *words])):
         arms = recipe.controls.arms if controls else ()
-        with cluster.reached(way) as workers, console, tracking(track, folder) as hear:
+        with (
+            watching(folder, recorded["judge"]) as look,
+            cluster.reached(way, look) as workers,
+            console,
+            tracking(track, folder) as hear,
+        ):
             climb(opened, arms, both(console.event, hear), workers)
     console.ladder(opened)
     _report(console, folder)
