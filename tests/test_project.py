@@ -103,12 +103,14 @@ HEAVY = {
     "tensorboard",
     "huggingface_hub",
     "datasets",
+    "ray",
 }
 HEAVY_PLACES = (
     "engines/transformers/",
     "engines/openai/",
     "engines/vllm/",
     "training/",
+    "cluster/rays/",
     "tiny/model.py",
     "scorers.py",
     "inspect_tasks.py",

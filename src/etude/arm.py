@@ -6,6 +6,7 @@ folder of its own. Covered: folders, seeds, the engine and judge in use, telling
 
 from __future__ import annotations
 
+import secrets
 import sys
 import time
 from collections import Counter
@@ -175,6 +176,7 @@ class Arm:
                 self._way,
                 self,
                 partial(open_desk, self.run.folder, self.name),
+                needs=needs_of(self.recipe),
                 starting=self._starting,
                 engine_here=roles.is_paid(self.recipe),
             )
@@ -245,6 +247,50 @@ class Arm:
 def open_desk(folder: Path, name: str) -> Arm:
     """An arm as a worker holds it: it is asked for units, and tells nobody."""
     return Arm(store.Run.read(folder), name, lambda _: None)
+
+
+def needs_of(recipe: Recipe) -> dict[cluster.Kind, cluster.Needs]:
+    """What a worker takes of a cluster's node, by what it does."""
+    return {
+        "engine": cluster.Needs(recipe.run.threads, float(roles.wants_gpu(recipe))),
+        "judge": cluster.Needs(recipe.judge.workers),
+        "plain": cluster.Needs(1),
+    }
+
+
+@contextmanager
+def watching(folder: Path, judged: str) -> Iterator[Callable[[str], None]]:
+    """What is tried on each node of a cluster before it works on a run (see `cluster.reached`).
+
+    `judged` is the record of the judge here: verdicts are to rest on the same everywhere.
+    """
+    mark = folder / f".driver-{secrets.token_hex(8)}"
+    store.write_atomically(mark, b"")
+    try:
+        yield partial(_look, folder, mark, judged)
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def _look(folder: Path, mark: Path, judged: str, node: str) -> None:
+    """Raises `InputError` where the folder is not the one that this run writes, can't be written,
+    or the judge works under other conditions."""
+    if not mark.exists():
+        raise InputError(
+            f"{folder} must be on storage that all nodes see, but the run's folder is not there. "
+            "Choose one that is shared, with --out."
+        )
+    recipe = store.read_recipe(folder)
+    seen = folder / f".node-{node}"
+    store.write_atomically(seen, b"")
+    seen.unlink()
+    with Judge(1, limits_of(recipe.judge), recipe.judge.isolation) as judge:
+        found = str(judge.conditions)
+    if found != judged:
+        raise InputError(
+            f"the judge must work as where the run was started ({judged}), but works as {found}. "
+            "`etude check` there says what it lacks; or take the node out of the cluster."
+        )
 
 
 def kept_puzzles(folder: Path) -> list[Puzzle]:

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from etude import __version__, cluster, config, readings, roles, store
-from etude.arm import Tell, limits_of, load_held_out
+from etude.arm import Tell, limits_of, load_held_out, watching
 from etude.config import Recipe
 from etude.console import Console
 from etude.errors import InputError, MissingExtra
@@ -65,10 +65,12 @@ def run(
     arms = recipe.controls.arms if controls else ()
     with leaving(folder, command):
         check_inputs(recipe)
-        opened = store.Run.open(folder, recipe, record(recipe))
+        recorded = record(recipe)
+        opened = store.Run.open(folder, recipe, recorded)
         with (
             continued_by(folder, command),
-            cluster.reached(way) as workers,
+            watching(folder, recorded["judge"]) as look,
+            cluster.reached(way, look) as workers,
             console,
             tracking(track, folder) as hear,
         ):

@@ -6,17 +6,22 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from etude import store
 from etude.arm import Arm, fit_options
+from etude.cluster import Needs, Tick
 from etude.config import FitSection
 from etude.course import course_of
 from etude.errors import Fault, InputError
 from etude.judge.record import METADATA_KEY
 from etude.prompts import Layout, example_end, example_text
 from etude.types import Document
+
+if TYPE_CHECKING:
+    from etude.training import FitSettings
 
 
 def pretrain(arm: Arm) -> str | Path:
@@ -236,16 +241,41 @@ def _fit(
     if store.finished(out):
         _tell_finished(arm, number, stage, out)
         return out
-    from etude.training import FitSettings, fit
+    from etude.training import FitSettings
 
     arm.crew.release("engine")  # its memory is wanted
     settings = FitSettings(**fit_options(arm.recipe, section))  # type: ignore[arg-type]
-    seed, judged = arm.seed(number, stage), _judged(arm, number)
+    work = partial(
+        _fitted,
+        model=model,
+        documents=documents,
+        out=out,
+        settings=settings,
+        seed=arm.seed(number, stage),
+        judged=_judged(arm, number),
+    )
+    needs = Needs(arm.recipe.run.threads * section.processes, section.processes)
     with arm.watched(number, stage, 1) as watched:
         watched.tick(0, 1)
-        fit(model, documents, out, settings, seed=seed, progress=watched.tick, judged=judged)
+        arm.crew.job(work, needs, watched.tick)
         watched.summary = _summary(out)
     return out
+
+
+def _fitted(
+    tick: Tick,
+    *,
+    model: str | Path,
+    documents: Sequence[Document],
+    out: Path,
+    settings: FitSettings,
+    seed: int,
+    judged: str,
+) -> None:
+    """A training, wherever it is done."""
+    from etude.training import fit
+
+    fit(model, documents, out, settings, seed=seed, progress=tick, judged=judged)
 
 
 def _tell_finished(arm: Arm, number: int | None, stage: str, out: Path) -> None:

@@ -15,6 +15,9 @@ from etude import store
 Kind = Literal["engine", "judge", "plain"]
 """What a unit needs: a model that samples, a sandbox, or neither."""
 
+Tick = Callable[[int, int], None]
+"""Hears how much is done, and of how much."""
+
 SET_ASIDE = "etude.set_aside"
 """Metadata of a segment without rows: its unit killed every worker that tried it (JSON)."""
 
@@ -22,6 +25,15 @@ MOST_SEEN = 500
 """Characters that are kept of how a worker died."""
 SMALL_BYTES = 16_384
 """A segment that was set aside is smaller, as it has no rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a worker takes of a node while it lives."""
+
+    cpus: float
+    gpus: float = 0
+    """Of those that there are: on nodes without a GPU it does without."""
 
 
 class Desk(Protocol):
