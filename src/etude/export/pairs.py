@@ -25,8 +25,6 @@ from etude.judge.judge import usable_cores
 from etude.judge.record import METADATA_KEY
 from etude.roles import NOTE_KEY
 
-MEMORY = "2GB"
-"""What DuckDB may take before it spills."""
 AT_ONCE = 4_096
 COUNTED = ("exact", "canonical", "form")
 """Levels of `duplicates` at which every export is counted: those that need no extra."""
@@ -75,9 +73,7 @@ class Pairs:
         self.counts = Counts()
         _check(run.folder, choice)
         self._tables = query.Tables(run.folder)
-        connection = self._tables.connection
-        connection.execute(f"set memory_limit = '{MEMORY}'")
-        connection.execute("set temp_directory = ?", [str(scratch)])
+        self._tables.connection.execute("set temp_directory = ?", [str(scratch)])
         self._engines = _engines(run.folder, choice.arm)
         self._conditions = _conditions(run.folder, choice.arm)
         self._choose()
