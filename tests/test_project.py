@@ -32,6 +32,7 @@ LONGEST_FUNCTION = 60
 # A part is a module or package directly below `etude`. It imports from the rows above its own.
 ROWS = (
     {"etude", "types", "errors", "recipes", "sweeps"},
+    {"spill"},
     {"offspring", "config", "puzzle", "prompts", "store", "tables", "stats", "trivial", "times"},
     {
         "judge",

@@ -92,7 +92,7 @@ def notes_of_set_aside(folder: Path) -> list[tuple[int, str]]:
     """The units of a stage that were set aside, each with its note. Only small files are opened."""
     return [
         (int(path.stem), note)
-        for path in sorted(folder.glob("[0-9]*.parquet"))
+        for path in store.segments(folder)
         if path.stat().st_size < SMALL_BYTES
         for note in store.segment_notes(path, SET_ASIDE)
     ]
