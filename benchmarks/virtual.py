@@ -1,4 +1,4 @@
-"""A crew in virtual time: workers that take as long as they are said to, die, and go with their node.
+"""A crew in virtual time: workers that take as long as they are said to, die, and go with a node.
 
     crew = Virtual({"engine": 64, "judge": 40}, seconds=lambda stage, unit: 2.0, deaths=0.001)
     Flow(crew, [sampling, judging]).finish(1, tick)
