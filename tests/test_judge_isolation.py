@@ -412,8 +412,8 @@ def test_check_prints_what_is_missing_and_the_mend() -> None:
 import sys
 from etude.judge.kernel import Kernel
 {policy(NO_SECCOMP | CONTAINER)}
-from etude.check.machine import show_layers
-show_layers(json_lines=len(sys.argv) > 1)
+from etude.check.machine import show_machine
+show_machine(json_lines=len(sys.argv) > 1)
 """
     text = subprocess.check_output([sys.executable, "-c", script], text=True)
     lines = text.splitlines()

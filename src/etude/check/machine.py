@@ -1,12 +1,14 @@
-"""What the judge's sandbox can do on this machine, tried by real attacks."""
+"""What this machine can do: the judge's sandbox, tried by real attacks; extras; processors."""
 
 from __future__ import annotations
 
 import json
 import textwrap
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
+from etude.check import extras
 from etude.judge import Judge
 from etude.judge.isolation import GUARANTEES, LAYERS, State
 
@@ -15,15 +17,17 @@ _DELEGATE = "not needed for any guarantee; systemd-run --user --scope -p Delegat
 _BUILD = "install a C compiler and Python's headers (Debian: gcc python3-dev), then etude again"
 
 
-def show_layers(*, json_lines: bool = False) -> None:
-    """Print each layer and each guarantee: whether it holds here, tried by real attacks."""
+def show_machine(*, json_lines: bool = False) -> None:
+    """Print each layer and each guarantee of the sandbox: whether it holds here, tried by real
+    attacks; then what is installed, and what there is to work with."""
     with Judge(1) as judge:
         found, layers, guarantees = judge.isolation, judge.layers, judge.guarantees
         native, pace, group = judge.native, judge.pace, judge.group
     if json_lines:
         parts = {"layers": _listed(layers), "guarantees": _listed(guarantees)}
         rest = {"native": native, "pace": pace, "group": group}
-        print(json.dumps({"isolation": found, **parts, **rest}))
+        known = {"extras": [asdict(one) for one in extras.extras()], "machine": extras.machine()}
+        print(json.dumps({"isolation": found, **parts, **rest, **known}))
         return
     print(f"isolation: {found}")
     print("layers")
@@ -42,6 +46,19 @@ def show_layers(*, json_lines: bool = False) -> None:
     )
     print("\n".join(_row("step in C", step, "children are forked and watched by the extension")))
     print(f"  {'pace':<18}  {1000 * pace:.1f} ms of CPU time for a fixed piece of work")
+    _show_extras()
+
+
+def _show_extras() -> None:
+    print("extras")
+    for one in extras.extras():
+        state = State(f"{', '.join(one.missing)} not installed" if one.missing else "", one.mend)
+        print("\n".join(_row(one.name, state, one.gives)))
+    print("machine")
+    found = extras.machine()
+    print(f"  {'cores':<18}  {found['cores']}")
+    print(f"  {'memory':<18}  {found['memory_bytes'] / 2**30:.0f} GiB")
+    print(f"  {'GPUs':<18}  {found['gpus'] or 'none of NVIDIA'}")
 
 
 def _listed(states: Mapping[str, State]) -> list[dict[str, Any]]:

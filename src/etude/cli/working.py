@@ -222,6 +222,6 @@ def check(
         return
     if mend:
         raise InputError("--mend needs a run: `etude check RUN --mend`.")
-    from etude.check.machine import show_layers
+    from etude.check.machine import show_machine
 
-    show_layers(json_lines=json)
+    show_machine(json_lines=json)
