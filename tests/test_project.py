@@ -103,8 +103,12 @@ HEAVY = {
     "tensorboard",
     "huggingface_hub",
     "datasets",
+    "upath",
+    "fsspec",
+    "s3fs",
 }
 HEAVY_PLACES = (
+    "store/places.py",
     "engines/transformers/",
     "engines/openai/",
     "engines/vllm/",

@@ -126,7 +126,7 @@ def _segments(found: Findings, at: At, tick: Tick) -> None:
 def _segment(found: Findings, at: At, path: Path, tick: Tick) -> str:
     """What is wrong with a segment; empty for one that can be read as it was written."""
     try:
-        with path.open("rb") as file:
+        with store.open_whole(path) as file:
             size = file.seek(0, 2)
             summed = sums.verify(file)
             file.seek(0)
