@@ -62,6 +62,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/fail":
+            STATE.always = asked["always"]
+            self.answer(200, {})
+            return
         if self.path == "/plan":
             STATE.reset(asked)
             self.answer(200, {})
@@ -209,8 +213,16 @@ class Running:
         self.url = f"{self.root}/v1"
 
     def plan(self, **plan: Any) -> None:
-        data = json.dumps(plan).encode()
-        with urlopen(Request(f"{self.root}/plan", data=data, method="POST"), timeout=10):
+        """How it behaves from now on; what it was asked is forgotten."""
+        self._post("plan", plan)
+
+    def fail(self, always: str) -> None:
+        """Every request from now on fails in this way; with "" none. Nothing is forgotten."""
+        self._post("fail", {"always": always})
+
+    def _post(self, path: str, said: Any) -> None:
+        data = json.dumps(said).encode()
+        with urlopen(Request(f"{self.root}/{path}", data=data, method="POST"), timeout=10):
             pass
 
     def log(self) -> dict[str, Any]:

@@ -286,7 +286,7 @@ def test_a_crowded_bucket_is_bounded_and_said() -> None:
     """Rows that fall into one bucket and are not alike: each is held against so many, no more."""
     from etude.duplicates import minhash
 
-    bands = np.zeros((500, 1), np.uint64)
+    bands = [np.zeros(500, np.uint64)]
     sizes = np.full(500, 3, np.int32)
     held = minhash.leaders(bands, sizes, lambda row: f"a{row} b{row} c{row} d e", 0.8)
     assert (held.first == np.arange(500)).all()

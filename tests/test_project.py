@@ -32,6 +32,7 @@ LONGEST_FUNCTION = 60
 # A part is a module or package directly below `etude`. It imports from the rows above its own.
 ROWS = (
     {"etude", "types", "errors", "recipes", "sweeps"},
+    {"spill"},
     {"offspring", "config", "puzzle", "prompts", "store", "tables", "stats", "trivial", "times"},
     {
         "judge",
@@ -106,6 +107,7 @@ HEAVY = {
     "upath",
     "fsspec",
     "s3fs",
+    "ray",
 }
 HEAVY_PLACES = (
     "store/places.py",
@@ -113,6 +115,7 @@ HEAVY_PLACES = (
     "engines/openai/",
     "engines/vllm/",
     "training/",
+    "cluster/rays/",
     "tiny/model.py",
     "scorers.py",
     "inspect_tasks.py",

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 import reader_run
-from etude import readings, store
+from etude import readings, store, tables
+from etude.cluster import Made, Stage, set_aside
 from etude.console import Console
 from etude.errors import InputError
 from etude.readings import words
+from etude.report import write_report
 from etude.show import show
 from reader_run import HOSTILE
 
@@ -137,3 +139,27 @@ def test_showing_writes_nothing(folder: Path) -> None:
     shown(folder)
     shown(folder, "dddddddddddddd01")
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_units_that_were_set_aside_are_told(tmp_path: Path) -> None:
+    run = reader_run.whole(tmp_path / "run")
+    assert "set aside" not in "\n".join(shown(run.folder))
+    judged = Stage(run.folder / "round-02" / "judge", 2, none, tables.JUDGE, "judge")
+    scored = Stage(run.folder / "final" / "evaluate", 2, none, tables.EVALUATE, "judge")
+    for stage in (judged, scored):
+        set_aside(stage, 1, ["killed by SIGKILL", "killed by SIGKILL", "exit code 9\x1b[2J"])
+    lines = shown(run.folder)
+    start = lines.index("set aside, as they killed their workers")
+    assert lines[start + 1 : start + 3] == [
+        r"  round 2 judge unit 1: 3 times exit code 9\x1b[2J",
+        r"  the student evaluate unit 1: 3 times exit code 9\x1b[2J"
+        "  (its problems count as unsolved)",
+    ]
+    told = [json.loads(line) for line in shown(run.folder, json_lines=True)]
+    assert [one["unit"] for one in told if one["kind"] == "set_aside"] == [1, 1]
+    text = write_report([run.folder]).read_text("utf-8")
+    assert "round 2 judge unit 1: 3 times exit code 9" in text
+
+
+def none(desk: object, unit: int) -> Made:
+    raise AssertionError(desk, unit)

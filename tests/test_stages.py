@@ -1,6 +1,7 @@
 """The stages on recorded samples and the real judge: what goes in, what must come out."""
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -210,6 +211,20 @@ def test_an_earlier_round_makes_duplicates_of_its_puzzles(arm: Arm) -> None:
     assert kept == ["a=9, b=14", "a=4"], "only forms that were trained on are used up"
 
 
+def test_a_round_that_is_over_is_read_once(arm: Arm) -> None:
+    """Else a round would take the longer the more rounds there were before it."""
+    through_judge(arm)
+    select(arm, 1)
+    for number in (2, 3):
+        propose(arm, number, "recorded")
+        vet(arm, number)
+        select(arm, number)
+        shutil.rmtree(arm.round(number - 1))
+    fates = Counter(row["fate"] for row in store.read_stage(arm.round(3) / "vet"))
+    known = [text for text, fate in PROPOSALS if fate in ("kept", "same form", "over the limit")]
+    assert fates["duplicate"] == len(known) + 1, "those of rounds 1 and 2 are known"
+
+
 def test_events_count_up_and_end_with_a_summary(arm: Arm) -> None:
     heard: list[Event] = []
     arm.tell = heard.append
@@ -311,7 +326,9 @@ def test_what_is_learned_of_an_example_is_its_solution(arm: Arm) -> None:
     select(arm, 1)
     rows = store.read_stage(arm.round(1) / "select")
     assert rows
-    whole, parts = (_examples(arm, [1], loss) for loss in ("text", "solution"))
+    whole, parts = (
+        _examples(arm, [(1, row) for row in rows], loss) for loss in ("text", "solution")
+    )
     assert [one.text for one in whole] == [one.text for one in parts] == [r["text"] for r in rows]
     puzzles = {puzzle.id: puzzle.source for puzzle in arm.puzzles(1)}
     for one, row in zip(parts, rows, strict=True):

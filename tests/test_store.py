@@ -148,3 +148,13 @@ def test_what_can_be_no_folder_is_named(tmp_path: Path, name: str) -> None:
         store.Run.open(tmp_path / name, config.load("smoke"), {})
     with pytest.raises(InputError), store.only_writer(tmp_path / name):
         pass
+
+
+def test_round_100_comes_after_round_99(tmp_path: Path) -> None:
+    for number in (100, 11, 2, 99):
+        store.round_folder(tmp_path, number).mkdir()
+    (tmp_path / "round-03-of-somebody").mkdir()
+    (tmp_path / "round-04").write_text("no folder")
+    assert [number for number, _ in store.round_folders(tmp_path)] == [2, 11, 99, 100]
+    places = [folder.name for _, folder in store.round_folders(tmp_path)]
+    assert places == ["round-02", "round-11", "round-99", "round-100"]

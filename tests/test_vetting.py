@@ -3,6 +3,7 @@ leaves out for them."""
 
 from __future__ import annotations
 
+import random
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etude import config, store, tables
-from etude.answers import accepted_answers
+from etude.answers import Strangers, accepted_answers
 from etude.arguments import changed, unused_arguments
 from etude.arm import Arm, limits_of, load_held_out
+from etude.behaviour import Known, key_of
 from etude.decontaminate import Screen, Trained
 from etude.errors import InputError
 from etude.judge import Judge
@@ -350,3 +352,26 @@ def test_the_interval_of_a_share_is_wilsons() -> None:
 def test_no_share_without_trials(successes: int, trials: int) -> None:
     with pytest.raises(ValueError, match="a share needs"):
         share_interval(successes, trials)
+
+
+KINDS = [parse(f"def f(x: {kind}, a={n}): return x == a") for kind in ("int", "str") for n in "123"]
+GIVEN = st.lists(
+    st.tuples(st.sampled_from(KINDS), st.lists(st.integers(0, 9), max_size=4)), max_size=20
+)
+
+
+@given(GIVEN, st.sampled_from(KINDS), st.integers(0, 12), st.integers(0, 99))
+@settings(max_examples=200, deadline=None)
+def test_strangers_are_drawn_as_from_a_list_of_them(
+    given: list[tuple[Any, list[int]]], asked: Any, most: int, seed: int
+) -> None:
+    strangers = Strangers()
+    listed: dict[bytes, tuple[object, set[str]]] = {}
+    for puzzle, answers in given:
+        strangers.add(Known(puzzle, tuple(answers)))
+        if puzzle.answer_type == asked.answer_type:
+            for answer in answers:
+                listed.setdefault(key_of(answer), (answer, set()))[1].add(puzzle.id)
+    others = [answer for answer, givers in listed.values() if givers != {asked.id}]
+    wanted = random.Random(seed).sample(others, min(most, len(others)))
+    assert strangers.drawn(asked, most, random.Random(seed)) == wanted

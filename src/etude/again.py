@@ -130,7 +130,7 @@ def judged_segments(run: Path) -> list[Path]:
         places = [arm, *(store.round_folder(arm, n) for n in readings.rounds(arm)), arm / "final"]
         for place in places:
             for stage in ("judge", "evaluate"):
-                found += sorted((place / stage).glob("[0-9]*.parquet"))
+                found += store.segments(place / stage)
     return found
 
 

@@ -6,6 +6,7 @@ folder of its own. Covered: folders, seeds, the engine and judge in use, telling
 
 from __future__ import annotations
 
+import secrets
 import sys
 import time
 from collections import Counter
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from etude import cluster, reviews, roles, store, suites
 from etude.config import EngineSection, FitSection, JudgeSection, Recipe
@@ -28,6 +29,7 @@ from etude.times import Clock
 from etude.types import Event, Outcome, Problem, Puzzle, Verdict
 
 Tell = Callable[[Event], None]
+Found = TypeVar("Found")
 
 
 class Arm:
@@ -52,6 +54,7 @@ class Arm:
         self._starting = starting
         self._crew: cluster.Crew | None = None
         self._remembered: dict[str, tuple[object, Any]] = {}
+        self._read: dict[tuple[Path, Callable[[Path], Any]], Any] = {}
         self._seeds: list[SeedPair] | None = None
         self._shown: list[Puzzle] | None = None
         self._engine: tuple[tuple[EngineSection, str], Engine] | None = None
@@ -118,6 +121,15 @@ class Arm:
             known = self._remembered[name] = (key, make())
         return known[1]
 
+    def read_once(self, folder: Path, read: Callable[[Path], Found]) -> Found:
+        """What `read`, a function of a module, finds in a folder in which nothing changes any more:
+        so a round need not read again what all earlier ones made."""
+        key = (folder, read)
+        if key not in self._read:
+            self._read[key] = read(folder)
+        found: Found = self._read[key]
+        return found
+
     def seed(self, number: int | None, stage: str, unit: int = 0) -> int:
         """The seed of one unit: it depends on these and the run's seed alone."""
         return store.seed_for(self.recipe.run.seed, self.name, number, stage, unit)
@@ -164,6 +176,7 @@ class Arm:
                 self._way,
                 self,
                 partial(open_desk, self.run.folder, self.name),
+                needs=needs_of(self.recipe),
                 starting=self._starting,
                 engine_here=roles.is_paid(self.recipe),
             )
@@ -234,6 +247,50 @@ class Arm:
 def open_desk(folder: Path, name: str) -> Arm:
     """An arm as a worker holds it: it is asked for units, and tells nobody."""
     return Arm(store.Run.read(folder), name, lambda _: None)
+
+
+def needs_of(recipe: Recipe) -> dict[cluster.Kind, cluster.Needs]:
+    """What a worker takes of a cluster's node, by what it does."""
+    return {
+        "engine": cluster.Needs(recipe.run.threads, float(roles.wants_gpu(recipe))),
+        "judge": cluster.Needs(recipe.judge.workers),
+        "plain": cluster.Needs(1),
+    }
+
+
+@contextmanager
+def watching(folder: Path, judged: str) -> Iterator[Callable[[str], None]]:
+    """What is tried on each node of a cluster before it works on a run (see `cluster.reached`).
+
+    `judged` is the record of the judge here: verdicts are to rest on the same everywhere.
+    """
+    mark = folder / f".driver-{secrets.token_hex(8)}"
+    store.write_atomically(mark, b"")
+    try:
+        yield partial(_look, folder, mark, judged)
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def _look(folder: Path, mark: Path, judged: str, node: str) -> None:
+    """Raises `InputError` where the folder is not the one that this run writes, can't be written,
+    or the judge works under other conditions."""
+    if not mark.exists():
+        raise InputError(
+            f"{folder} must be on storage that all nodes see, but the run's folder is not there. "
+            "Choose one that is shared, with --out."
+        )
+    recipe = store.read_recipe(folder)
+    seen = folder / f".node-{node}"
+    store.write_atomically(seen, b"")
+    seen.unlink()
+    with Judge(1, limits_of(recipe.judge), recipe.judge.isolation) as judge:
+        found = str(judge.conditions)
+    if found != judged:
+        raise InputError(
+            f"the judge must work as where the run was started ({judged}), but works as {found}. "
+            "`etude check` there says what it lacks; or take the node out of the cluster."
+        )
 
 
 def kept_puzzles(folder: Path) -> list[Puzzle]:

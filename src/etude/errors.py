@@ -11,6 +11,19 @@ EtudeError
 A bad sample from a model is none of these: it is data (see `types.Outcome`).
 """
 
+import errno
+
+BARRED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG)
+"""No room, or no access: only the caller can mend these."""
+TRAIN = {"torch", "transformers", "accelerate", "tokenizers", "safetensors", "peft"}
+"""What the extra `train` brings."""
+
+
+STORE_CLIENTS = frozenset(
+    {"aiobotocore", "aiohttp", "azure", "boto3", "botocore", "gcsfs", "google", "s3fs"}
+)
+"""Packages that speak to object stores."""
+
 
 class EtudeError(Exception):
     """Base of every error that etude raises on purpose."""
@@ -38,3 +51,34 @@ class Fault(EtudeError):
 
 class WorkerDied(Fault):
     """A process that did part of the work is gone. What it was doing can be tried again."""
+
+
+def of_object_store(error: BaseException | None) -> bool:
+    """Whether an error comes from what speaks to object stores: about a place, or the way there."""
+    while error is not None:
+        if type(error).__module__.partition(".")[0] in STORE_CLIENTS:
+            return True
+        error = error.__cause__
+    return False
+
+
+def for_the_caller(error: BaseException) -> UserError | None:
+    """An error as what the caller can mend, if it is that; None for what is a fault of ours."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in TRAIN:
+        return MissingExtra(
+            f"this needs the Python package {error.name}, which is not installed: "
+            "pip install 'etude[train]'."
+        )
+    if isinstance(error, OSError) and error.errno in BARRED:
+        return InputError(
+            f"a file or folder must be there to read or to write, but is not ({error}). "
+            "Make room or grant access, then give the command again."
+        )
+    if of_object_store(error):
+        return InputError(
+            f"the object store must be there to read and to write, but is not ({error}). What was "
+            "finished is kept: see to it, then give the command again."
+        )
+    return None

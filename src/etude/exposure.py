@@ -6,6 +6,7 @@ of its controls. Not covered: what a base model saw before, and the expressions 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from etude import store
@@ -17,10 +18,22 @@ from etude.seeds import load_seeds
 from etude.types import content_id
 
 
-def trained_on(model: str | Path) -> list[Trained] | None:
+def examples_of(folder: Path) -> list[Trained]:
+    """The selected examples of a round's folder."""
+    sources = {row["puzzle_id"]: row["source"] for row in store.read_stage(folder / "vet")}
+    return [
+        Trained(row["example_id"], row["text"], row["puzzle_id"], sources.get(row["puzzle_id"], ""))
+        for row in store.read_stage(folder / "select")
+    ]
+
+
+def trained_on(
+    model: str | Path, read: Callable[[Path], list[Trained]] = examples_of
+) -> list[Trained] | None:
     """The training examples of a checkpoint; None where they are not known.
 
-    The checkpoint is known by its place in its run, such as `runs/tiny/round-02/train`.
+    The checkpoint is known by its place in its run, such as `runs/tiny/round-02/train`. `read` is
+    asked for the examples of each round's folder: one may have read them before.
     """
     path = store.place(model).absolute()
     run = next((one for one in path.parents if (one / "recipe.toml").is_file()), None)
@@ -31,11 +44,10 @@ def trained_on(model: str | Path) -> list[Trained] | None:
         return None
     recipe = store.read_recipe(run)
     found = _seeds(recipe)
-    rounds = {int(at.name.removeprefix("round-")): at for at in arm.glob("round-[0-9]*")}
     latest = course_of(run, recipe).kept if last == "final" else int(last)
-    for number in sorted(rounds):
+    for number, folder in store.round_folders(arm):
         if number <= latest:
-            found += _examples(rounds[number])
+            found += read(folder)
     return found
 
 
@@ -46,11 +58,3 @@ def _seeds(recipe: Recipe) -> list[Trained]:
         text = example_text(pair.puzzle.source, pair.solution, layout=layout)
         made.append(Trained(content_id(text), text, pair.puzzle.id, pair.puzzle.source))
     return made
-
-
-def _examples(folder: Path) -> list[Trained]:
-    sources = {row["puzzle_id"]: row["source"] for row in store.read_stage(folder / "vet")}
-    return [
-        Trained(row["example_id"], row["text"], row["puzzle_id"], sources.get(row["puzzle_id"], ""))
-        for row in store.read_stage(folder / "select")
-    ]

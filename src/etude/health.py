@@ -15,7 +15,7 @@ from pathlib import Path
 
 from etude import store, tables
 from etude.answers import verdicts
-from etude.arm import Arm
+from etude.arm import Arm, kept_puzzles
 from etude.cluster import Made, Stage
 from etude.course import STOP
 
@@ -161,14 +161,18 @@ def _novel(arm: Arm, number: int, kept: list[store.Row]) -> float | None:
     earlier round, has."""
     known = {puzzle.form for puzzle in arm.shown}
     for earlier in range(1, number):
-        known |= {puzzle.form for puzzle in arm.puzzles(earlier)}
+        known |= arm.read_once(arm.round(earlier), _forms)
     return _share(sum(row["form"] not in known for row in kept), len(kept))
+
+
+def _forms(folder: Path) -> frozenset[str]:
+    return frozenset(puzzle.form for puzzle in kept_puzzles(folder))
 
 
 def _of_learning(arm: Arm, number: int, own: float | None) -> Measured:
     """Train against held out: `gap` is how much more of its `own` puzzles the model solves."""
     now = held_out(arm.round(number))
-    before = [held_out(arm.round(each)) for each in range(1, number)]
+    before = [arm.read_once(arm.round(each), held_out) for each in range(1, number)]
     best = max((value for value in before if value is not None), default=None)
     losses = arm.round(number) / "train" / "loss.parquet"
     return {

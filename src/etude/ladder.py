@@ -27,7 +27,7 @@ from etude import cluster, store
 from etude.arm import Arm, Tell
 from etude.cluster.flow import TRIES
 from etude.cluster.processes import words_of
-from etude.errors import Fault, UserError
+from etude.errors import Fault, UserError, for_the_caller
 from etude.evaluate import evaluate
 from etude.loop import begin, start_of, teach_itself
 from etude.offspring import die_with_parent, no_interrupt
@@ -196,9 +196,7 @@ def _arm_process(folder: Path, name: str, out: Connection, way: str) -> None:
             Arm(run, name, out.send, way=way, starting=starting) as arm,
         ):
             run_arm(arm)
-    except UserError as error:
-        out.send(error)
-    except BaseException:  # noqa: BLE001 - it goes to the parent, which raises it
-        out.send(traceback.format_exc())
+    except BaseException as error:  # noqa: BLE001 - it goes to the parent, which raises it
+        out.send(for_the_caller(error) or traceback.format_exc())
     else:
         out.send(None)

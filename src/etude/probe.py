@@ -12,20 +12,18 @@ import ast
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
 from etude import store, tables
-from etude.answers import accepted_answers, human_answers, verdicts
+from etude.answers import Strangers, accepted_answers, human_answers, verdicts
 from etude.arguments import changed, unused_arguments
 from etude.arm import Arm, set_aside_words
 from etude.behaviour import (
-    MOST_KNOWN,
     Known,
     Probes,
     Signature,
-    key_of,
     letters,
     probes_of,
 )
@@ -70,6 +68,18 @@ def summary(rows: Sequence[store.Row]) -> str:
     )
 
 
+class _Pool:
+    """Known answers of all rounds up to `rounds`."""
+
+    def __init__(self) -> None:
+        self.rounds = 0
+        self.strangers = Strangers()
+
+    def add(self, known: Iterable[Known]) -> None:
+        for one in known:
+            self.strangers.add(one)
+
+
 class _Probing:
     """What the puzzles of a round are tried with; read when a unit is owed."""
 
@@ -81,7 +91,10 @@ class _Probing:
 
     @cached_property
     def human(self) -> list[Known]:
-        return human_answers(self.arm)
+        found: list[Known] = self.arm.remembered(
+            "human answers", None, lambda: human_answers(self.arm)
+        )
+        return found
 
     @cached_property
     def probes(self) -> Probes:
@@ -98,34 +111,27 @@ class _Probing:
 
     @cached_property
     def known(self) -> dict[str, tuple[object, ...]]:
-        """Accepted answers of this round's puzzles, and of earlier rounds', by puzzle."""
-        rounds = range(1, self.number + 1)
-        return accepted_answers(self.arm.round(number) / "judge" for number in rounds)
+        """Accepted answers of this round's puzzles; those of earlier rounds are other puzzles."""
+        return accepted_answers([self.arm.round(self.number) / "judge"])
 
     @cached_property
-    def pool(self) -> dict[str, list[tuple[object, frozenset[str]]]]:
-        """By answer type, the different known answers, each with the puzzles that gave it."""
-        givers: dict[str, dict[bytes, tuple[object, set[str]]]] = defaultdict(dict)
-        made = [
-            Known(puzzle, self.known.get(puzzle.id, ()))
-            for number in range(1, self.number + 1)
-            for puzzle in self.arm.puzzles(number)
-        ]
-        for one in [*self.human, *made]:
-            for answer in one.answers[:MOST_KNOWN]:
-                found = givers[one.puzzle.answer_type].setdefault(key_of(answer), (answer, set()))
-                found[1].add(one.puzzle.id)
-        return {
-            answer_type: [(answer, frozenset(ids)) for answer, ids in found.values()]
-            for answer_type, found in givers.items()
-        }
+    def pool(self) -> Strangers:
+        """The answers of people's puzzles, and of all rounds up to this one, which is added."""
+        kept: _Pool = self.arm.remembered("pool", None, _Pool)
+        if kept.rounds > self.number:  # a round that is looked at again
+            kept = _Pool()
+        if not kept.rounds:
+            kept.add(self.human)
+        for number in range(kept.rounds + 1, self.number + 1):
+            answers = accepted_answers([self.arm.round(number) / "judge"])
+            kept.add(Known(p, answers.get(p.id, ())) for p in self.arm.puzzles(number))
+            kept.rounds = number
+        return kept.strangers
 
     def strangers(self, puzzle: Puzzle, seed: int) -> list[object]:
         """Answers of other puzzles of the same type."""
-        given = self.pool.get(puzzle.answer_type, [])
-        others = [answer for answer, ids in given if ids != {puzzle.id}]
         rng = random.Random(f"{seed} {puzzle.id}")
-        return rng.sample(others, min(len(others), self.section.strangers))
+        return self.pool.drawn(puzzle, self.section.strangers, rng)
 
     def rows(self, puzzles: Sequence[Puzzle], seed: int) -> list[store.Row]:
         """What is found of some puzzles. Raises `Fault` when the sandbox fails."""

@@ -10,6 +10,9 @@ is an empty view. Covered: one run, finished or going on. Not covered: writing, 
 
 from __future__ import annotations
 
+import os
+import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +22,7 @@ from typing import Any, Self
 import duckdb
 import pyarrow as pa
 
-from etude import store, tables
+from etude import spill, store, tables
 from etude.errors import InputError
 
 VIEWS: dict[str, tuple[str, str, pa.Schema]] = {
@@ -64,6 +67,7 @@ class Tables:
     def __init__(self, folder: Path, *, threads: int | None = None) -> None:
         self.folder = folder
         self.connection = duckdb.connect(":memory:")
+        bounded(self.connection)
         if not store.is_local(folder):
             remote: Any = folder
             self.connection.register_filesystem(remote.fs)
@@ -126,13 +130,20 @@ class Tables:
         self.close()
 
 
+def bounded(connection: duckdb.DuckDBPyConnection) -> None:
+    """What does not fit into the memory that may be taken (`spill.memory`) goes to a folder of the
+    system's for temporary files, which DuckDB makes when it needs it and removes at its end."""
+    spilled = Path(tempfile.gettempdir()) / f"etude-{os.getpid()}-{uuid.uuid4().hex}"
+    connection.execute(f"set memory_limit = '{spill.memory()}B'")
+    connection.execute("set temp_directory = ?", [str(spilled)])
+
+
 def places(run: Path) -> list[tuple[str, int | None, Path]]:
     """The folders of a run that hold stages: arm, round (None for the student's), folder."""
     found: list[tuple[str, int | None, Path]] = []
     for arm in ARMS:
         folder = store.arm_folder(run, arm)
-        numbered = sorted(path for path in folder.glob("round-[0-9]*") if path.is_dir())
-        found += [(arm, int(path.name[6:]), path) for path in numbered]
+        found += [(arm, number, path) for number, path in store.round_folders(folder)]
         if (folder / "final").is_dir():
             found.append((arm, None, folder / "final"))
     return found

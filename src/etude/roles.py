@@ -48,6 +48,16 @@ def is_paid(recipe: Recipe) -> bool:
     return any(section_of(recipe, role).kind == "openai" for role in asked)
 
 
+def wants_gpu(recipe: Recipe) -> bool:
+    """Whether some engine works on a GPU where there is one."""
+    asked: tuple[Role, ...] = ("propose", "solve", "evaluate")
+    sections = [section_of(recipe, role) for role in asked]
+    return any(
+        section.kind == "vllm" or (section.kind == "transformers" and section.device != "cpu")
+        for section in sections
+    )
+
+
 def open_for(section: EngineSection, source: str, *, threads: int, journal: Path | None) -> Engine:
     """An engine with the settings of a section. Raises `InputError` as `open_engine` does."""
     options: dict[str, Any] = {}

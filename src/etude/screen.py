@@ -53,16 +53,29 @@ def summary(rows: Sequence[store.Row]) -> str:
     return f"held-out problems met: {', '.join(cells) or 'none'}"
 
 
+class _HeldOut:
+    """The held-out problems: the same in all rounds."""
+
+    def __init__(self, arm: Arm) -> None:
+        held_out = load_held_out(arm.recipe)
+        self.suites = [suite for suite, _ in held_out]
+        self.problems = [problem for _, problem in held_out]
+        self.screen = Screen(self.problems, share=arm.recipe.decontaminate.share)
+        self.places = [place for place, problem in enumerate(self.problems) if problem.puzzle]
+        """Of the puzzles among them."""
+        self.known = reference_answers(arm.judge, [self.problems[place] for place in self.places])
+        self.probes = probes_of(self.known, most=PROBES)
+
+
 class _Screening:
-    """The held-out problems, and what a round has that is held against them."""
+    """What a round has that is held against the held-out problems."""
 
     def __init__(self, arm: Arm, number: int) -> None:
         self.arm, self.number = arm, number
         self.section = arm.recipe.decontaminate
-        held_out = load_held_out(arm.recipe)
-        self.suites = [suite for suite, _ in held_out]
-        self.problems = [problem for _, problem in held_out]
-        self.screen = Screen(self.problems, share=self.section.share)
+        self.held_out: _HeldOut = arm.remembered("held out", None, lambda: _HeldOut(arm))
+        self.suites, self.problems = self.held_out.suites, self.held_out.problems
+        self.screen = self.held_out.screen
         self.puzzles = {puzzle.id: puzzle for puzzle in arm.puzzles(number)}
 
     def rows(self) -> list[store.Row]:
@@ -82,10 +95,8 @@ class _Screening:
         """Only puzzles with an accepted answer, and problems with a reference solution."""
         answers = accepted_answers([self.arm.round(self.number) / "judge"])
         solved = [Known(p, answers[p.id]) for p in self.puzzles.values() if answers.get(p.id)]
-        places = [place for place, problem in enumerate(self.problems) if problem.puzzle]
-        judge = self.arm.judge
-        known = reference_answers(judge, [self.problems[place] for place in places])
-        for one, other in alike(judge, known, solved, probes_of(known, most=PROBES)):
+        places, known = self.held_out.places, self.held_out.known
+        for one, other in alike(self.arm.judge, known, solved, self.held_out.probes):
             puzzle = solved[other].puzzle
             own = Trained("", puzzle.source, puzzle.id, puzzle.source)
             share = {met.place: met.share for met in self.screen.held(own)}

@@ -51,7 +51,7 @@ def _work(arm: Arm, _: int, *, number: int) -> Made:
 def await_loop(arm: Arm, number: int) -> None:
     """The control takes as many examples as the loop: its file is waited for, by the arm itself,
     so that no worker stands idle for it."""
-    if arm.name == "unverified":
+    if arm.name == "unverified" and not _of_loop(arm, number).exists():
         arm.crew.release("judge")
         store.wait_for(_of_loop(arm, number))
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from etude import __version__, cluster, config, readings, roles, store
-from etude.arm import Tell, limits_of, load_held_out
+from etude.arm import Tell, limits_of, load_held_out, watching
 from etude.config import Recipe
 from etude.console import Console
 from etude.errors import InputError, MissingExtra
@@ -24,6 +26,8 @@ from etude.seeds import load_seeds
 from etude.tracking import check_tracker, tracking
 from etude.types import Event
 
+LEAVE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""What asks a run to end."""
 RECORDED = (
     "torch",
     "transformers",
@@ -55,17 +59,25 @@ def run(
     if track is not None:
         check_tracker(track)
     folder, recipe = recipe_of(source, out, settings)
-    check_inputs(recipe)
-    opened = store.Run.open(folder, recipe, record(recipe))
     words = [] if controls else ["--no-controls"]
     words += ["--track", track] if track is not None else []
     words += ["--cluster", way] if way != "here" else []
-    with continued_by(folder, shlex.join(["etude", "run", str(folder), *words])):
-        arms = recipe.controls.arms if controls else ()
-        with cluster.reached(way) as workers, console, tracking(track, folder) as hear:
+    command = shlex.join(["etude", "run", str(folder), *words])
+    arms = recipe.controls.arms if controls else ()
+    with leaving(folder, command):
+        check_inputs(recipe)
+        recorded = record(recipe)
+        opened = store.Run.open(folder, recipe, recorded)
+        with (
+            continued_by(folder, command),
+            watching(folder, recorded["judge"]) as look,
+            cluster.reached(way, look) as workers,
+            console,
+            tracking(track, folder) as hear,
+        ):
             climb(opened, arms, both(console.event, hear), workers)
-    console.ladder(opened)
-    _report(console, folder)
+        console.ladder(opened)
+        _report(console, folder)
     console.next_command(shlex.join(["etude", "show", str(folder)]))
 
 
@@ -169,21 +181,60 @@ def record(recipe: Recipe) -> dict[str, Any]:
     return {"versions": versions, **machine, **sandbox}
 
 
+class _Leaving:
+    """Hears the signals that end a run. At the second it ends at once: what cleaning up takes is
+    not waited for, as whatever was started dies with this process."""
+
+    def __init__(self, folder: Path, command: str) -> None:
+        self._folder = folder
+        self._command = command
+        self._asked = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            self.say()
+            os._exit(130)
+        self._asked = True
+        raise KeyboardInterrupt
+
+    def say(self) -> None:
+        """What is kept and what continues it. From here on no signal is heard any more."""
+        for number in LEAVE:
+            signal.signal(number, lambda *_: None)
+        kept = len(list(self._folder.rglob("[0-9]*.parquet")))
+        words = (
+            f"\nInterrupted. {kept:,} finished units are kept in {self._folder}. Continue with:\n"
+            f"  {self._command}\n"
+        )
+        with suppress(OSError):  # the terminal may be what is gone
+            os.write(2, words.encode("utf-8", "backslashreplace"))
+
+
 @contextmanager
-def continued_by(folder: Path, command: str) -> Iterator[None]:
-    """On Ctrl-C, or a polite kill: say what is kept and what continues it, and exit with 130."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+def leaving(folder: Path, command: str) -> Iterator[None]:
+    """On Ctrl-C, a polite kill, or a terminal that is gone: say what is kept and what continues it,
+    and exit with 130. Signals that whoever started this process turned off stay so."""
+    leave = _Leaving(folder, command)
+    before = {number: signal.getsignal(number) for number in LEAVE}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, leave)
     try:
         yield
     except KeyboardInterrupt:
-        kept = len(list(folder.rglob("[0-9]*.parquet")))
-        print(
-            f"\nInterrupted. {kept:,} finished units are kept in {folder}. Continue with:\n"
-            f"  {command}",
-            file=sys.stderr,
-        )
+        leave.say()
         sys.exit(130)
-    except InputError as error:
-        raise InputError(f"{error}\nWhat was finished is kept. Continue with: {command}") from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@contextmanager
+def continued_by(folder: Path, command: str) -> Iterator[None]:
+    """As `leaving`; and what the caller can mend comes with the command that continues."""
+    with leaving(folder, command):
+        try:
+            yield
+        except InputError as error:
+            raise InputError(
+                f"{error}\nWhat was finished is kept. Continue with: {command}"
+            ) from None

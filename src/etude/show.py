@@ -18,7 +18,7 @@ from etude.decontaminate import LEVELS
 from etude.errors import InputError
 from etude.lineage import trace
 from etude.lineage.words import say_code, show_chain
-from etude.readings import Funnel, vetting
+from etude.readings import Funnel, aside, vetting
 from etude.readings.words import harmless, percent
 from etude.tables import OUTCOMES
 from etude.types import Score
@@ -111,6 +111,7 @@ def _counts(run: store.Run, console: Console) -> None:
     if readings.contamination(stage) is not None:
         say_contamination(console, stage, readings.scores(stage))
     _reinvented(console, run.folder)
+    _set_aside(console, run.folder)
     _losses(console, run.folder)
     _samples(console, run)
     console.say()
@@ -181,6 +182,17 @@ def _reinvented(console: Console, folder: Path) -> None:
             vetting.reinvented_words(found).split(" "), console.width, "", "  ", " "
         ):
             console.say(line)
+
+
+def _set_aside(console: Console, folder: Path) -> None:
+    """The units that killed their workers, if any."""
+    found = aside.set_aside(folder)
+    for one in found:
+        console.record("set_aside", **asdict(one) | {"path": str(one.path)})
+    if found:
+        console.say("\nset aside, as they killed their workers", "bold")
+        for line in aside.lines(found):
+            console.say(f"  {harmless(line, lines=1)}")
 
 
 def tally(counts: Counter[str], left_out: str = "") -> list[str]:

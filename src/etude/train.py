@@ -6,17 +6,22 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from etude import store
 from etude.arm import Arm, fit_options
+from etude.cluster import Needs, Tick
 from etude.config import FitSection
 from etude.course import course_of
 from etude.errors import Fault, InputError
 from etude.judge.record import METADATA_KEY
 from etude.prompts import Layout, example_end, example_text
 from etude.types import Document
+
+if TYPE_CHECKING:
+    from etude.training import FitSettings
 
 
 def pretrain(arm: Arm) -> str | Path:
@@ -70,16 +75,20 @@ def train_on_seeds(arm: Arm, base: str | Path) -> Path:
 
 def train(arm: Arm, number: int, base: str | Path, latest: str | Path) -> Path:
     """The model of a round: seeds, the round's examples, a sample of the earlier ones."""
-    section = arm.recipe.train
+    section, out = arm.recipe.train, arm.round(number) / "train"
+    if store.finished(out):  # a long run that goes on reads its examples for no finished round
+        _tell_finished(arm, number, "train", out)
+        return out
     withdrawn = arm.withdrawn(number)
-    new = _examples(arm, [number], section.loss, withdrawn)
-    old = _examples(arm, range(1, number), section.loss, withdrawn)
+    new = _selected(arm, [number], withdrawn)
+    old = _selected(arm, range(1, number), withdrawn)
     random.Random(arm.seed(number, "replay")).shuffle(old)
     kept = len(old) if section.replay == "all" else round(section.replay * len(new))
-    documents = seed_documents(arm) * section.seed_repeat + new + old[:kept]
+    documents = seed_documents(arm) * section.seed_repeat
+    documents += _examples(arm, new + old[:kept], section.loss)
     _check_any(documents, f"round {number}", "train")
     start = base if section.start == "base" else latest
-    return _fit(arm, number, "train", start, documents, arm.round(number) / "train", section)
+    return _fit(arm, number, "train", start, documents, out, section)
 
 
 def train_student(arm: Arm, base: str | Path, latest: str | Path) -> Path:
@@ -89,7 +98,7 @@ def train_student(arm: Arm, base: str | Path, latest: str | Path) -> Path:
     if course.kept < course.last:
         latest = arm.round(course.kept) / "train"
     rounds = range(1, course.kept + 1)
-    examples = _examples(arm, rounds, section.loss, arm.withdrawn(None))
+    examples = _examples(arm, _selected(arm, rounds, arm.withdrawn(None)), section.loss)
     documents = seed_documents(arm) * section.seed_repeat + examples
     _check_any(documents, "the student", "final")
     start = base if section.start == "base" else latest
@@ -173,25 +182,33 @@ def _whole(folder: Path) -> Iterator[None]:
         ) from None
 
 
-def _examples(
-    arm: Arm, rounds: Sequence[int], loss: str, withdrawn: frozenset[str] = frozenset()
-) -> list[Document]:
-    """The examples of rounds. Candidates, of which there are many more, are read if need be."""
-    found, layout = [], arm.recipe.prompt.layout
-    for number in rounds:
-        rows = _selected(arm, number, withdrawn)
-        if loss == "text":
-            found += [Document(row["text"]) for row in rows]
-            continue
+Selected = tuple[int, store.Row]
+"""An example and its round."""
+
+
+def _examples(arm: Arm, selected: Sequence[Selected], loss: str) -> list[Document]:
+    """The training texts of examples. Candidates, of which there are many more, are read if need
+    be, and of no round but theirs."""
+    if loss == "text":
+        return [Document(row["text"]) for _, row in selected]
+    layout = arm.recipe.prompt.layout
+    wanted = {row["candidate_id"] for _, row in selected}
+    source: dict[str, str] = {}
+    for number in sorted({number for number, _ in selected}):
         solved = store.read_stage(arm.round(number) / "solve")
-        source = {row["candidate_id"]: row["source"] for row in solved}
-        found += [document_of(row["text"], source[row["candidate_id"]], layout) for row in rows]
-    return found
+        source |= {
+            row["candidate_id"]: row["source"] for row in solved if row["candidate_id"] in wanted
+        }
+    return [document_of(row["text"], source[row["candidate_id"]], layout) for _, row in selected]
 
 
-def _selected(arm: Arm, number: int, withdrawn: frozenset[str]) -> list[store.Row]:
-    """A round's examples, but for puzzles that people withdrew; of the unverified control's, which
-    are in random order, as many as the loop has left."""
+def _selected(arm: Arm, rounds: Sequence[int], withdrawn: frozenset[str]) -> list[Selected]:
+    """The examples of rounds, but for puzzles that people withdrew."""
+    return [(number, row) for number in rounds for row in _of_round(arm, number, withdrawn)]
+
+
+def _of_round(arm: Arm, number: int, withdrawn: frozenset[str]) -> list[store.Row]:
+    """Of the unverified control's, which are in random order, as many as the loop has left."""
     rows = store.read_stage(arm.round(number) / "select")
     left = [row for row in rows if row["puzzle_id"] not in withdrawn]
     if arm.name != "unverified" or not withdrawn:
@@ -224,16 +241,41 @@ def _fit(
     if store.finished(out):
         _tell_finished(arm, number, stage, out)
         return out
-    from etude.training import FitSettings, fit
+    from etude.training import FitSettings
 
     arm.crew.release("engine")  # its memory is wanted
     settings = FitSettings(**fit_options(arm.recipe, section))  # type: ignore[arg-type]
-    seed, judged = arm.seed(number, stage), _judged(arm, number)
+    work = partial(
+        _fitted,
+        model=model,
+        documents=documents,
+        out=out,
+        settings=settings,
+        seed=arm.seed(number, stage),
+        judged=_judged(arm, number),
+    )
+    needs = Needs(arm.recipe.run.threads * section.processes, section.processes)
     with arm.watched(number, stage, 1) as watched:
         watched.tick(0, 1)
-        fit(model, documents, out, settings, seed=seed, progress=watched.tick, judged=judged)
+        arm.crew.job(work, needs, watched.tick)
         watched.summary = _summary(out)
     return out
+
+
+def _fitted(
+    tick: Tick,
+    *,
+    model: str | Path,
+    documents: Sequence[Document],
+    out: Path,
+    settings: FitSettings,
+    seed: int,
+    judged: str,
+) -> None:
+    """A training, wherever it is done."""
+    from etude.training import fit
+
+    fit(model, documents, out, settings, seed=seed, progress=tick, judged=judged)
 
 
 def _tell_finished(arm: Arm, number: int | None, stage: str, out: Path) -> None:

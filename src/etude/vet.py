@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from etude import store, tables
-from etude.arm import Arm, counted
+from etude.arm import Arm, counted, kept_puzzles
 from etude.cluster import Made, Stage
 from etude.duplicates.keys import plain
 from etude.errors import Fault
@@ -72,15 +72,15 @@ class _Screen:
         self.skips = random.Random(arm.seed(number, "vet"))
         self.chat = arm.recipe.prompt.layout == "chat"
         self.held_out = {problem.id for problem in arm.problems}
-        self.known: dict[str, tuple[str, str]] = {}
-        """Where each known puzzle stands, by its id, and its text."""
+        self.known: dict[str, tuple[str, Puzzle]] = {}
+        """Where each known puzzle stands, by its id, and the puzzle."""
         for puzzle in arm.shown_in(number):
             self.know(puzzle, "shown from the start")
         self.forms: Counter[str] = Counter()
         self.puzzles: list[Puzzle | None] = []
         for earlier in range(1, number):
-            trained = {row["puzzle_id"] for row in store.read_stage(arm.round(earlier) / "select")}
-            for puzzle in arm.puzzles(earlier):
+            trained = arm.read_once(arm.round(earlier), _taught)
+            for puzzle in arm.read_once(arm.round(earlier), kept_puzzles):
                 self.know(puzzle, f"of round {earlier}")
                 self.forms[puzzle.form] += puzzle.id in trained
 
@@ -120,12 +120,12 @@ class _Screen:
         return puzzle, "kept", ""
 
     def know(self, puzzle: Puzzle, where: str) -> None:
-        self.known.setdefault(puzzle.id, (where, _shown(puzzle)))
+        self.known.setdefault(puzzle.id, (where, puzzle))
 
     def repeats(self, puzzle: Puzzle) -> str:
         """At which level a known puzzle is met again, and which: `exact: puzzle ID of round 1`."""
-        where, text = self.known[puzzle.id]
-        level = "exact" if _shown(puzzle) == text else "canonical"
+        where, known = self.known[puzzle.id]
+        level = "exact" if _shown(puzzle) == _shown(known) else "canonical"
         return f"{level}: puzzle {puzzle.id} {where}"
 
     def _source(self, proposal: store.Row) -> str:
@@ -170,6 +170,11 @@ class _Screen:
             if outcome is Outcome.TIMEOUT and not self.paper:
                 return f"takes too long on {answer!r}"
         return ""
+
+
+def _taught(folder: Path) -> frozenset[str]:
+    """The puzzles of a round's folder that became examples."""
+    return frozenset(row["puzzle_id"] for row in store.read_stage(folder / "select"))
 
 
 def _shown(puzzle: Puzzle) -> str:

@@ -190,11 +190,13 @@ def _expected(found: Findings, at: At, names: list[str]) -> int:
     try:
         recipe = store.read_recipe(found.folder)
         if at.stage == "propose":
-            return max(least, math.ceil(recipe.propose.samples / recipe.propose.per_unit))
+            asked: int = recipe.propose.samples
+            return max(least, math.ceil(asked / recipe.propose.per_unit))
         if at.stage in ("solve", "judge", "probe"):
             rows = readings.columns(at.folder.parent / "vet", ["fate"])
             kept = len([row for row in rows if row["fate"] == "kept"])
-            return max(least, math.ceil(kept / recipe.solve.puzzles_per_unit))
+            size: int = recipe.solve.puzzles_per_unit
+            return max(least, math.ceil(kept / size))
         if at.stage == "evaluate" and "problems.parquet" in names:
             problems = readings.segment(at.folder / "problems.parquet", ["problem"])
             return max(least, math.ceil(len(problems) / recipe.evaluate.problems_per_unit))

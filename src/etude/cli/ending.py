@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import sys
 
 import typer
@@ -15,13 +14,7 @@ from etude.cli import data  # noqa: F401
 
 # isort: on
 from etude.cli.app import app
-from etude.errors import Fault, UserError
-
-TRAIN = {"torch", "transformers", "accelerate", "tokenizers", "safetensors"}
-"""What the extra `train` brings."""
-
-BARRED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
-"""No room, or no access: only the caller can mend these."""
+from etude.errors import Fault, for_the_caller
 
 
 def main() -> None:
@@ -29,27 +22,11 @@ def main() -> None:
     Ctrl-C; 141 when nobody reads the verdicts any more."""
     try:
         app()
-    except UserError as error:
-        typer.echo(f"etude: {error}", err=True)
-        sys.exit(2)
     except Fault as error:
         typer.echo(f"etude: a fault of etude itself, not of the model: {error}", err=True)
         sys.exit(1)
-    except ModuleNotFoundError as error:
-        if error.name not in TRAIN:
+    except Exception as error:
+        if (told := for_the_caller(error)) is None:
             raise
-        typer.echo(
-            f"etude: this needs the Python package {error.name}, which is not installed: "
-            "pip install 'etude[train]'.",
-            err=True,
-        )
-        sys.exit(2)
-    except OSError as error:
-        if error.errno not in BARRED:
-            raise
-        typer.echo(
-            f"etude: a file or folder must be there to read or to write, but is not ({error}). "
-            "Make room or grant access, then give the command again.",
-            err=True,
-        )
+        typer.echo(f"etude: {told}", err=True)
         sys.exit(2)

@@ -12,16 +12,29 @@ this package knows no arms, engines or judges. A desk is whatever a worker holds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
 from etude.cluster.crews import Crew, Ended
 from etude.cluster.flow import Flow
 from etude.cluster.here import Here
 from etude.cluster.inline import Inline, Starting, nobody
 from etude.cluster.processes import Processes
-from etude.cluster.units import SET_ASIDE, Desk, Kind, Made, Stage, set_aside, set_aside_in
-from etude.errors import InputError
+from etude.cluster.units import (
+    SET_ASIDE,
+    Desk,
+    Kind,
+    Made,
+    Needs,
+    Stage,
+    Tick,
+    notes_of_set_aside,
+    set_aside,
+    set_aside_in,
+)
+from etude.errors import InputError, MissingExtra
 
 __all__ = [
     "SET_ASIDE",
@@ -34,12 +47,15 @@ __all__ = [
     "Inline",
     "Kind",
     "Made",
+    "Needs",
     "Processes",
     "Stage",
     "Starting",
+    "Tick",
     "arms_at_once",
     "check_way",
     "nobody",
+    "notes_of_set_aside",
     "open_crew",
     "reached",
     "set_aside",
@@ -48,6 +64,7 @@ __all__ = [
 
 WAYS = "here, inline, processes:N, auto, ray://HOST:PORT or HOST:PORT"
 """What `--cluster` may be. `here`: sampling in the arm's own process, judging beside it."""
+NO_NEEDS: Mapping[Kind, Needs] = MappingProxyType({})
 _PROCESSES = "processes:"
 
 
@@ -66,13 +83,15 @@ def open_crew(
     desk: Desk,
     make_desk: Callable[[], Desk],
     *,
+    needs: Mapping[Kind, Needs] = NO_NEEDS,
     starting: Starting = nobody,
     engine_here: bool = False,
 ) -> Crew:
     """The workers of one arm. `desk` is that of this process, `make_desk` (picklable) of others.
 
     `starting` hears of each unit that this process itself is about to do. With `engine_here` there
-    is one engine, in this process: one that is paid, and limits its own pace.
+    is one engine, in this process: one that is paid, and limits its own pace. `needs` says what
+    workers of each kind take of a cluster's node.
     Raises `InputError` for what is no way to work, or can't be reached.
     """
     check_way(way)
@@ -86,14 +105,28 @@ def open_crew(
             return Here(desk, Processes(make_desk, {"judge": count}), starting)
         pool = Processes(make_desk, {"engine": count, "judge": count})
         return Here(desk, pool, starting, engine_here=False)
-    raise NotImplementedError(way)
+    _check_ray()
+    from etude.cluster.rays import RayCrew
+
+    crew = RayCrew(way, make_desk, needs)
+    return Here(desk, crew, starting) if engine_here else crew
 
 
 @contextmanager
-def reached(way: str) -> Iterator[str]:
-    """Look that the workers can be reached, or start them; what the arms are to be told."""
-    check_way(way)
-    yield way
+def reached(way: str, look: Callable[[str], None]) -> Iterator[str]:
+    """Look that the workers can be reached, or start them; what the arms are to be told.
+
+    `look` (picklable) is tried on every node of a cluster, with a name for the node, and raises
+    what is not as it must be there. Raises `InputError` where that is so, or nothing answers.
+    """
+    if way in ("here", "inline") or way.startswith(_PROCESSES):
+        yield way
+        return
+    _check_ray()
+    from etude.cluster.rays import reached_ray
+
+    with reached_ray(way, look) as address:
+        yield address
 
 
 def arms_at_once(way: str, processes: int) -> int:
@@ -104,6 +137,14 @@ def arms_at_once(way: str, processes: int) -> int:
     if way == "inline":
         return 0
     return 1 if way.startswith(_PROCESSES) else processes
+
+
+def _check_ray() -> None:
+    if importlib.util.find_spec("ray") is None:
+        raise MissingExtra(
+            "A cluster needs Ray, which is not installed: pip install 'etude[ray]'. On this "
+            "machine alone, --cluster processes:N works without."
+        )
 
 
 def _is_address(way: str) -> bool:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from etude.cluster.units import Kind, Stage
+from etude.cluster.units import Kind, Needs, Stage, Tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,10 @@ class Crew(Protocol):
 
     def wait(self) -> Ended:
         """The next unit that has ended, of those that were started; blocks until there is one."""
+        ...
+
+    def job(self, work: Callable[[Tick], object], needs: Needs, tick: Tick) -> None:
+        """Do a piece of work that is no unit, but finds by itself where it was: a training."""
         ...
 
     def release(self, kind: Kind) -> None:

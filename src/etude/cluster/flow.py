@@ -11,11 +11,11 @@ from __future__ import annotations
 import heapq
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from etude import store
 from etude.cluster.crews import Crew, Ended
-from etude.cluster.units import Stage, set_aside
+from etude.cluster.units import Stage, Tick, set_aside
 from etude.errors import Fault
 
 TRIES = 3
@@ -25,8 +25,6 @@ MOST_SET_ASIDE = 0.1
 
 MOST_DEATHS = 30
 """Deaths in a row, with no unit done between them, after which there is no point in going on."""
-
-Tick = Callable[[int, int], None]
 
 
 class Flow:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from etude.cluster.crews import Ended
+from collections.abc import Callable
+
+from etude.cluster.crews import Crew, Ended
 from etude.cluster.inline import Inline, Starting, nobody
-from etude.cluster.processes import Processes
-from etude.cluster.units import Desk, Kind, Stage
+from etude.cluster.units import Desk, Kind, Needs, Stage, Tick
 
 
 class Here:
@@ -14,7 +15,7 @@ class Here:
     def __init__(
         self,
         desk: Desk,
-        beside: Processes,
+        beside: Crew,
         starting: Starting = nobody,
         *,
         engine_here: bool = True,
@@ -41,6 +42,9 @@ class Here:
             return self._beside.wait()
         self._owed -= 1
         return self._inline.wait()
+
+    def job(self, work: Callable[[Tick], object], needs: Needs, tick: Tick) -> None:
+        self._beside.job(work, needs, tick)
 
     def release(self, kind: Kind) -> None:
         (self._inline if kind in self._inlined else self._beside).release(kind)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 
 from etude.cluster.crews import Ended
-from etude.cluster.units import Desk, Kind, Stage
+from etude.cluster.units import Desk, Kind, Needs, Stage, Tick
 from etude.errors import WorkerDied
 
 Starting = Callable[[Stage, int], None]
@@ -41,6 +41,9 @@ class Inline:
             self._desk.release(stage.kind)
             return Ended(stage, unit, "died", seen=str(death))
         return Ended(stage, unit, "done")
+
+    def job(self, work: Callable[[Tick], object], needs: Needs, tick: Tick) -> None:
+        work(tick)
 
     def release(self, kind: Kind) -> None:
         self._desk.release(kind)

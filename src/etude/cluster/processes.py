@@ -15,8 +15,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from etude.cluster.crews import Ended
-from etude.cluster.units import Desk, Kind, Stage
-from etude.errors import Fault, UserError, WorkerDied
+from etude.cluster.units import Desk, Kind, Needs, Stage, Tick
+from etude.errors import Fault, UserError, WorkerDied, for_the_caller
 from etude.offspring import die_with_parent, no_interrupt
 
 AHEAD = 4
@@ -70,6 +70,10 @@ class Processes:
                 self._hear(*pipes[pipe])
         return self._ended.popleft()
 
+    def job(self, work: Callable[[Tick], object], needs: Needs, tick: Tick) -> None:
+        """This process does it: it has processes of its own where it needs them."""
+        work(tick)
+
     def release(self, kind: Kind) -> None:
         """Their memory is given back by ending them."""
         for worker in self._workers.get(kind, ()):
@@ -100,14 +104,7 @@ class Processes:
         if said == "ready":
             worker.ready, self._failed_starts = True, 0
             return None
-        stage, unit = worker.given.popleft()
-        if said is None:
-            self._ended.append(Ended(stage, unit, "done"))
-        elif isinstance(said, WorkerDied):
-            self._ended.append(Ended(stage, unit, "died", seen=str(said)))
-        else:
-            error = said if isinstance(said, UserError) else Fault(f"a worker failed:\n{said}")
-            self._ended.append(Ended(stage, unit, "raised", error))
+        self._ended.append(heard(*worker.given.popleft(), said))
         return None
 
     def _bury(self, kind: Kind, worker: _Worker, *, idle: bool = False) -> None:
@@ -168,31 +165,40 @@ def _serve(make_desk: Callable[[], Desk], kind: Kind, number: int, pipe: Connect
         desk = make_desk()
         pipe.send("ready")
     except BaseException as error:  # noqa: BLE001 - it is the answer to the first unit
-        desk, broken = None, _sendable(error)
+        desk, broken = None, sendable(error)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             stage, unit = pipe.recv()
-            pipe.send(broken if desk is None else _tried(stage, desk, unit))
+            pipe.send(broken if desk is None else tried(stage, desk, unit))
     if desk is not None:
         desk.close()
 
 
-def _tried(stage: Stage, desk: Desk, unit: int) -> object:
+def tried(stage: Stage, desk: Desk, unit: int) -> object:
+    """What a worker answers about a unit: None, or what went wrong."""
     try:
         stage.do(desk, unit)
     except WorkerDied as death:
         desk.release(stage.kind)
         return death
     except BaseException as error:  # noqa: BLE001 - it goes to the other side, which raises it
-        return _sendable(error)
+        return sendable(error)
     return None
 
 
-def _sendable(error: BaseException) -> object:
+def heard(stage: Stage, unit: int, said: object) -> Ended:
+    """What became of a unit about which a worker answered so (see `tried`)."""
+    if said is None:
+        return Ended(stage, unit, "done")
+    if isinstance(said, WorkerDied):
+        return Ended(stage, unit, "died", seen=str(said))
+    error = said if isinstance(said, UserError) else Fault(f"a worker failed:\n{said}")
+    return Ended(stage, unit, "raised", error)
+
+
+def sendable(error: BaseException) -> object:
     """What the caller can mend as it is; anything else as its traceback."""
-    if isinstance(error, UserError):
-        return error
-    return "".join(traceback.format_exception(error))
+    return for_the_caller(error) or "".join(traceback.format_exception(error))
 
 
 def _take_gpu(number: int) -> None:

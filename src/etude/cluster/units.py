@@ -15,8 +15,25 @@ from etude import store
 Kind = Literal["engine", "judge", "plain"]
 """What a unit needs: a model that samples, a sandbox, or neither."""
 
+Tick = Callable[[int, int], None]
+"""Hears how much is done, and of how much."""
+
 SET_ASIDE = "etude.set_aside"
 """Metadata of a segment without rows: its unit killed every worker that tried it (JSON)."""
+
+MOST_SEEN = 500
+"""Characters that are kept of how a worker died."""
+SMALL_BYTES = 16_384
+"""A segment that was set aside is smaller, as it has no rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a worker takes of a node while it lives."""
+
+    cpus: float
+    gpus: float = 0
+    """Of those that there are: on nodes without a GPU it does without."""
 
 
 class Desk(Protocol):
@@ -66,10 +83,21 @@ class Stage:
 
 def set_aside(stage: Stage, unit: int, seen: Sequence[str]) -> None:
     """Write the segment of a unit that is tried no more: no rows, and what was seen."""
-    notes = {SET_ASIDE: json.dumps({"tries": len(seen), "seen": list(seen)})}
+    said = [text[:MOST_SEEN] for text in seen]
+    notes = {SET_ASIDE: json.dumps({"tries": len(seen), "seen": said})}
     store.write_table(store.unit_path(stage.folder, unit), [], stage.schema, notes)
+
+
+def notes_of_set_aside(folder: Path) -> list[tuple[int, str]]:
+    """The units of a stage that were set aside, each with its note. Only small files are opened."""
+    return [
+        (int(path.stem), note)
+        for path in store.segments(folder)
+        if path.stat().st_size < SMALL_BYTES
+        for note in store.segment_notes(path, SET_ASIDE)
+    ]
 
 
 def set_aside_in(folder: Path) -> int:
     """How many units of a stage were set aside."""
-    return len(store.read_notes(folder, SET_ASIDE))
+    return len(notes_of_set_aside(folder))

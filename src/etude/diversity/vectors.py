@@ -44,7 +44,8 @@ def vectors_of(
 
 def _student(folder: Path) -> Path:
     """The run's student, or while it goes on the model of its latest round."""
-    trained = [folder / "final" / "train", *sorted(folder.glob("round-[0-9]*/train"), reverse=True)]
+    rounds = [path / "train" for _, path in reversed(store.round_folders(folder))]
+    trained = [folder / "final" / "train", *rounds]
     found = next((path for path in trained if store.finished(path)), None)
     if found is None:
         raise InputError(

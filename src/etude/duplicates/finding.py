@@ -1,13 +1,13 @@
 """Find: one pass over the items, then groups at every level.
 
-Covered: a stream of any length in memory for its ids and texts; parsing in several processes.
+Covered: a stream of any length; ids, texts, keys and groups lie on the disk where they don't fit
+into memory (see `spill`), parsing in several processes. What is in memory whatever there is: a byte
+a row, and what `ETUDE_MEMORY` grants.
 Not covered: where items come from and what becomes of duplicates (see `etude.dedup`).
 """
 
 from __future__ import annotations
 
-from array import array
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from etude.duplicates.keys import digest, jaccard, plain, shingles
 from etude.duplicates.reading import Read, read_all
 from etude.errors import InputError
+from etude.spill import Column, Texts, blank, chunks, first_of, parts, spread_keys
 
 LEVELS = ("exact", "canonical", "form", "near")
 PER_FORM = 12
@@ -66,25 +67,24 @@ class Found:
 
     def __init__(
         self,
-        ids: Sequence[str],
-        texts: Texts,
+        rows: Rows,
         firsts: Mapping[str, Firsts],
         *,
         per_form: int,
         unparsed: int,
         crowded: int,
     ) -> None:
-        self.ids = ids
+        self.ids = rows.ids
         self.firsts = dict(firsts)
         self.per_form = per_form
         self.unparsed = unparsed
         """Items of which a source is no Python: compared as texts alone."""
         self.crowded = crowded
         """Items that were not held against every near one that was proposed (see `minhash`)."""
-        self._texts = texts
+        self._rows = rows
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self._rows)
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -100,18 +100,31 @@ class Found:
         The cap on a form counts what the other levels leave, and copies at the surest level that
         was asked for go before it.
         """
-        places = np.arange(len(self), dtype=np.int32)
         left = np.ones(len(self), bool)
         surest = [level for level in ("canonical", "exact") if level in self.firsts][:1]
         for level in {*levels, *(surest if "form" in levels else ())} - {"form"}:
-            left &= self.firsts[level] == places
+            firsts = self.firsts[level]
+            for chunk in chunks(len(self)):
+                left[chunk] &= firsts[chunk] == np.arange(chunk.start, chunk.stop, dtype=np.int32)
         if "form" in levels:
-            left[left] = _ranks(self.firsts["form"][left]) < self.per_form
+            self._cap(left)
         return left
+
+    def _cap(self, left: Mask) -> None:
+        """Leave out, of each form, what is left beyond the first `per_form`."""
+        firsts = self.firsts["form"]
+        places, keys = Column(np.int32), Column(np.int32)
+        for chunk in chunks(len(self)):
+            kept = np.flatnonzero(left[chunk])
+            places.extend(kept + chunk.start)
+            keys.extend(firsts[chunk][kept])
+        beyond, own = _ranks(keys.array(), len(self), self.per_form), places.array()
+        for chunk in chunks(len(beyond)):
+            left[own[chunk][beyond[chunk]]] = False
 
     def kept(self, *levels: str) -> list[str]:
         """The ids that are left, as `mask`."""
-        return [self.ids[place] for place in np.flatnonzero(self.mask(*levels)).tolist()]
+        return [self.ids[place] for place in _places(self.mask(*levels))]
 
     def duplicates(self, level: str) -> int:
         """How many items a level alone would drop. Copies at a surer level are among them."""
@@ -119,24 +132,53 @@ class Found:
 
     def count(self, level: str) -> int:
         """Groups of more than one item; forms of more than `per_form`."""
-        return len(np.unique(self.firsts[level][~self.mask(level)]))
+        left, firsts = self.mask(level), self.firsts[level]
+        seen = np.zeros(len(self), bool)
+        for chunk in chunks(len(self)):
+            seen[firsts[chunk][~left[chunk]]] = True
+        return int(seen.sum())
 
     def groups(self, level: str) -> Iterator[tuple[str, ...]]:
         """The ids of each group of more than one item, the first of it first."""
-        firsts = self.firsts[level]
-        order = np.argsort(firsts, kind="stable")
-        for group in np.split(order, np.flatnonzero(np.diff(firsts[order])) + 1):
-            if len(group) > 1:
-                yield tuple(self.ids[place] for place in group.tolist())
+        for keys, places in parts(spread_keys(self.firsts[level], len(self))):
+            order = np.argsort(keys, kind="stable")
+            for group in np.split(places[order], np.flatnonzero(np.diff(keys[order])) + 1):
+                if len(group) > 1:
+                    yield tuple(self.ids[place] for place in group.tolist())
 
     def pairs(self, level: str) -> Iterator[Twin]:
         """Each item that a level alone would drop, beside the first of its group."""
         firsts = self.firsts[level]
-        for place in np.flatnonzero(~self.mask(level)).tolist():
+        for place in _places(~self.mask(level)):
             first = int(firsts[place])
-            text, other = self._texts[place], self._texts[first]
+            text, other = self._rows.text(place), self._rows.text(first)
             value = jaccard(shingles(text), shingles(other))
             yield Twin(level, place, self.ids[place], first, self.ids[first], value, text, other)
+
+
+class Rows:
+    """Ids and texts of all items, in their order, and the first item of the same text."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self.ids, self._puzzles, self._solutions = Texts(), Texts(), Texts()
+        keys = Column(np.uint64)
+        for item in items:
+            self.ids.append(item.id)
+            self._puzzles.append(item.puzzle)
+            self._solutions.append(item.solution)
+            keys.extend([digest(plain(item.puzzle), plain(item.solution))])
+        self.exact: Firsts = first_of(keys.array())
+
+    def __len__(self) -> int:
+        return len(self.exact)
+
+    def text(self, place: int) -> str:
+        return Item("", self._puzzles[place], self._solutions[place]).text
+
+    def plain(self, places: Iterable[int]) -> Iterator[tuple[str, str]]:
+        """Puzzle and solution of each place, as they are compared."""
+        for place in places:
+            yield plain(self._puzzles[place]), plain(self._solutions[place])
 
 
 def find(
@@ -155,32 +197,15 @@ def find(
     Raises `InputError` for an unknown level, bounds that make no sense, or `near` without rensa.
     """
     chosen = _checked(levels, per_form, threshold)
-    ids: list[str] = []
-    texts = Texts()
-    exact = array("i")
-
-    def distinct() -> Iterator[tuple[str, str]]:
-        known: dict[int, int] = {}
-        for place, item in enumerate(items):
-            puzzle, solution = plain(item.puzzle), plain(item.solution)
-            ids.append(item.id)
-            first = known.setdefault(digest(puzzle, solution), place)
-            exact.append(first)
-            if first == place:
-                texts.append(item.text)
-                yield puzzle, solution
-            else:
-                texts.repeat(first)
-
+    rows = Rows(items)
     near = threshold if "near" in chosen else None
     trees = bool({"canonical", "form"} & set(chosen))
-    read = read_all(distinct(), trees=trees, near=near, processes=processes)
-    firsts = np.array(exact, np.int32)
-    unparsed = _spread(~read.parsed, firsts) if trees else np.zeros(len(firsts), bool)
-    found, crowded = _levels(chosen, firsts, read, texts, threshold)
-    return Found(
-        ids, texts, found, per_form=per_form, unparsed=int(unparsed.sum()), crowded=crowded
-    )
+    distinct = _firsts_alone(rows.exact)
+    texts = rows.plain(_each(distinct)) if trees or near is not None else iter(())
+    read = read_all(texts, trees=trees, near=near, processes=processes)
+    found, crowded = _levels(chosen, rows, distinct, read, threshold)
+    unparsed = _unparsed(rows.exact, distinct, read) if trees else 0
+    return Found(rows, found, per_form=per_form, unparsed=unparsed, crowded=crowded)
 
 
 def _checked(levels: Sequence[str], per_form: int, threshold: float) -> tuple[str, ...]:
@@ -201,81 +226,119 @@ def _checked(levels: Sequence[str], per_form: int, threshold: float) -> tuple[st
 
 
 def _levels(
-    chosen: Sequence[str], exact: Firsts, read: Read, texts: Texts, threshold: float
+    chosen: Sequence[str], rows: Rows, distinct: Firsts, read: Read, threshold: float
 ) -> tuple[dict[str, Firsts], int]:
-    """The firsts of each level. Of equal texts only the first was read; the others follow it."""
-    places = np.flatnonzero(exact == np.arange(len(exact), dtype=np.int32)).astype(np.int32)
+    """The firsts of each level. Of equal texts only the first was read; the others follow it.
+
+    `distinct` are the places of those that were read.
+    """
+    ranks = _ranks_of(rows.exact)
     found: dict[str, Firsts] = {}
     crowded = 0
-    base = np.arange(len(places), dtype=np.int32)
+    base: Firsts | None = None
     for level in chosen:
         if level == "exact":
-            own = np.arange(len(places), dtype=np.int32)
-        elif level == "near":
-            own, crowded = _near(base, places, read, texts, threshold)
+            found[level] = rows.exact
+            continue
+        if level == "near":
+            own, crowded = _near(base, distinct, read, rows, threshold)
         else:
-            own = _first_of(read.canonical if level == "canonical" else read.form)
+            own = first_of(read.canonical if level == "canonical" else read.form)
             base = own if level == "canonical" else base
-        found[level] = _spread(places[own], exact)
+        found[level] = _spread(distinct, own, ranks)
     return found, crowded
 
 
 def _near(
-    base: Firsts, places: Firsts, read: Read, texts: Texts, threshold: float
+    base: Firsts | None, distinct: Firsts, read: Read, rows: Rows, threshold: float
 ) -> tuple[Firsts, int]:
     """Near groups among the rows that are their own first in `base`; the others follow theirs."""
     from etude.duplicates import minhash
 
-    alone = np.flatnonzero(base == np.arange(len(base), dtype=np.int32)).astype(np.int32)
+    if base is None:
+        base = blank(len(distinct), np.int32)
+        for chunk in chunks(len(base)):
+            base[chunk] = np.arange(chunk.start, chunk.stop)
+    alone = _firsts_alone(base)
     held = minhash.leaders(
-        read.bands[alone], read.sizes[alone], lambda row: texts[int(places[alone[row]])], threshold
+        [_taken(band, alone) for band in read.bands],
+        _taken(read.sizes, alone),
+        lambda row: rows.text(int(distinct[alone[row]])),
+        threshold,
     )
-    own = base.copy()
-    own[alone] = alone[held.first]
-    return own[base], held.crowded
+    own = blank(len(base), np.int32)
+    for chunk in chunks(len(alone)):
+        own[alone[chunk]] = alone[held.first[chunk]]
+    for chunk in chunks(len(base)):
+        own[chunk] = own[base[chunk]]  # a first is its own first, so that the order does not matter
+    return own, held.crowded
 
 
-def _first_of(keys: npt.NDArray[np.uint64]) -> Firsts:
-    """For each row the first with the same key."""
-    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
-    return first[group].astype(np.int32)
+def _firsts_alone(firsts: Firsts) -> Firsts:
+    """The places of those that are their own first."""
+    found = Column(np.int32)
+    for chunk in chunks(len(firsts)):
+        same = firsts[chunk] == np.arange(chunk.start, chunk.stop, dtype=np.int32)
+        found.extend(np.flatnonzero(same) + chunk.start)
+    return found.array()
 
 
-def _spread(values: npt.NDArray[T], exact: Firsts) -> npt.NDArray[T]:
-    """Values of the distinct texts -> of all items."""
-    rank = np.cumsum(exact == np.arange(len(exact), dtype=np.int32)) - 1
-    spread: npt.NDArray[T] = values[rank[exact]]
-    return spread
+def _taken(values: npt.NDArray[T], places: Firsts) -> npt.NDArray[T]:
+    """`values[places]`."""
+    found = Column(values.dtype)
+    for chunk in chunks(len(places)):
+        found.extend(values[places[chunk]])
+    return found.array()
 
 
-def _ranks(keys: Firsts) -> Firsts:
-    """Which occurrence of its key each one is, from 0."""
-    seen: Counter[int] = Counter()
-    ranks = np.zeros(len(keys), np.int32)
-    for place, key in enumerate(keys.tolist()):
-        ranks[place] = seen[key]
-        seen[key] += 1
+def _ranks_of(exact: Firsts) -> Firsts:
+    """For each first of a text, which of these it is, from 0; then the same of its copies."""
+    ranks = blank(len(exact), np.int32)
+    known = 0
+    for chunk in chunks(len(exact)):
+        own = exact[chunk] == np.arange(chunk.start, chunk.stop, dtype=np.int32)
+        ranks[chunk] = np.cumsum(own) - 1 + known
+        known += int(own.sum())
+    for chunk in chunks(len(exact)):
+        ranks[chunk] = ranks[exact[chunk]]
     return ranks
 
 
-class Texts:
-    """Many texts in one piece of memory; equal ones are kept once."""
+def _spread(distinct: Firsts, own: Firsts, ranks: Firsts) -> Firsts:
+    """Firsts among the distinct texts -> firsts among all items."""
+    spread = blank(len(ranks), np.int32)
+    for chunk in chunks(len(ranks)):
+        spread[chunk] = distinct[own[ranks[chunk]]]
+    return spread
 
-    def __init__(self) -> None:
-        self._data = bytearray()
-        self._starts = array("q")
-        self._ends = array("q")
 
-    def append(self, text: str) -> None:
-        self._starts.append(len(self._data))
-        self._data += text.encode("utf-8", "surrogatepass")
-        self._ends.append(len(self._data))
+def _unparsed(exact: Firsts, distinct: Firsts, read: Read) -> int:
+    """How many items are no Python, copies of such included."""
+    known = np.ones(len(exact), bool)
+    for chunk in chunks(len(distinct)):
+        known[distinct[chunk]] = read.parsed[chunk]
+    return sum(int((~known[exact[chunk]]).sum()) for chunk in chunks(len(exact)))
 
-    def repeat(self, place: int) -> None:
-        """The same text again."""
-        self._starts.append(self._starts[place])
-        self._ends.append(self._ends[place])
 
-    def __getitem__(self, place: int) -> str:
-        data = self._data[self._starts[place] : self._ends[place]]
-        return data.decode("utf-8", "surrogatepass")
+def _ranks(keys: Firsts, below: int, most: int) -> Mask:
+    """Which of some keys stand beyond the first `most` of theirs."""
+    beyond = np.zeros(len(keys), bool)
+    for own, places in parts(spread_keys(keys, below)):
+        order = np.argsort(own, kind="stable")
+        new = np.ones(len(order), bool)
+        new[1:] = np.diff(own[order]) != 0
+        starts = np.flatnonzero(new)
+        rank = np.arange(len(order)) - np.repeat(starts, np.diff([*starts.tolist(), len(order)]))
+        beyond[places[order[rank >= most]]] = True
+    return beyond
+
+
+def _each(places: Firsts) -> Iterator[int]:
+    for chunk in chunks(len(places)):
+        yield from places[chunk].tolist()
+
+
+def _places(mask: Mask) -> Iterator[int]:
+    """Where a mask is true."""
+    for chunk in chunks(len(mask)):
+        yield from (np.flatnonzero(mask[chunk]) + chunk.start).tolist()

@@ -11,7 +11,7 @@ Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets", section 3.4.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,6 +20,7 @@ import numpy.typing as npt
 from rensa import RMinHash
 
 from etude.duplicates.keys import Shingles, jaccard, shingles
+from etude.spill import Column, blank, chunks, parts
 
 PERMUTATIONS = 128
 SEED = 1
@@ -73,23 +74,27 @@ def bands_of(texts: Sequence[Shingles], threshold: float) -> Words:
 
 
 def leaders(
-    bands: Words, sizes: Places, text_of: Callable[[int], str], threshold: float
+    bands: Sequence[Words], sizes: Places, text_of: Callable[[int], str], threshold: float
 ) -> Leaders:
     """Each row held against the leaders before it, in order.
 
-    `sizes` are the rows' numbers of shingles. Every row that is no leader is at least `threshold`
-    like its leader; two leaders can be alike only where no band proposed them, or `crowded` says
-    so. Takes time and memory linear in the rows, whatever they hold.
+    `bands` has one column of keys a band; `sizes` are the rows' numbers of shingles. Every row that
+    is no leader is at least `threshold` like its leader; two leaders can be alike only where no
+    band proposed them, or `crowded` says so. Takes time linear in the rows, whatever they hold, and
+    disk where they don't fit into memory.
     """
-    buckets, starts = _buckets(bands)
-    listed = np.zeros(int(starts[-1]), np.int32)
-    filled = np.zeros(len(starts) - 1, np.int32)
-    found = Leaders(np.arange(len(bands), dtype=np.int32), np.ones(len(bands)), 0)
+    rows = len(sizes)
+    buckets, starts = _buckets(bands, rows)
+    listed = blank(int(starts[-1]), np.int32)
+    filled = blank(len(starts) - 1, np.int8)
+    full = blank(len(starts) - 1, np.bool_)
+    found = Leaders(blank(rows, np.int32), blank(rows, np.float64), 0)
+    for chunk in chunks(rows):
+        found.first[chunk] = np.arange(chunk.start, chunk.stop)
+        found.jaccard[chunk] = 1
     crowded = 0
-    full: set[int] = set()
     cached = lru_cache(8192)(lambda row: shingles(text_of(row)))
-    for row in np.flatnonzero((buckets >= 0).any(axis=1)).tolist():
-        own = [bucket for bucket in buckets[row].tolist() if bucket >= 0]
+    for row, own in _shared_rows(buckets, rows):
         shared = Counter(
             leader
             for bucket in own
@@ -100,37 +105,48 @@ def leaders(
         if leader is not None:
             found.first[row], found.jaccard[row] = leader, value
             continue
-        crowded += len(likely) < len(shared) or not full.isdisjoint(own)
+        crowded += len(likely) < len(shared) or bool(full[own].any())
         for bucket in own:
             if filled[bucket] < starts[bucket + 1] - starts[bucket]:
                 listed[starts[bucket] + filled[bucket]] = row
                 filled[bucket] += 1
             else:
-                full.add(bucket)
+                full[bucket] = True
     return Leaders(found.first, found.jaccard, crowded)
 
 
-def _buckets(bands: Words) -> tuple[Places, npt.NDArray[np.int64]]:
-    """The bucket of each row in each band, -1 where it is alone; where each bucket's list starts.
+def _shared_rows(
+    buckets: Sequence[npt.NDArray[np.int64]], rows: int
+) -> Iterator[tuple[int, list[int]]]:
+    """Each row that shares a bucket with another one, and its buckets."""
+    for chunk in chunks(rows):
+        own = np.stack([band[chunk] for band in buckets], axis=1)
+        for row in np.flatnonzero((own >= 0).any(axis=1)).tolist():
+            yield chunk.start + row, [bucket for bucket in own[row].tolist() if bucket >= 0]
+
+
+def _buckets(
+    bands: Sequence[Words], rows: int
+) -> tuple[list[npt.NDArray[np.int64]], npt.NDArray[np.int64]]:
+    """The bucket of each row, a column a band, -1 where it is alone; where each bucket's list
+    starts.
 
     By sorting: a dict of a million rows and twenty bands would take gigabytes.
     """
-    buckets = np.full(bands.shape, -1, np.int32)
-    sizes: list[npt.NDArray[np.int64]] = []
-    count = 0
-    for band in range(bands.shape[1]):
-        order = np.argsort(bands[:, band], kind="stable")
-        column = bands[order, band]
-        new = np.ones(len(column), bool)
-        new[1:] = column[1:] != column[:-1]
-        group = np.cumsum(new) - 1
-        members = np.bincount(group) if len(group) else np.zeros(0, np.int64)
-        many = members > 1
-        numbers = np.where(many, np.cumsum(many) - 1 + count, -1).astype(np.int32)
-        buckets[order, band] = numbers[group]
-        sizes.append(np.minimum(members[many], MOST_LISTED))
-        count += int(many.sum())
-    return buckets, np.concatenate([[0], np.cumsum(np.concatenate(sizes))]).astype(np.int64)
+    buckets = [blank(rows, np.int64) for _ in bands]
+    starts = Column(np.int64)
+    starts.extend([0])
+    count = end = 0
+    for column, keys in zip(buckets, bands, strict=True):
+        for own, places in parts(keys):
+            _, group, members = np.unique(own, return_inverse=True, return_counts=True)
+            many = members > 1
+            column[places] = np.where(many, np.cumsum(many) - 1 + count, -1)[group]
+            ends = end + np.cumsum(np.minimum(members[many], MOST_LISTED))
+            starts.extend(ends)
+            count += len(ends)
+            end = int(ends[-1]) if len(ends) else end
+    return buckets, starts.array()
 
 
 def _most_shared(shared: Counter[int]) -> list[int]:

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from etude.duplicates.keys import keys_of, shingles
 from etude.errors import Fault, InputError
 from etude.offspring import die_with_parent, no_interrupt
+from etude.spill import Column
 
 BATCH = 2_000
 Pairs = Sequence[tuple[str, str]]
@@ -30,8 +32,9 @@ class Read:
     form: npt.NDArray[np.uint64]
     parsed: npt.NDArray[np.bool_]
     sizes: npt.NDArray[np.int32]
-    """Shingles of each text; 0 where nobody asks for near ones, as all of `bands`."""
-    bands: npt.NDArray[np.uint64]
+    """Shingles of each text; 0 where nobody asks for near ones, and no bands then."""
+    bands: tuple[npt.NDArray[np.uint64], ...]
+    """A column a band, each with one key a text."""
 
 
 def read_all(
@@ -49,13 +52,25 @@ def read_all(
     opening = list(itertools.islice(batches, 2))
     everything = itertools.chain(opening, batches)
     if processes > 1 and len(opening) > 1:
-        parts = list(_in_processes(read, everything, processes))
+        parts = _in_processes(read, everything, processes)
     else:
-        parts = [read(batch) for batch in everything] or [read([])]
-    return Read(*(np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS))
+        parts = map(read, everything)
+    return _gathered(itertools.chain([read([])], parts))
 
 
-_COLUMNS = ("canonical", "form", "parsed", "sizes", "bands")
+def _gathered(parts: Iterator[Read]) -> Read:
+    """All of it, a column each, on the disk where it is large. The first has no row."""
+    first = next(parts)
+    columns = [Column(part.dtype) for part in _columns(first)]
+    for read in parts:
+        for column, values in zip(columns, _columns(read), strict=True):
+            column.extend(values)
+    canonical, form, parsed, sizes, *bands = (column.array() for column in columns)
+    return Read(canonical, form, parsed, sizes, tuple(bands))
+
+
+def _columns(read: Read) -> list[npt.NDArray[Any]]:
+    return [read.canonical, read.form, read.parsed, read.sizes, *read.bands]
 
 
 def _check_rensa() -> None:
@@ -77,19 +92,19 @@ def read_batch(pairs: Pairs, *, trees: bool, near: float | None) -> Read:
     """Read some texts."""
     keys = [keys_of(*pair) if trees else (0, 0, False) for pair in pairs]
     canonical, form, parsed = zip(*keys, strict=True) if keys else ((), (), ())
-    sizes, bands = np.zeros(len(pairs), np.int32), np.zeros((len(pairs), 0), np.uint64)
+    sizes, bands = np.zeros(len(pairs), np.int32), np.zeros((0, len(pairs)), np.uint64)
     if near is not None:
         from etude.duplicates import minhash
 
         runs = [shingles("\n".join(filter(None, pair))) for pair in pairs]
         sizes = np.array([len(one) for one in runs], np.int32)
-        bands = minhash.bands_of(runs, near)
+        bands = minhash.bands_of(runs, near).T
     return Read(
         np.array(canonical, np.uint64),
         np.array(form, np.uint64),
         np.array(parsed, bool),
         sizes,
-        bands,
+        tuple(bands),
     )
 
 

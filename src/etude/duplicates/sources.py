@@ -9,17 +9,20 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from etude import store
 from etude.duplicates.finding import Item, Mask
-from etude.errors import InputError
+from etude.errors import Fault, InputError
+from etude.spill import chunks
 
 TABLES = ("puzzles", "examples", "candidates")
 """What of a run can be asked for."""
@@ -42,6 +45,10 @@ PAIRS = pa.schema(
         ("first_text", pa.string()),
     ]
 )
+
+
+R = TypeVar("R")
+T = TypeVar("T")
 
 
 class Source(Protocol):
@@ -100,7 +107,7 @@ class Lines:
         if out.suffix.lower() not in JSON_LINES:
             raise InputError(f"--out must end with .jsonl as {self.path.name}, but is {out.name}.")
         with _replacing(out) as part, part.open("wb") as file:
-            for (_, line), wanted in zip(self._lines(), left.tolist(), strict=True):
+            for (_, line), wanted in zip(self._lines(), _flags(left), strict=True):
                 if wanted:
                     file.write(line.rstrip(b"\r\n") + b"\n")
 
@@ -152,6 +159,10 @@ class Columns:
             yield from pq.ParquetFile(self.path).iter_batches(batch_size=ROWS, columns=columns)
 
 
+def _itself(row: Any) -> Any:
+    return row
+
+
 _JUDGED = ["puzzle_id", "outcome", "stable", "answer"]
 
 
@@ -170,7 +181,7 @@ class RunTable:
         """Of the table `puzzles`: what the judge accepted in the run."""
         found: dict[str, dict[str, None]] = defaultdict(dict)
         if self.table == "puzzles":
-            for folder in self._rounds():
+            for _, folder in store.round_folders(self.folder):
                 for row in _segments(folder / "judge", _JUDGED):
                     proved = row["outcome"] == "accepted" and row["stable"] is not False
                     if proved and row["answer"]:
@@ -180,44 +191,63 @@ class RunTable:
     def write(self, left: Mask, out: Path) -> None:
         rows = (
             {"round": number, "id": item.id, "puzzle": item.puzzle, "solution": item.solution}
-            for (number, item), wanted in zip(self._rows(), left.tolist(), strict=True)
+            for (number, item), wanted in zip(self._rows(), _flags(left), strict=True)
             if wanted
         )
         write_rows(out, rows, KEPT)
 
     def _rows(self) -> Iterator[tuple[int, Item]]:
-        for folder in self._rounds():
-            number = int(folder.name.removeprefix("round-"))
+        for number, folder in store.round_folders(self.folder):
             yield from ((number, item) for item in self._of_round(folder))
 
-    def _rounds(self) -> list[Path]:
-        return sorted(self.folder.glob("round-[0-9]*"))
-
     def _of_round(self, folder: Path) -> Iterator[Item]:
-        kept = {
-            row["puzzle_id"]: row["source"]
+        kept = (
+            (row["puzzle_id"], row["source"])
             for row in _segments(folder / "vet", ["puzzle_id", "fate", "source"])
             if row["fate"] == "kept"
-        }
+        )
         if self.table == "puzzles":
-            yield from (Item(id, source) for id, source in kept.items())
+            yield from (Item(id, source) for id, source in kept)
         elif self.table == "candidates":
-            for row in _segments(folder / "solve", ["candidate_id", "puzzle_id", "source"]):
-                yield Item(row["candidate_id"], kept[row["puzzle_id"]], row["source"])
+            columns = ["candidate_id", "puzzle_id", "source"]
+            for row, puzzle in _beside(_segments(folder / "solve", columns), "puzzle_id", kept):
+                yield Item(row["candidate_id"], puzzle, row["source"])
         else:
             yield from self._examples(folder, kept)
 
-    def _examples(self, folder: Path, kept: Mapping[str, str]) -> Iterator[Item]:
+    def _examples(self, folder: Path, kept: Iterator[tuple[str, str]]) -> Iterator[Item]:
+        """Examples stand in the order of their puzzles; those of a puzzle by their length."""
         columns = ["example_id", "puzzle_id", "candidate_id"]
-        rows = list(_segments(folder / "select", columns))
-        wanted = {row["candidate_id"] for row in rows}
-        solutions = {
-            row["candidate_id"]: row["source"]
-            for row in _segments(folder / "solve", ["candidate_id", "source"])
-            if row["candidate_id"] in wanted
-        }
-        for row in rows:
-            yield Item(row["example_id"], kept[row["puzzle_id"]], solutions[row["candidate_id"]])
+        chosen = _beside(_segments(folder / "select", columns), "puzzle_id", kept)
+        tried = groupby(
+            _segments(folder / "solve", ["candidate_id", "puzzle_id", "source"]),
+            key=lambda row: row["puzzle_id"],
+        )
+        solved = ((id, {r["candidate_id"]: r["source"] for r in rows}) for id, rows in tried)
+        for (row, puzzle), solutions in _beside(chosen, "puzzle_id", solved, of=itemgetter(0)):
+            yield Item(row["example_id"], puzzle, solutions[row["candidate_id"]])
+
+
+def _beside(
+    rows: Iterable[R], key: str, others: Iterator[tuple[str, T]], of: Callable[[R], Any] = _itself
+) -> Iterator[tuple[R, T]]:
+    """Each row with what stands beside its key in another table that has the same order.
+
+    Raises `Fault` for a row that has nothing there, or another order.
+    """
+    id, value = None, None
+    for row in rows:
+        wanted = of(row)[key]
+        while id != wanted:
+            id, value = next(others, (None, None))
+            if id is None:
+                raise Fault(f"the {key} {wanted!r} must stand in the order of the other table")
+        yield row, cast("T", value)
+
+
+def _flags(left: Mask) -> Iterator[bool]:
+    for chunk in chunks(len(left)):
+        yield from left[chunk].tolist()
 
 
 def write_rows(out: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> None:

@@ -194,7 +194,7 @@ def _judge(made: Exported) -> str:
     for number in readings.rounds(_arm(made)):
         if number and made.options.choice.round in (None, number):
             stage = store.round_folder(_arm(made), number) / "judge"
-            for path in sorted(stage.glob("[0-9]*.parquet")):
+            for path in store.segments(stage):
                 note = (store.read_schema(path).metadata or {}).get(METADATA_KEY.encode(), b"")
                 notes[note.decode() if note else ""] += 1
     rows = [

@@ -70,7 +70,8 @@ def _shown(model: str) -> str:
 def _stated(folder: Path, base: str) -> str | None:
     """The licence in the base's own card or configuration, or in that of a checkpoint of the run,
     which repeats it."""
-    places = [Path(base), *sorted(folder.glob("round-[0-9]*/train")), folder / "final" / "train"]
+    rounds = [path / "train" for _, path in store.round_folders(folder)]
+    places = [Path(base), *rounds, folder / "final" / "train"]
     for place in places:
         found = _in_card(place / "README.md") or _in_config(place / "config.json")
         if found is not None:

@@ -24,8 +24,6 @@ from etude.judge.judge import usable_cores
 from etude.judge.record import METADATA_KEY
 from etude.roles import NOTE_KEY
 
-MEMORY = "2GB"
-"""What DuckDB may take before it spills."""
 AT_ONCE = 4_096
 COUNTED = ("exact", "canonical", "form")
 """Levels of `duplicates` at which every export is counted: those that need no extra."""
@@ -74,9 +72,7 @@ class Pairs:
         self.counts = Counts()
         _check(run.folder, choice)
         self._tables = query.Tables(run.folder)
-        connection = self._tables.connection
-        connection.execute(f"set memory_limit = '{MEMORY}'")
-        connection.execute("set temp_directory = ?", [str(scratch)])
+        self._tables.connection.execute("set temp_directory = ?", [str(scratch)])
         self._engines = _engines(run.folder, choice.arm)
         self._conditions = _conditions(run.folder, choice.arm)
         self._choose()
@@ -276,7 +272,7 @@ def _conditions(folder: Path, arm: str) -> dict[str, store.Row]:
     found = {}
     for name, number, place in query.places(folder):
         if name == arm and number:
-            for path in sorted((place / "judge").glob("[0-9]*.parquet")):
+            for path in store.segments(place / "judge"):
                 note = (store.read_schema(path).metadata or {}).get(METADATA_KEY.encode(), b"{}")
                 found[str(path)] = judged_columns(json.loads(note))
     return found

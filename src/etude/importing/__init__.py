@@ -186,7 +186,7 @@ def _write(
     options: Options,
     problems: Sequence[Problem],
 ) -> Integrity:
-    paths = sorted(work.glob("[0-9]*.parquet"))
+    paths = store.segments(work)
     if not paths:
         shutil.rmtree(work)
         raise InputError(f"{source.path} must hold at least one pair, but holds none.")

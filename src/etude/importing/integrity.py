@@ -15,10 +15,10 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from etude import store
+from etude import spill, store
 from etude.decontaminate import Hit
 from etude.duplicates import Item, find
-from etude.export.pairs import AT_ONCE, COUNTED, MEMORY, NONE
+from etude.export.pairs import AT_ONCE, COUNTED, NONE
 from etude.importing.reading import UNPARSED
 from etude.judge.judge import usable_cores
 
@@ -78,7 +78,7 @@ class Segments:
 
     def __init__(self, paths: Sequence[Path], dedup: str, scratch: Path) -> None:
         self._db = duckdb.connect(":memory:")
-        self._db.execute(f"set memory_limit = '{MEMORY}'")
+        self._db.execute(f"set memory_limit = '{spill.memory()}B'")
         self._db.execute("set temp_directory = ?", [str(scratch)])
         files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
         self._db.execute(

@@ -93,7 +93,8 @@ def trainings(sources: Sources, example: str, arm: str) -> Iterator[Link]:
     rows = sources.rows("trained", "example_id", example, arm)
     known = {row["round"]: row for row in rows}
     folder = store.arm_folder(sources.run.folder, arm)
-    for path in [*sorted(folder.glob("round-[0-9]*/train")), folder / "final" / "train"]:
+    places = [place for _, place in store.round_folders(folder)]
+    for path in (place / "train" for place in [*places, folder / "final"]):
         if not (path / "training.json").is_file():
             continue
         place = str(path.relative_to(sources.run.folder))

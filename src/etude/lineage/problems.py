@@ -138,7 +138,7 @@ def _passes(
     arm, number = key
     folder = store.arm_folder(sources.run.folder, arm)
     place = folder / "final" if number is None else store.round_folder(folder, number)
-    segments = sorted((place / "evaluate").glob("[0-9]*.parquet"))
+    segments = store.segments(place / "evaluate")
     said = notes(segments[0]) if segments else {"engine": None, "judge": None}
     counts = row["accepted"], row["attempts"]
     rate = share_interval(*counts) if row["attempts"] else None

@@ -183,7 +183,7 @@ def unattempted(evaluated: Path, made: Sequence[Score]) -> int:
 
 def rounds(arm: Path) -> list[int]:
     """The rounds that an arm has begun, round 0 included."""
-    return sorted(int(folder.name[6:]) for folder in arm.glob("round-[0-9]*") if folder.is_dir())
+    return [number for number, _ in store.round_folders(arm)]
 
 
 def ladder(run: Path) -> list[Rung]:

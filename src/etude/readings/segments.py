@@ -52,7 +52,7 @@ def length(stage: Path) -> int:
 
 
 def _segments(stage: Path) -> list[Path]:
-    return sorted(stage.glob("[0-9]*.parquet"))
+    return store.segments(stage)
 
 
 def _read(path: Path, names: Sequence[str]) -> pa.Table:

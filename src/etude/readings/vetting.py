@@ -66,7 +66,7 @@ def probed(arm: Path, number: int) -> Probed | None:
 def dropped(arm: Path, number: int) -> Counter[str]:
     """Examples that a round left out, by the reason: `near a held-out problem`, ..."""
     found: Counter[str] = Counter()
-    for path in sorted((store.round_folder(arm, number) / "select").glob("[0-9]*.parquet")):
+    for path in store.segments(store.round_folder(arm, number) / "select"):
         note = (store.read_schema(path).metadata or {}).get(tables.DROPPED.encode())
         found.update(json.loads(note) if note else {})
     return found

@@ -38,6 +38,7 @@ SECTIONS = (
     making.funnel,
     making.failures,
     making.difficulty,
+    trust.set_aside,
     trust.health,
     trust.vetting,
     trust.diversity,

@@ -17,7 +17,7 @@ from etude import readings, roles, store, times
 from etude.diversity import Diversity, measure
 from etude.errors import InputError
 from etude.query import ACCEPTED, Tables
-from etude.readings import Comparison, Funnel, Rung
+from etude.readings import Comparison, Funnel, Rung, aside
 from etude.roles import NOTE_KEY
 from etude.stats import Estimate
 from etude.types import Score, Usage
@@ -121,6 +121,10 @@ class Facts:
     def funnels(self) -> dict[str, list[Funnel]]:
         arms = {arm: store.arm_folder(self.folder, arm) for arm in readings.ARMS}
         return {arm: readings.funnels(folder) for arm, folder in arms.items()}
+
+    @cached_property
+    def set_aside(self) -> list[aside.Aside]:
+        return aside.set_aside(self.folder)
 
     @property
     def loop(self) -> list[Funnel]:

@@ -13,6 +13,7 @@ from etude import store
 from etude.decontaminate import LEVELS
 from etude.diversity import Diversity, Group, Point
 from etude.health import meaning, place, words
+from etude.readings import aside
 from etude.report import charts
 from etude.report.charts import Chart, Cloud, Key, Series, colour, step
 from etude.report.facts import TEXT, Facts
@@ -65,6 +66,22 @@ def _measured(row: store.Row) -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:,.3g}"
+
+
+def set_aside(runs: Runs) -> Section | None:
+    """Units that killed their workers, so that their rows are missing."""
+    points = [
+        f"{run.label + ', ' if len(runs) > 1 else ''}{line}"
+        for run in runs
+        for line in aside.lines(run.set_aside)
+    ]
+    if not points:
+        return None
+    intro = (
+        "These units of work killed every process that tried them. Their rows are missing from "
+        "all that is counted here."
+    )
+    return Section("aside", "Set aside", intro, (), (), points)
 
 
 def vetting(runs: Runs) -> Section | None:

@@ -33,6 +33,7 @@ from etude.store.runs import (
     arm_folder,
     read_recipe,
     round_folder,
+    round_folders,
     seed_for,
 )
 from etude.store.segments import (
@@ -46,6 +47,7 @@ from etude.store.segments import (
     read_table,
     remove_stage,
     segment_notes,
+    segments,
     unit_path,
     write_new_table,
     write_table,
@@ -79,9 +81,11 @@ __all__ = [
     "read_table",
     "remove_stage",
     "round_folder",
+    "round_folders",
     "scratch",
     "seed_for",
     "segment_notes",
+    "segments",
     "unit_path",
     "wait_for",
     "write_atomically",

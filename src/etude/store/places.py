@@ -11,7 +11,6 @@ local disk (`scratch`). Covered: the above. Not covered: retries, which are fssp
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import shutil
@@ -22,14 +21,9 @@ from pathlib import Path
 from typing import IO, Any, cast
 from urllib.parse import unquote, urlsplit
 
-from etude.errors import EtudeError, InputError, MissingExtra
+from etude.errors import BARRED, EtudeError, InputError, MissingExtra, of_object_store
 
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 NO_ROOM_BYTES = 1 << 20
-CLIENTS = frozenset(
-    {"aiobotocore", "aiohttp", "azure", "boto3", "botocore", "gcsfs", "google", "s3fs"}
-)
-"""Packages that speak to object stores: what they raise is about the place, or the way there."""
 
 
 def place(text: str | Path) -> Path:
@@ -189,7 +183,7 @@ def writing_to(path: Path) -> Iterator[None]:
                 raise
             raise _out_of_reach(path, error) from error
         free = shutil.disk_usage(_existing(path)).free
-        if getattr(error, "errno", None) not in UNWRITABLE and free >= NO_ROOM_BYTES:
+        if getattr(error, "errno", None) not in BARRED and free >= NO_ROOM_BYTES:
             raise
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise InputError(
@@ -215,11 +209,9 @@ def reaching(path: Path) -> Iterator[None]:
         raise _out_of_reach(path, error) from error
 
 
-def of_client(error: BaseException | None) -> bool:
+def of_client(error: BaseException) -> bool:
     """Whether an error comes from an object store, or the way there, or from a file there."""
-    if isinstance(error, OSError):
-        return True
-    return error is not None and type(error).__module__.partition(".")[0] in CLIENTS
+    return isinstance(error, OSError) or of_object_store(error)
 
 
 def _out_of_reach(path: Path, error: BaseException) -> InputError:

@@ -125,6 +125,13 @@ def round_folder(arm: Path, number: int) -> Path:
     return arm / f"round-{number:02d}"
 
 
+def round_folders(arm: Path) -> list[tuple[int, Path]]:
+    """The rounds that an arm has begun, with their folders, in order: names alone would put round
+    100 before round 11."""
+    found = ((path.name.removeprefix("round-"), path) for path in arm.glob("round-[0-9]*"))
+    return sorted((int(n), path) for n, path in found if n.isdecimal() and path.is_dir())
+
+
 def arm_folder(run: Path, arm: str) -> Path:
     """Where an arm of the ladder lives: the loop itself at the top, controls below it."""
     return run if arm == "verified" else run / "controls" / arm

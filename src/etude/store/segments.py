@@ -29,6 +29,12 @@ def owed(stage: Path, units: int) -> list[int]:
     return [unit for unit in range(units) if unit_path(stage, unit).name not in found]
 
 
+def segments(stage: Path) -> list[Path]:
+    """The segments of a stage in the order of its units: names alone would put unit 100,000 before
+    unit 10,001."""
+    return sorted(stage.glob("[0-9]*.parquet"), key=lambda path: (len(path.name), path.name))
+
+
 def write_table(
     path: Path, rows: Sequence[Row], schema: pa.Schema, notes: Mapping[str, str] | None = None
 ) -> None:
@@ -106,13 +112,12 @@ def read_schema(path: Path) -> pa.Schema:
 
 def read_stage(stage: Path) -> list[Row]:
     """The rows of all segments of a stage, in the order of its units."""
-    return [row for path in sorted(stage.glob("[0-9]*.parquet")) for row in read_table(path)]
+    return [row for path in segments(stage) for row in read_table(path)]
 
 
 def read_notes(stage: Path, key: str) -> list[str]:
     """One note of each segment of a stage that has it (see `write_table`), in order."""
-    paths = sorted(stage.glob("[0-9]*.parquet"))
-    return [note for path in paths for note in segment_notes(path, key)]
+    return [note for path in segments(stage) for note in segment_notes(path, key)]
 
 
 def segment_notes(path: Path, key: str) -> list[str]:

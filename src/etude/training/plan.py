@@ -16,6 +16,7 @@ from etude.engines.transformers.loading import (
     load_config,
     load_tokenizer,
 )
+from etude.engines.transformers.weights import weights_sum
 from etude.errors import InputError
 from etude.training.batches import Batch, make_batches, padding
 from etude.training.documents import Tokens, tokenise
@@ -23,8 +24,6 @@ from etude.training.rows import check_attention
 from etude.training.settings import FitSettings, Fitted, resolve_precision
 from etude.types import Document, content_id
 
-WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
-"""What files of weights are called."""
 _NAMES = ("start", "start_id", "weights")
 """Of a report: what its model is called, which its digest says better."""
 
@@ -126,22 +125,11 @@ def start_of(model: str | Path) -> str:
 def model_id(model: str | Path) -> str:
     """Which weights a model has: `sha256:...` of a folder's, `commit:...` of a name on the hub.
 
-    That of a folder is what `sha256sum` says of its one weights file; of several, what it says of
-    its own lines on them, in the order of their names. Empty where it can't be known.
+    That of a folder is what `weights_sum` says. Empty where it can't be known.
     """
     source = check_source(model)
     folder = Path(source)
     if not folder.is_dir():
         commit = getattr(load_config(model), "_commit_hash", None)
         return f"commit:{commit}" if commit else ""
-    found = sorted(path for pattern in WEIGHTS for path in folder.glob(pattern))
-    sums = [_sum(path) for path in found]
-    if len(sums) < 2:
-        return f"sha256:{sums[0]}" if sums else ""
-    lines = "".join(f"{one}  {path.name}\n" for one, path in zip(sums, found, strict=True))
-    return f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}"
-
-
-def _sum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return weights_sum(folder)

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
+from etude.engines.transformers.weights import check_weights
 from etude.errors import InputError
 from etude.types import Prompt
 
@@ -150,10 +151,12 @@ def load_model(model: str | Path, *, dtype: str, attention: str | None) -> Any:
     """A causal language model with its weights, on the CPU.
 
     Raises:
-        InputError: no such model, weights missing or broken, or an unknown dtype.
+        InputError: no such model, weights missing, broken or not those of their training, or an
+            unknown dtype.
     """
     if dtype not in DTYPES:
         raise InputError(f"dtype must be one of {', '.join(DTYPES)}, but got {dtype!r}.")
+    check_weights(model)
     loaded, found = _load(
         "model",
         AutoModelForCausalLM,

@@ -22,6 +22,7 @@ from pathlib import Path
 from etude.engines.child import Child
 from etude.engines.samples import check_range, sample_of
 from etude.engines.transformers.loading import check_source, load_config
+from etude.engines.transformers.weights import check_weights
 from etude.errors import InputError
 from etude.types import Prompt, Sample
 
@@ -58,6 +59,7 @@ class VllmEngine:
         source = check_source(model)
         python = python or sys.executable
         check_vllm(source, python)
+        check_weights(source)
         self.name = f"vllm:{source}"
         self._child = Child(
             python,

@@ -1,0 +1,135 @@
+"""What happens around a run: clocks that are set, packages that go, a server that fails, a second
+driver. It ends with the same tables, or says what it needs and continues when it has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import struct
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import llm_server
+import runs
+from etude import store
+
+pytestmark = pytest.mark.slow
+HOUR = 3600
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler: the clock that is set is in C")
+    made = tmp_path_factory.mktemp("clock") / "clock.so"
+    source = runs.STAGE / "clock.c"
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", made, source, "-ldl"], check=True)
+    return made
+
+
+@pytest.fixture
+def clock(shim: Path, tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """The file that says how many seconds the wall clock is off, and the environment for it."""
+    off = tmp_path / "off"
+    off.write_bytes(bytes(8))
+    environment = {"LD_PRELOAD": str(shim), "CLOCK_OFF": str(off)}
+    words = [sys.executable, "-c", "import time; print(time.time())"]
+    with off.open("r+b") as file:
+        file.write(struct.pack("q", -10 * HOUR))
+    said = subprocess.run(
+        words, capture_output=True, text=True, check=True, env={**os.environ, **environment}
+    )
+    real = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert -10.1 * HOUR < float(said.stdout) - float(real.stdout) < -9.9 * HOUR
+    return off, environment
+
+
+def test_clocks_that_jump_change_nothing(
+    clock: tuple[Path, dict[str, str]], undisturbed: Path, tmp_path: Path
+) -> None:
+    """By hours, forwards and back, a few times a second."""
+    off, environment = clock
+    rng = random.Random(6)
+    run = runs.cut(undisturbed, tmp_path / "run", "final", "round-02")
+    (run / "times.jsonl").unlink()
+    driver = runs.Driver(runs.command(run, "--no-controls"), tmp_path, **environment)
+    try:
+        while driver.running:
+            with off.open("r+b") as file:
+                file.write(struct.pack("q", round(rng.uniform(-9, 9) * HOUR)))
+            driver.wait(0.3)
+        assert driver.ended() == (0, ""), driver.text
+    finally:
+        driver.strike_all()
+    assert runs.differing(run, undisturbed) == []
+    lines = [json.loads(line) for line in (run / "times.jsonl").read_text().splitlines()]
+    assert lines
+    assert all(0 <= line["seconds"] < runs.PATIENCE for line in lines)
+
+
+def test_packages_that_go_are_named_and_the_run_continues_when_they_are_back(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    run = runs.cut(undisturbed, tmp_path / "run", "final", "round-02")
+    words = runs.command(run, "--no-controls")
+    gone = {"PYTHONPATH": str(runs.STAGE)}
+    missing = {"torch": run, "accelerate": run / "round-02" / "select"}
+    for name, folder in missing.items():
+        gone["ETUDE_STAGE_MISSING"] = f"{name}={folder}"
+        code, said = runs.run_to_the_end(words, tmp_path, **gone)
+        assert code == 2, said
+        runs.sentence(said, f"needs the Python package {name}", r"pip install 'etude\[train\]'")
+        assert folder.exists(), "it came as far as that"
+    gone["ETUDE_STAGE_MISSING"] = f"plotly={run}"
+    runs.finish(words, tmp_path, **gone)
+    assert not (run / "report.html").exists()
+    assert runs.differing(run, undisturbed) == []
+
+
+def test_a_server_that_fails_for_a_while_is_waited_for_or_the_run_says_so(
+    teachers: runs.Teachers, server: llm_server.Running, taught: Path, tmp_path: Path
+) -> None:
+    """Nothing is paid twice: as many answers as there are candidates, and one for each start."""
+    run = teachers.begin(tmp_path / "run")
+    server.plan(teaches=True, faults=["", "", "503", "", "429:0.1"])
+    driver = teachers.start(run, tmp_path)
+    try:
+        assert driver.wait_until(lambda: server.log()["answered"] > 60)
+        server.fail("503")
+        code, said = driver.ended()
+    finally:
+        driver.strike_all()
+    assert code == 2, driver.text
+    runs.sentence(said, f"The server at {server.url} must answer", "503")
+    assert "Continue with: etude run" in driver.text
+    code, said = runs.run_to_the_end(teachers.words(run), tmp_path, PYTHONPATH=str(runs.STAGE))
+    assert code == 2, "it fails still"
+    server.fail("")
+    runs.finish(teachers.words(run), tmp_path, PYTHONPATH=str(runs.STAGE))
+    assert runs.differing(run, taught) == []
+    rows = len(store.read_stage(run / "round-01" / "solve"))
+    assert server.log()["answered"] == rows + 2
+    assert not list(run.rglob("paid.jsonl"))
+
+
+def test_a_second_driver_is_refused_and_the_first_goes_on(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    run = runs.cut(undisturbed, tmp_path / "run", "final")
+    words = runs.command(run, "--no-controls")
+    driver = runs.Driver(words, tmp_path)
+    try:
+        assert driver.wait_until(lambda: "round 1" in driver.text)
+        code, said = runs.run_to_the_end(words, tmp_path)
+        assert code == 2
+        runs.sentence(said, f"{run} is being written by another process")
+        assert driver.ended() == (0, ""), driver.text
+    finally:
+        driver.strike_all()
+    assert runs.differing(run, undisturbed) == []
