@@ -17,8 +17,6 @@ BARRED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, er
 """No room, or no access: only the caller can mend these."""
 TRAIN = {"torch", "transformers", "accelerate", "tokenizers", "safetensors", "peft"}
 """What the extra `train` brings."""
-
-
 STORE_CLIENTS = frozenset(
     {"aiobotocore", "aiohttp", "azure", "boto3", "botocore", "gcsfs", "google", "s3fs"}
 )
