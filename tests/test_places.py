@@ -301,7 +301,7 @@ def etude(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
         env=os.environ | variables,
-        timeout=300,
+        timeout=900,
     )
 
 
@@ -313,14 +313,14 @@ def one_sentence(ended: subprocess.CompletedProcess[str]) -> str:
 
 @pytest.mark.slow
 def test_a_killed_run_on_s3_ends_with_the_tables_of_a_local_one(
-    s3: dict[str, str], tmp_path: Path, scratch: Path
+    s3: dict[str, str], tmp_path: Path
 ) -> None:
     settings = [word for setting in SHRUNK for word in ("--set", setting)]
     words = ["run", "smoke", *settings, "--no-controls", "--out", "s3://bucket/run"]
     run = store.place("s3://bucket/run")
     first = subprocess.Popen([sys.executable, "-m", "etude", *words], start_new_session=True)
     try:
-        until = time.monotonic() + 300
+        until = time.monotonic() + 600
         while not store.names(run / "round-01" / "propose") and first.poll() is None:
             assert time.monotonic() < until
             time.sleep(0.1)
@@ -336,15 +336,6 @@ def test_a_killed_run_on_s3_ends_with_the_tables_of_a_local_one(
     same_tables(run, tmp_path / "run")
     checked = etude("check", "s3://bucket/run")
     assert (checked.returncode, "broken" in checked.stdout) == (0, False), checked.stdout
-    shutil.rmtree(scratch)
-    scored = etude("evaluate", "--model", "s3://bucket/run", "--samples", "1", "--out",
-                   "s3://bucket/scores", "--set", "evaluate.max_new_tokens=8", "--set",
-                   "evaluate.ks=[1]")  # fmt: skip
-    assert "pass@1" in scored.stdout, scored.stderr
-    (problem, *_) = store.read_table(run / "final" / "evaluate" / "problems.parquet")
-    why = etude("why", problem["problem"], "s3://bucket/run")
-    assert (why.returncode, why.stderr) == (0, "")
-    assert problem["problem"] in why.stdout
 
 
 @pytest.mark.slow

@@ -190,19 +190,21 @@ def _expected(found: Findings, at: At, names: list[str]) -> int:
     try:
         recipe = store.read_recipe(found.folder)
         if at.stage == "propose":
-            asked: int = recipe.propose.samples
-            return max(least, math.ceil(asked / recipe.propose.per_unit))
+            return max(least, _parts(recipe.propose.samples, recipe.propose.per_unit))
         if at.stage in ("solve", "judge", "probe"):
             rows = readings.columns(at.folder.parent / "vet", ["fate"])
-            kept = len([row for row in rows if row["fate"] == "kept"])
-            size: int = recipe.solve.puzzles_per_unit
-            return max(least, math.ceil(kept / size))
+            kept = sum(row["fate"] == "kept" for row in rows)
+            return max(least, _parts(kept, recipe.solve.puzzles_per_unit))
         if at.stage == "evaluate" and "problems.parquet" in names:
             problems = readings.segment(at.folder / "problems.parquet", ["problem"])
-            return max(least, math.ceil(len(problems) / recipe.evaluate.problems_per_unit))
+            return max(least, _parts(len(problems), recipe.evaluate.problems_per_unit))
     except UserError:  # broken too, and said there
         return least
     return max(least, 1) if at.stage in ORDER else least
+
+
+def _parts(count: int, size: int) -> int:
+    return math.ceil(count / size)
 
 
 def _checkpoint(found: Findings, at: At, tick: Tick) -> None:
