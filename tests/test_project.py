@@ -104,9 +104,13 @@ HEAVY = {
     "tensorboard",
     "huggingface_hub",
     "datasets",
+    "upath",
+    "fsspec",
+    "s3fs",
     "ray",
 }
 HEAVY_PLACES = (
+    "store/places.py",
     "engines/transformers/",
     "engines/openai/",
     "engines/vllm/",

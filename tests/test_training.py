@@ -224,7 +224,7 @@ def test_a_folder_that_is_something_else_is_left_alone(llama: Path, tmp_path: Pa
 def test_the_result_is_a_plain_folder(undisturbed: Path, dropping: Path) -> None:
     names = {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json"}
     names |= {"tokenizer_config.json", "loss.parquet", "training.json", "README.md"}
-    names |= {"examples.parquet"}
+    names |= {"examples.parquet", "whole.json"}
     assert set(content(undisturbed)) == names
     before, after = (json.loads(content(f)["config.json"]) for f in (dropping, undisturbed))
     assert after == before

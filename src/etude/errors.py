@@ -17,6 +17,10 @@ BARRED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, er
 """No room, or no access: only the caller can mend these."""
 TRAIN = {"torch", "transformers", "accelerate", "tokenizers", "safetensors", "peft"}
 """What the extra `train` brings."""
+STORE_CLIENTS = frozenset(
+    {"aiobotocore", "aiohttp", "azure", "boto3", "botocore", "gcsfs", "google", "s3fs"}
+)
+"""Packages that speak to object stores."""
 
 
 class EtudeError(Exception):
@@ -47,6 +51,15 @@ class WorkerDied(Fault):
     """A process that did part of the work is gone. What it was doing can be tried again."""
 
 
+def of_object_store(error: BaseException | None) -> bool:
+    """Whether an error comes from what speaks to object stores: about a place, or the way there."""
+    while error is not None:
+        if type(error).__module__.partition(".")[0] in STORE_CLIENTS:
+            return True
+        error = error.__cause__
+    return False
+
+
 def for_the_caller(error: BaseException) -> UserError | None:
     """An error as what the caller can mend, if it is that; None for what is a fault of ours."""
     if isinstance(error, UserError):
@@ -60,5 +73,10 @@ def for_the_caller(error: BaseException) -> UserError | None:
         return InputError(
             f"a file or folder must be there to read or to write, but is not ({error}). "
             "Make room or grant access, then give the command again."
+        )
+    if of_object_store(error):
+        return InputError(
+            f"the object store must be there to read and to write, but is not ({error}). What was "
+            "finished is kept: see to it, then give the command again."
         )
     return None

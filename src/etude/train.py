@@ -76,7 +76,7 @@ def train_on_seeds(arm: Arm, base: str | Path) -> Path:
 def train(arm: Arm, number: int, base: str | Path, latest: str | Path) -> Path:
     """The model of a round: seeds, the round's examples, a sample of the earlier ones."""
     section, out = arm.recipe.train, arm.round(number) / "train"
-    if out.exists():  # a long run that goes on reads its examples for no finished round
+    if store.finished(out):  # a long run that goes on reads its examples for no finished round
         _tell_finished(arm, number, "train", out)
         return out
     withdrawn = arm.withdrawn(number)

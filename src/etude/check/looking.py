@@ -27,6 +27,8 @@ ORDER = (
     *("select", "train", "evaluate", "health"),
 )
 """Stages, each after those that it is made from."""
+CHAIN = ("propose", "vet", "solve", "judge", "select", "train")
+"""The stages that every round of a loop has."""
 TRAININGS = ("blank", "pretrain", "train")
 OF_PEOPLE = ("anchors", "reviews")
 """What nothing makes again."""
@@ -60,8 +62,18 @@ def stages(folder: Path) -> Iterator[At]:
     places = [("", None, folder), *query.places(folder)]
     for arm, number, place in places:
         known = {"evaluate", "reviews"} if place == folder else {*ORDER, "blank"}
-        for name in sorted(store.names(place) & known, key=_rank):
+        there = store.names(place) & known
+        if number:
+            there |= _passed(there)
+        for name in sorted(there, key=_rank):
             yield At(arm, number, name, place / name)
+
+
+def _passed(there: set[str]) -> set[str]:
+    """The stages that a round has gone through, by the last of them that is there: an object store
+    has no empty folders."""
+    last = max((CHAIN.index(name) for name in there if name in CHAIN), default=-1)
+    return set(CHAIN[: last + 1])
 
 
 def _rank(stage: str) -> int:
@@ -114,7 +126,7 @@ def _segments(found: Findings, at: At, tick: Tick) -> None:
 def _segment(found: Findings, at: At, path: Path, tick: Tick) -> str:
     """What is wrong with a segment; empty for one that can be read as it was written."""
     try:
-        with path.open("rb") as file:
+        with store.open_whole(path) as file:
             size = file.seek(0, 2)
             summed = sums.verify(file)
             file.seek(0)
@@ -198,9 +210,9 @@ def _parts(count: int, size: int) -> int:
 def _checkpoint(found: Findings, at: At, tick: Tick) -> None:
     held = store.names(at.folder)
     if checkpoints.MARK not in held:
-        if store.is_local(at.folder) and "config.json" in held:
+        if store.is_local(at.folder):  # where it is renamed into its place
             found.checkpoints["without"] += 1
-        else:  # put half, or half gone
+        else:
             found.trainings.append(at)
         return
     try:

@@ -16,9 +16,11 @@ time in a folder, seeds. Not covered: what the rows mean (see `tables`).
 from etude.store.checkpoints import finished, keep, local, put, wait_for
 from etude.store.leases import only_arm, only_writer
 from etude.store.places import (
+    is_file,
     is_local,
     move,
     names,
+    open_whole,
     place,
     reaching,
     scratch,
@@ -29,7 +31,6 @@ from etude.store.runs import (
     STARTED,
     Run,
     arm_folder,
-    is_file,
     read_recipe,
     round_folder,
     round_folders,
@@ -68,6 +69,7 @@ __all__ = [
     "only_arm",
     "only_writer",
     "open_table",
+    "open_whole",
     "owed",
     "place",
     "put",

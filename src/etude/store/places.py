@@ -11,22 +11,19 @@ local disk (`scratch`). Covered: the above. Not covered: retries, which are fssp
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 from urllib.parse import unquote, urlsplit
 
-from etude.errors import BARRED, EtudeError, InputError, MissingExtra
+from etude.errors import BARRED, EtudeError, InputError, MissingExtra, of_object_store
 
 NO_ROOM_BYTES = 1 << 20
-CLIENTS = frozenset(
-    {"aiobotocore", "aiohttp", "azure", "boto3", "botocore", "gcsfs", "google", "s3fs"}
-)
-"""Packages that speak to object stores: what they raise is about the place, or the way there."""
 
 
 def place(text: str | Path) -> Path:
@@ -84,9 +81,34 @@ def scratch(path: Path) -> Path:
 def names(folder: Path) -> set[str]:
     """The names in a folder; none where there is no folder. One listing, however many."""
     try:
-        return {item.name for item in folder.iterdir()}
+        if is_local(folder):
+            return set(os.listdir(folder))
+        remote: Any = folder  # whose `iterdir` takes one that can't be reached for none
+        return {name.rstrip("/").rpartition("/")[2] for name in remote.fs.ls(remote.path, False)}
     except (FileNotFoundError, NotADirectoryError):
         return set()
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that no file can have is no error here.
+
+    Raises what an object store says that can't be reached: it is not taken for an empty one.
+    """
+    if is_local(path):
+        return os.path.isfile(path)
+    remote: Any = path
+    try:
+        return bool(remote.fs.info(remote.path)["type"] == "file")
+    except FileNotFoundError:
+        return False
+
+
+def open_whole(path: Path) -> IO[bytes]:
+    """A segment, to be read and sought in; of an object store fetched by one request."""
+    if is_local(path):
+        return path.open("rb")
+    remote: Any = path
+    return io.BytesIO(remote.fs.cat_file(remote.path))
 
 
 def move(path: Path, target: Path) -> None:
@@ -187,11 +209,9 @@ def reaching(path: Path) -> Iterator[None]:
         raise _out_of_reach(path, error) from error
 
 
-def of_client(error: BaseException | None) -> bool:
+def of_client(error: BaseException) -> bool:
     """Whether an error comes from an object store, or the way there, or from a file there."""
-    if isinstance(error, OSError):
-        return True
-    return error is not None and type(error).__module__.partition(".")[0] in CLIENTS
+    return isinstance(error, OSError) or of_object_store(error)
 
 
 def _out_of_reach(path: Path, error: BaseException) -> InputError:

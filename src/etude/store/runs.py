@@ -13,7 +13,7 @@ from etude import config
 from etude.errors import InputError, RecipeError
 from etude.store.leases import NAME as LEASE
 from etude.store.leases import only_writer, usable
-from etude.store.places import is_local, names, reaching, write_atomically
+from etude.store.places import is_file, is_local, names, reaching, write_atomically
 
 STARTED = ".started.toml"
 """The recipe as it was at the start: by it, an edited recipe.toml is told."""
@@ -71,11 +71,6 @@ def read_recipe(folder: Path) -> config.Recipe:
             "Give the folder that `etude run` printed."
         )
     return _parsed(path)
-
-
-def is_file(path: Path) -> bool:
-    """Whether there is such a file; a name that no file can have is no error here."""
-    return os.path.isfile(path) if is_local(path) else path.is_file()
 
 
 def _parsed(path: Path) -> config.Recipe:

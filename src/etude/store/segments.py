@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from etude.errors import InputError
 from etude.store import sums
-from etude.store.places import is_local, names, of_client, write_atomically, write_new
+from etude.store.places import is_local, names, of_client, open_whole, write_atomically, write_new
 
 Row = dict[str, Any]
 
@@ -85,7 +85,7 @@ def open_table(path: Path) -> Iterator[pq.ParquetFile]:
     Raises `InputError` when it can't be read, also for what the body reads of it.
     """
     try:
-        with path.open("rb") as opened:
+        with open_whole(path) as opened:
             yield pq.ParquetFile(opened, page_checksum_verification=True)
     except Exception as error:
         broken = isinstance(error, OSError | pa.ArrowException | UnicodeDecodeError)

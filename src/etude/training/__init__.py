@@ -3,9 +3,9 @@
     fit("base", ["def f(x: int): ...", ...], Path("checkpoint"), FitSettings(epochs=2), seed=1)
 
 The result is a plain transformers folder, with the loss curve (`loss.parquet`), what was done
-(`training.json`), which texts it was trained on (`examples.parquet`) and a model card
-(`README.md`) in it. It appears all at once, so its existence
-means that training is over.
+(`training.json`), which texts it was trained on (`examples.parquet`), a model card (`README.md`)
+and the sums of all these (`whole.json`) in it. It appears all at once, so its existence, or on an
+object store that of `whole.json`, means that training is over.
 
 Covered: one process or several on one machine (`processes`), LoRA (`adapter`), packing (`rows`),
 resuming after a kill; on a CPU, the same arguments give the same bytes, however often the work was
