@@ -37,7 +37,7 @@ SHRUNK = (
 )
 """Of the recipe `smoke`: every stage, two rounds, all arms; little to sample and to learn."""
 STAGE = Path(__file__).parent / "stage"
-PATIENCE = 300.0
+PATIENCE = 600.0
 """Seconds after which a run hangs, on a busy machine too."""
 CODES = (0, 1, 2, 130)
 LEAVE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
