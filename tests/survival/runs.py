@@ -36,6 +36,9 @@ SHRUNK = (
     "final.seed_repeat=1",
 )
 """Of the recipe `smoke`: every stage, two rounds, all arms; little to sample and to learn."""
+KILLS = int(os.environ.get("ETUDE_KILLS", "10"))
+LONG = KILLS > 10
+"""Whether every variant of a case is tried, and not the cheapest that show it."""
 STAGE = Path(__file__).parent / "stage"
 PATIENCE = 600.0
 """Seconds after which a run hangs, on a busy machine too."""

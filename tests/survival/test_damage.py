@@ -15,6 +15,7 @@ import pytest
 
 import runs
 
+SHOWN = None if runs.LONG else 1
 MOST = 8
 """Refusals of one run: more than it has damages would be a run that can't be mended."""
 
@@ -116,7 +117,7 @@ def mended(run: Path, folder: Path) -> list[str]:
     raise AssertionError(f"{MOST} refusals, and still none the better: {deleted}")
 
 
-@pytest.mark.parametrize("damages", [*SEGMENTS[:1], *CHECKPOINTS[:1]])
+@pytest.mark.parametrize("damages", [*SEGMENTS[:SHOWN], *CHECKPOINTS[:SHOWN]])
 def test_what_is_damaged_is_named_and_made_anew(
     damages: list[Damage], undisturbed: Path, tmp_path: Path
 ) -> None:

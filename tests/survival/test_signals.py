@@ -29,10 +29,11 @@ LONGEST = 10.0
 """Seconds by which it comes, from when the run begins to hear."""
 
 
+@pytest.mark.parametrize("seed", range(4 if runs.LONG else 1))
 def test_signals_at_random_moments_end_the_run_and_lose_nothing(
-    undisturbed: Path, tmp_path: Path
+    seed: int, undisturbed: Path, tmp_path: Path
 ) -> None:
-    rng = random.Random(11)
+    rng = random.Random(11 + seed)
     run = runs.cut(undisturbed, tmp_path / "run", "final", "round-02")
     words = runs.command(run, "--no-controls")
     for number, again in MOMENTS:
