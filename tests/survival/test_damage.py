@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -162,3 +164,27 @@ def test_a_half_written_training_is_made_anew(undisturbed: Path, tmp_path: Path)
     runs.finish(runs.command(run, "--no-controls", "--cluster", "inline"), tmp_path)
     assert runs.differing(run, undisturbed) == []
     assert not work.exists()
+
+
+def test_check_finds_what_no_run_reads_and_a_run_makes_anew_what_it_moved(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    """Of a finished run: nothing else would look at these again."""
+    run = runs.cut(undisturbed, tmp_path / "run")
+    damages: list[Damage] = [
+        ("round-02/solve/00002.parquet", with_a_bit_flipped),
+        ("round-02/train/model.safetensors", with_a_bit_of_its_weights_flipped),
+        ("controls/unverified/final/train/training.json", without_its_end),
+    ]
+    for name, damage in damages:
+        damage(run / name)
+    check = [sys.executable, "-m", "etude", "check", str(run)]
+    said = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert said.returncode == 1, said.stderr
+    for name, _ in damages:
+        assert whole(name) in said.stdout
+    mended = subprocess.run([*check, "--mend"], capture_output=True, text=True, check=False)
+    assert "Traceback" not in mended.stderr
+    runs.finish(runs.command(run, "--cluster", "inline"), tmp_path)
+    assert runs.differing(run, undisturbed, but=["broken/"]) == []
+    assert subprocess.run(check, capture_output=True, check=False).returncode == 0
