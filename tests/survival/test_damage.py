@@ -125,10 +125,12 @@ def test_what_is_damaged_is_named_and_made_anew(
 ) -> None:
     run = runs.cut(undisturbed, tmp_path / "run", "final")
     leave_strangers(run)
+    half = leave_half_a_training(undisturbed, run)
     for name, damage in damages:
         damage(run / name)
     deleted = mended(run, tmp_path)
     assert sorted(deleted) == sorted(whole(name) for name, _ in damages)
+    assert not half.exists()
     for stranger in strangers(run):
         stranger.unlink()
     assert runs.differing(run, undisturbed) == []
@@ -150,10 +152,9 @@ def leave_strangers(run: Path) -> None:
         stranger.write_bytes(b"PAR1, but no more")
 
 
-def test_a_half_written_training_is_made_anew(undisturbed: Path, tmp_path: Path) -> None:
-    """As a kill leaves it: a result without its report, checkpoints that are not complete, and one
-    that is said to be of another training."""
-    run = runs.cut(undisturbed, tmp_path / "run", "final")
+def leave_half_a_training(undisturbed: Path, run: Path) -> Path:
+    """As kills leave it: a result without its report, checkpoints that are not complete, or empty,
+    and said to be of another training."""
     work = run / "final" / "train.partial"
     shutil.copytree(undisturbed / "final" / "train", work / "result")
     (work / "result" / "training.json").unlink()
@@ -161,9 +162,7 @@ def test_a_half_written_training_is_made_anew(undisturbed: Path, tmp_path: Path)
     (work / "checkpoint-16").mkdir()
     (work / "checkpoint-16" / "complete").touch()
     (work / "fingerprint").write_text("0" * 64)
-    runs.finish(runs.command(run, "--no-controls", "--cluster", "inline"), tmp_path)
-    assert runs.differing(run, undisturbed) == []
-    assert not work.exists()
+    return work
 
 
 def test_check_finds_what_no_run_reads_and_a_run_makes_anew_what_it_moved(

@@ -75,8 +75,10 @@ def test_clocks_that_jump_change_nothing(
 
 @pytest.mark.parametrize(
     ("kept", "last"),
-    [(("anchors", "propose"), "vet"), ((), "evaluate")],
-    ids=["engine", "training"],
+    [
+        pytest.param(("anchors", "propose"), "vet", id="engine", marks=runs.only_long),
+        pytest.param((), "evaluate", id="training"),
+    ],
 )
 def test_a_package_that_goes_is_named_and_the_run_continues_when_it_is_back(
     kept: tuple[str, ...], last: str, undisturbed: Path, tmp_path: Path
