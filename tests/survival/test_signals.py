@@ -19,11 +19,12 @@ pytestmark = pytest.mark.slow
 
 MOMENTS = (
     (signal.SIGINT, 0.05),
-    (signal.SIGTERM, 0.02),
-    (signal.SIGINT, 1.0),
+    (signal.SIGTERM, 1.0),
     (signal.SIGHUP, None),
+    (signal.SIGINT, 1.0),
+    (signal.SIGTERM, 0.02),
     (signal.SIGINT, 0.0),
-)
+)[: None if runs.LONG else 3]
 """Which signal, and after how many seconds it comes again, if it does."""
 LONGEST = 10.0
 """Seconds by which it comes, from when the run begins to hear."""
