@@ -31,11 +31,12 @@ COMMA := ,
 # The stamps order the work; two installations into one environment must not run at once.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs clean
+.PHONY: help demo test survive check docs clean
 
 help:
 	@echo "make demo    run the whole loop on this machine, with nothing to download but packages"
 	@echo "make test    run the tests (all but those that need a GPU or Ray)"
+	@echo "make survive kill, damage and interrupt runs in every way there is: about an hour"
 	@echo "make check   lint, formatting and types"
 	@echo "make docs    build the site of the documents into site/"
 	@echo "make clean   remove .venv and what the tools leave; the runs stay"
@@ -49,6 +50,12 @@ demo: $(VENV)/.train
 test: $(DEV)
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
 		-m "not gpu and not ray" $(PYTEST_ARGS)
+
+survive: $(DEV)
+	@rm -rf runs/survival; mkdir -p runs/survival
+	@ETUDE_KILLS=50 ETUDE_SURVIVAL=runs/survival ETUDE_SURVIVAL_LOG=runs/survival/kills.md \
+		$(BIN)/python -m pytest -v --durations=0 tests/survival $(PYTEST_ARGS)
+	@cat runs/survival/kills.md
 
 check: $(DEV)
 	$(BIN)/ruff check

@@ -189,6 +189,7 @@ class _Leaving:
         self._folder = folder
         self._command = command
         self._asked = False
+        self.said = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self._asked:
@@ -199,6 +200,7 @@ class _Leaving:
 
     def say(self) -> None:
         """What is kept and what continues it. From here on no signal is heard any more."""
+        self.said = True
         for number in LEAVE:
             signal.signal(number, lambda *_: None)
         kept = len(list(self._folder.rglob("[0-9]*.parquet")))
@@ -224,8 +226,10 @@ def leaving(folder: Path, command: str) -> Iterator[None]:
     except KeyboardInterrupt:
         leave.say()
         sys.exit(130)
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    finally:
+        if not leave.said:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 @contextmanager

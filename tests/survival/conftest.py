@@ -65,6 +65,8 @@ def taught(shared: Path, teachers: runs.Teachers) -> Path:
     """The undisturbed run with other engines."""
 
     def make(run: Path) -> None:
-        runs.finish(teachers.words(teachers.begin(run)), shared, PYTHONPATH=str(runs.STAGE))
+        if not run.exists():
+            teachers.begin(run)
+        runs.finish(teachers.words(run), shared, PYTHONPATH=str(runs.STAGE))
 
     return made_once(shared, "taught", make)

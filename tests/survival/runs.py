@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from etude import config, store
 from etude.tables import MEASURED
@@ -36,8 +37,12 @@ SHRUNK = (
     "final.seed_repeat=1",
 )
 """Of the recipe `smoke`: every stage, two rounds, all arms; little to sample and to learn."""
+KILLS = int(os.environ.get("ETUDE_KILLS", "10"))
+LONG = KILLS > 10
+"""Whether every variant of a case is tried, and not the cheapest that show it."""
+only_long = pytest.mark.skipif(not LONG, reason="of the long form: make survive")
 STAGE = Path(__file__).parent / "stage"
-PATIENCE = 300.0
+PATIENCE = 600.0
 """Seconds after which a run hangs, on a busy machine too."""
 CODES = (0, 1, 2, 130)
 LEAVE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

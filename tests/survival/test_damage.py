@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pytest
 
 import runs
 
+SHOWN = None if runs.LONG else 1
 MOST = 8
 """Refusals of one run: more than it has damages would be a run that can't be mended."""
 
@@ -116,16 +119,18 @@ def mended(run: Path, folder: Path) -> list[str]:
     raise AssertionError(f"{MOST} refusals, and still none the better: {deleted}")
 
 
-@pytest.mark.parametrize("damages", [*SEGMENTS[:1], *CHECKPOINTS[:1]])
+@pytest.mark.parametrize("damages", [*SEGMENTS[:SHOWN], *CHECKPOINTS[:SHOWN]])
 def test_what_is_damaged_is_named_and_made_anew(
     damages: list[Damage], undisturbed: Path, tmp_path: Path
 ) -> None:
     run = runs.cut(undisturbed, tmp_path / "run", "final")
     leave_strangers(run)
+    half = leave_half_a_training(undisturbed, run)
     for name, damage in damages:
         damage(run / name)
     deleted = mended(run, tmp_path)
     assert sorted(deleted) == sorted(whole(name) for name, _ in damages)
+    assert not half.exists()
     for stranger in strangers(run):
         stranger.unlink()
     assert runs.differing(run, undisturbed) == []
@@ -147,10 +152,9 @@ def leave_strangers(run: Path) -> None:
         stranger.write_bytes(b"PAR1, but no more")
 
 
-def test_a_half_written_training_is_made_anew(undisturbed: Path, tmp_path: Path) -> None:
-    """As a kill leaves it: a result without its report, checkpoints that are not complete, and one
-    that is said to be of another training."""
-    run = runs.cut(undisturbed, tmp_path / "run", "final")
+def leave_half_a_training(undisturbed: Path, run: Path) -> Path:
+    """As kills leave it: a result without its report, checkpoints that are not complete, or empty,
+    and said to be of another training."""
     work = run / "final" / "train.partial"
     shutil.copytree(undisturbed / "final" / "train", work / "result")
     (work / "result" / "training.json").unlink()
@@ -158,6 +162,28 @@ def test_a_half_written_training_is_made_anew(undisturbed: Path, tmp_path: Path)
     (work / "checkpoint-16").mkdir()
     (work / "checkpoint-16" / "complete").touch()
     (work / "fingerprint").write_text("0" * 64)
-    runs.finish(runs.command(run, "--no-controls", "--cluster", "inline"), tmp_path)
-    assert runs.differing(run, undisturbed) == []
-    assert not work.exists()
+    return work
+
+
+def test_check_finds_what_no_run_reads_and_a_run_makes_anew_what_it_moved(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    """Of a finished run: nothing else would look at these again."""
+    run = runs.cut(undisturbed, tmp_path / "run")
+    damages: list[Damage] = [
+        ("round-02/solve/00002.parquet", with_a_bit_flipped),
+        ("round-02/train/model.safetensors", with_a_bit_of_its_weights_flipped),
+        ("controls/unverified/final/train/training.json", without_its_end),
+    ]
+    for name, damage in damages:
+        damage(run / name)
+    check = [sys.executable, "-m", "etude", "check", str(run)]
+    said = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert said.returncode == 1, said.stderr
+    for name, _ in damages:
+        assert whole(name) in said.stdout
+    mended = subprocess.run([*check, "--mend"], capture_output=True, text=True, check=False)
+    assert "Traceback" not in mended.stderr
+    runs.finish(runs.command(run, "--cluster", "inline"), tmp_path)
+    assert runs.differing(run, undisturbed, but=["broken/"]) == []
+    assert subprocess.run(check, capture_output=True, check=False).returncode == 0

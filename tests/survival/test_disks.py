@@ -20,7 +20,7 @@ import pytest
 import runs
 
 pytestmark = pytest.mark.slow
-FILLINGS = 3
+FILLINGS = 8 if runs.LONG else 1
 
 
 def privileged(*words: str) -> None:
@@ -71,6 +71,7 @@ def test_a_full_disk_is_said_and_nothing_is_lost(
     assert runs.differing(run, undisturbed) == []
 
 
+@runs.only_long
 def test_a_file_that_may_grow_no_more_is_said(undisturbed: Path, tmp_path: Path) -> None:
     """The weights are the only file beyond the limit."""
     run = runs.cut(undisturbed, tmp_path / "run", "final")
@@ -109,7 +110,9 @@ def thawed(place: Path, image: Path) -> None:
     subprocess.run(["chattr", "-R", "-i", place / "run"], check=True, capture_output=True)
 
 
-@pytest.mark.parametrize(("spoil", "mend"), [(aborted, repaired), (frozen, thawed)])
+@pytest.mark.parametrize(
+    ("spoil", "mend"), [(aborted, repaired), (frozen, thawed)][: None if runs.LONG else 1]
+)
 def test_a_disk_that_turns_read_only_is_said_and_nothing_is_lost(
     spoil: Callable[[Path, Path], None],
     mend: Callable[[Path, Path], None],

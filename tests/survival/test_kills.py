@@ -19,13 +19,15 @@ import pytest
 import runs
 from runs import Driver, Process
 
-KILLS = int(os.environ.get("ETUDE_KILLS", "10"))
 PART = 10
 """Kills of two runs: one of each of the tests."""
 ENGINES = 2
 """Of these, kills of an engine's process."""
 VICTIMS = ("run", "arm", "judge", "run", "arm", "judge", "run", "sandbox")
 RESUMES = 4
+HEAD = """| run | files | killed | seen | continued | same tables |
+| ---: | ---: | --- | --- | --- | --- |
+"""
 
 pytestmark = pytest.mark.slow
 
@@ -116,6 +118,8 @@ def log() -> Iterator[Callable[[Disturbed, bool], None]]:
     def write(disturbed: Disturbed, equal: bool) -> None:
         if place:
             with Path(place).open("a") as out:
+                if out.tell() == 0:
+                    out.write(HEAD)
                 out.writelines(kill.row(equal) for kill in disturbed.kills)
 
     return write
@@ -130,7 +134,7 @@ def struck(disturbed: Disturbed, moments: list[int], kinds: list[str], rng: rand
         disturbed.driver.strike_all()
 
 
-@pytest.mark.parametrize("number", range(max(1, KILLS // PART)))
+@pytest.mark.parametrize("number", range(max(1, runs.KILLS // PART)))
 def test_kills_change_no_byte(
     number: int,
     undisturbed: Path,
@@ -150,7 +154,7 @@ def test_kills_change_no_byte(
             assert kill.seen == "the run went on", "a judge replaces its sandbox by itself"
 
 
-@pytest.mark.parametrize("number", range(max(1, KILLS // PART)))
+@pytest.mark.parametrize("number", range(max(1, runs.KILLS // PART)))
 def test_kills_of_an_engines_process_change_no_byte(
     number: int,
     teachers: runs.Teachers,

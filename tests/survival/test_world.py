@@ -73,21 +73,29 @@ def test_clocks_that_jump_change_nothing(
     assert all(0 <= line["seconds"] < runs.PATIENCE for line in lines)
 
 
-def test_packages_that_go_are_named_and_the_run_continues_when_they_are_back(
-    undisturbed: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("kept", "last"),
+    [
+        pytest.param(("anchors", "propose"), "vet", id="engine", marks=runs.only_long),
+        pytest.param((), "evaluate", id="training"),
+    ],
+)
+def test_a_package_that_goes_is_named_and_the_run_continues_when_it_is_back(
+    kept: tuple[str, ...], last: str, undisturbed: Path, tmp_path: Path
 ) -> None:
-    run = runs.cut(undisturbed, tmp_path / "run", "final", "round-02")
+    """It is missed by the engine, or by the training; it goes when `last` is written."""
+    stages = sorted(one.name for one in (undisturbed / "round-02").iterdir())
+    gone = [f"round-02/{name}" for name in stages if kept and name not in kept]
+    run = runs.cut(undisturbed, tmp_path / "run", "final", *gone)
     words = runs.command(run, "--no-controls")
-    gone = {"PYTHONPATH": str(runs.STAGE)}
-    missing = {"torch": run, "accelerate": run / "round-02" / "select"}
-    for name, folder in missing.items():
-        gone["ETUDE_STAGE_MISSING"] = f"{name}={folder}"
-        code, said = runs.run_to_the_end(words, tmp_path, **gone)
-        assert code == 2, said
-        runs.sentence(said, f"needs the Python package {name}", r"pip install 'etude\[train\]'")
-        assert folder.exists(), "it came as far as that"
-    gone["ETUDE_STAGE_MISSING"] = f"plotly={run}"
-    runs.finish(words, tmp_path, **gone)
+    stage = {"PYTHONPATH": str(runs.STAGE)}
+    stage["ETUDE_STAGE_MISSING"] = f"torch={run / 'round-02' / last}"
+    code, said = runs.run_to_the_end(words, tmp_path, **stage)
+    assert code == 2, said
+    runs.sentence(said, "needs the Python package torch", r"pip install 'etude\[train\]'")
+    assert (run / "round-02" / last).exists(), "it came as far as that"
+    stage["ETUDE_STAGE_MISSING"] = f"plotly={run}"
+    runs.finish(words, tmp_path, **stage)
     assert not (run / "report.html").exists()
     assert runs.differing(run, undisturbed) == []
 

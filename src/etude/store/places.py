@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -183,13 +184,20 @@ def writing_to(path: Path) -> Iterator[None]:
                 raise
             raise _out_of_reach(path, error) from error
         free = shutil.disk_usage(_existing(path)).free
-        if getattr(error, "errno", None) not in BARRED and free >= NO_ROOM_BYTES:
+        code = _code(error)
+        if code not in BARRED and free >= NO_ROOM_BYTES:
             raise
-        reason = getattr(error, "strerror", None) or type(error).__name__
+        reason = os.strerror(code) if code else type(error).__name__
         raise InputError(
             f"{path} could not be written ({reason}; {free:,} bytes free). What was "
             "finished is kept: make room or grant access, and give the same command again."
         ) from error
+
+
+def _code(error: Exception) -> int:
+    """The system's code of an error; libraries in Rust have it in their words alone. 0 for none."""
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    return int(told[1]) if told else getattr(error, "errno", None) or 0
 
 
 def _existing(path: Path) -> Path:
