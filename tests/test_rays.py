@@ -256,13 +256,24 @@ def test_where_nothing_answers_that_is_said_soon() -> None:
     assert time.monotonic() - start < 10
 
 
-def test_without_ray_the_command_that_installs_it_is_said() -> None:
+def test_without_ray_the_command_that_installs_it_is_said(tmp_path: Path) -> None:
     code = "import sys; sys.modules['ray'] = None\nfrom etude.cli import main; main()"
     said = subprocess.run(
-        [sys.executable, "-c", code, "run", "smoke", "--cluster", "auto", "--out", os.devnull],
+        [
+            sys.executable,
+            "-c",
+            code,
+            "run",
+            "smoke",
+            "--cluster",
+            "auto",
+            "--out",
+            tmp_path / "run",
+        ],
         capture_output=True,
         text=True,
         check=False,
     )
     assert said.returncode == 2
     assert "pip install 'etude[ray]'" in said.stderr
+    assert not (tmp_path / "run").exists()

@@ -110,7 +110,7 @@ def _to_stderr() -> None:
         for line in data["lines"]:
             print(f"ray: {line.splitlines()[0][:200]}", file=sys.stderr)
 
-    worker = importlib.import_module("ray._private.worker")
+    worker: Any = importlib.import_module("ray._private.worker")
     if hasattr(worker, "print_to_stdstream"):  # it has no setting of its own
         worker.print_to_stdstream = say
 
