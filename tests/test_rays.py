@@ -138,6 +138,7 @@ def test_a_desk_that_can_not_be_opened_says_so(nodes: Any, tmp_path: Path) -> No
         Flow(crew, [stage(tmp_path / "a", 2)]).finish(0, no_tick)
 
 
+@pytest.mark.slow
 def test_workers_that_die_while_they_start_are_no_fault_of_the_units(
     nodes: Any, tmp_path: Path
 ) -> None:
@@ -181,6 +182,7 @@ def test_a_job_tells_how_far_it_is_and_goes_on_after_a_death(tmp_path: Path, cre
     assert len(ticks) >= 2
 
 
+@pytest.mark.slow
 def test_a_job_that_dies_at_one_place_for_ever_is_given_up(tmp_path: Path, crew: RayCrew) -> None:
     work = partial(job, folder=tmp_path, steps=2, kill_at={1: 99}, seconds=0)
     with pytest.raises(Fault, match="died 3 times"):
@@ -198,6 +200,7 @@ def test_what_a_job_raises_is_raised_here(
         crew.job(work, Needs(1), no_tick)
 
 
+@pytest.mark.slow
 def test_a_node_that_goes_takes_its_units_and_none_is_blamed(
     tmp_path: Path, nodes: Any, crew: RayCrew
 ) -> None:
@@ -215,6 +218,7 @@ def test_a_node_that_goes_takes_its_units_and_none_is_blamed(
     assert third.node_id not in {node for _, _, node in begun(tmp_path)[-3:]}
 
 
+@pytest.mark.slow
 def test_a_job_goes_on_when_its_node_goes(tmp_path: Path, nodes: Any, crew: RayCrew) -> None:
     """It has room on two of four nodes."""
     large = {node.node_id: node for node in (nodes.add_node(num_cpus=2) for _ in range(2))}
