@@ -31,10 +31,11 @@ COMMA := ,
 # The stamps order the work; two installations into one environment must not run at once.
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
-.PHONY: help demo test survive check docs clean
+.PHONY: help demo demo-cluster test survive check docs clean
 
 help:
 	@echo "make demo    run the whole loop on this machine, with nothing to download but packages"
+	@echo "make demo-cluster   the same on Ray, on two nodes of this machine; the tables must be the same"
 	@echo "make test    run the tests (all but those that need a GPU or Ray)"
 	@echo "make survive kill, damage and interrupt runs in every way there is: about an hour"
 	@echo "make check   lint, formatting and types"
@@ -46,6 +47,12 @@ help:
 
 demo: $(VENV)/.train
 	@$(BIN)/etude run
+
+# Against the run of `make demo`, which is made first where it is not there.
+demo-cluster: $(VENV)/.ray
+	@test -f runs/tiny/final/evaluate/scores.parquet || $(BIN)/etude run
+	@$(BIN)/python benchmarks/cluster.py --recipe tiny --nodes 2 --against runs/tiny \
+		--out runs/tiny-cluster
 
 test: $(DEV)
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
@@ -90,6 +97,11 @@ $(VENV)/.train: $(INPUTS) | $(BIN)/python
 $(DEV): $(VENV)/.train
 	@echo "Installing the tools for development into $(VENV)"
 	@$(PIP_INSTALL) -e '.[$(FULL),dev$(if $(EXTRAS),$(COMMA)$(EXTRAS))]'
+	@touch $@
+
+$(VENV)/.ray: $(VENV)/.train
+	@echo "Installing Ray into $(VENV)"
+	@$(PIP_INSTALL) -e '.[$(FULL),ray]'
 	@touch $@
 
 $(VENV)/.docs: $(INPUTS) | $(BIN)/python

@@ -69,13 +69,15 @@ _PROCESSES = "processes:"
 
 
 def check_way(way: str) -> None:
-    """Raises `InputError` for what is no way to work."""
+    """Raises `InputError` for what is no way to work, `MissingExtra` where Ray is not installed."""
     if way in ("here", "inline"):
         return
     if way.startswith(_PROCESSES):
         _count(way)
     elif way != "auto" and not _is_address(way):
         raise InputError(f"--cluster must be {WAYS}, but is {way!r}.")
+    else:
+        _check_ray()
 
 
 def open_crew(
@@ -105,7 +107,6 @@ def open_crew(
             return Here(desk, Processes(make_desk, {"judge": count}), starting)
         pool = Processes(make_desk, {"engine": count, "judge": count})
         return Here(desk, pool, starting, engine_here=False)
-    _check_ray()
     from etude.cluster.rays import RayCrew
 
     crew = RayCrew(way, make_desk, needs)
@@ -119,10 +120,10 @@ def reached(way: str, look: Callable[[str], None]) -> Iterator[str]:
     `look` (picklable) is tried on every node of a cluster, with a name for the node, and raises
     what is not as it must be there. Raises `InputError` where that is so, or nothing answers.
     """
+    check_way(way)
     if way in ("here", "inline") or way.startswith(_PROCESSES):
         yield way
         return
-    _check_ray()
     from etude.cluster.rays import reached_ray
 
     with reached_ray(way, look) as address:

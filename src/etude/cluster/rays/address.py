@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import platform
@@ -62,7 +63,7 @@ def connect(address: str) -> bool:
     _ask(address)
     try:
         with _own_signals():
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+            _init(address)
     except (RuntimeError, ConnectionError, RayError, OSError) as error:
         raise _unreachable(address, error) from None
     return True
@@ -83,7 +84,7 @@ def _found(way: str) -> str | None:
     if named == "local":
         return None
     with suppress(ConnectionError), _own_signals():
-        ray.init("auto", log_to_driver=False, logging_level=logging.ERROR)
+        _init("auto")
         address = _own_address()
         ray.shutdown()
         return address
@@ -92,8 +93,26 @@ def _found(way: str) -> str | None:
 
 def _start() -> str:
     with _own_signals():
-        ray.init("local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+        _init("local", include_dashboard=False)
     return _own_address()
+
+
+def _init(address: str, **more: object) -> None:
+    _to_stderr()
+    ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **more)
+
+
+def _to_stderr() -> None:
+    """What Ray sees of dead workers it prints at length on standard output, where a run's records
+    are: one line of it goes to standard error."""
+
+    def say(data: dict[str, Any], **_: object) -> None:
+        for line in data["lines"]:
+            print(f"ray: {line.splitlines()[0][:200]}", file=sys.stderr)
+
+    worker: Any = importlib.import_module("ray._private.worker")
+    if hasattr(worker, "print_to_stdstream"):  # it has no setting of its own
+        worker.print_to_stdstream = say
 
 
 def _own_address() -> str:

@@ -206,8 +206,12 @@ class RayCrew:
         task = worker.doubtful
         if task is None and worker.given:
             _, task = worker.given.popleft()
+        waiting = len(worker.given)
         self._lose(worker)
         seen, innocent = words_of(death), by_no_fault_of_its_own(death)
+        if innocent:
+            count = (task is not None) + waiting
+            print(f"a worker is gone ({seen}): {count} units are owed again", file=sys.stderr)
         self._looked = None
         if task is not None:
             key = (str(task[0].folder), task[1])
