@@ -75,10 +75,6 @@ class Bare:
         pass
 
 
-def look(node: str) -> None:
-    """Nothing needs to be looked at on a node here."""
-
-
 def nothing(desk: Bare, unit: int) -> Made:
     return Made([{"unit": unit}])
 
@@ -163,11 +159,17 @@ def overhead(place: Path) -> list[Cost]:
 
 def on_ray(place: Path) -> Cost:
     """On a cluster of one node, started for this and ended."""
-    from etude.cluster.rays import RayCrew, reached_ray
-    from etude.cluster.units import Needs
+    import ray
 
-    with reached_ray("auto", look) as address:
+    from etude.cluster import Needs
+    from etude.cluster.rays import RayCrew
+
+    started = ray.init("local", include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    try:
+        address = started.address_info["gcs_address"]
         return cost("Ray", RayCrew(address, Bare, {"judge": Needs(1)}), place)
+    finally:
+        ray.shutdown()
 
 
 class Round:
