@@ -2,6 +2,7 @@
 
     python benchmarks/rounds.py FOLDER [--rounds 200] [--set SECTION.KEY=VALUE ...]
     python benchmarks/rounds.py FOLDER --table      # what is known so far; nothing is run
+    python benchmarks/rounds.py FOLDER --table --out docs/results.md
 
 The run is an ordinary `etude run`, of the recipe `smoke` with few samples, the loop and its control
 `unverified`: stop it anywhere and give the command again. Every few seconds is written down, in
@@ -11,9 +12,10 @@ of the run's folder and of its folder for temporary files. FOLDER/rounds.csv has
 with the seconds of each stage as the run itself measured them.
 
 The verdict is on the second half of the rounds: how much each figure changed over it, as a share of
-its level, with a 95% interval (Theil-Sen over medians of 5 rounds; Sen, 1968, JASA 63). `flat`: the
-interval ends below +5%; `grows`: it begins above 0 and ends beyond 5%; `open`: neither is shown.
-Of disk, the bytes that each round adds are looked at. Linux only. Exit code 1 when something grows.
+its level, with a 95% interval (Theil-Sen; Sen, 1968, JASA 63) over medians of 5 rounds, or means of
+what a round adds to the disk. `flat`: the interval ends below +5%; `grows`: it begins above 0 and
+ends beyond 5%; `open`: neither is shown. Linux only. Exit code 1 when something grows.
+With `--out` the tables replace what stands between `<!-- rounds -->` and `<!-- rounds ends -->`.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import csv
 import itertools
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -46,6 +49,7 @@ SETTINGS = (
     'controls.arms=["unverified"]',
 )
 """Few samples, so that a round takes seconds; and no limit that would fill over many rounds."""
+MARKS = ("<!-- rounds -->", "<!-- rounds ends -->")
 SECONDS = 2.0
 """Between two looks."""
 BLOCK = 5
@@ -319,7 +323,8 @@ def change(rows: Sequence[Figures], name: str) -> Change | None:
     if len(blocks) < 3:
         return None
     x = [statistics.median(row["round"] for row in block) for block in blocks]
-    y = [statistics.median(row[name] for row in block) for block in blocks]
+    middle = statistics.fmean if name.endswith("added") else statistics.median
+    y = [middle([row[name] for row in block]) for block in blocks]
     level, span = statistics.median(y), x[-1] - x[0]
     if level == 0:
         grown = 0.0 if not any(y) else float("inf")
@@ -369,7 +374,8 @@ def lines_of(rows: Sequence[Figures]) -> Iterator[str]:
         cells = [f"{end}"]
         for name in [*columns, "run bytes"]:
             values = [row[name] for row in block if name in row]
-            cells.append(shown(name, statistics.median(values)) if values else "")
+            middle = statistics.fmean if name.endswith("added") else statistics.median
+            cells.append(shown(name, middle(values)) if values else "")
         yield "| " + " | ".join(cells) + " |"
     yield ""
     yield f"| over rounds {len(rows) // 2 + 1} to {len(rows)} | from | to | change | 95% | |"
@@ -392,6 +398,22 @@ def write_csv(path: Path, rows: Sequence[Figures]) -> None:
         writer.writerows(rows)
 
 
+def said(rows: Sequence[Figures]) -> str:
+    loads = [row["load"] for row in rows if "load" in row]
+    busy = f"{min(loads):.0f} to {max(loads):.0f}" if loads else "unknown"
+    return (
+        f"{len(rows):,} rounds on {os.cpu_count()} cores, {platform.machine()}, "
+        f"{platform.system()}; processes that ran or waited in the minute before a round's end: "
+        f"{busy}."
+    )
+
+
+def into(out: Path, lines: Sequence[str]) -> None:
+    before, _, rest = out.read_text("utf-8").partition(MARKS[0])
+    _, _, after = rest.partition(MARKS[1])
+    out.write_text("\n".join([before + MARKS[0], *lines, MARKS[1] + after]), "utf-8")
+
+
 def main() -> None:
     """Run, then print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -399,6 +421,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
     parser.add_argument("--table", action="store_true", help="of what is known; nothing is run")
+    parser.add_argument("--out", type=Path, help="a document with marks for the tables")
     asked = parser.parse_args()
     soak = Soak(asked.folder, asked.rounds, asked.set)
     code = 0 if asked.table else soak.go()
@@ -406,7 +429,10 @@ def main() -> None:
         sys.exit(f"the run ended with {code}: see {soak.folder / 'console.txt'}")
     rows = rows_of(soak)
     write_csv(soak.folder / "rounds.csv", rows)
-    print("\n".join(lines_of(rows)))
+    lines = [said(rows), "", *lines_of(rows)]
+    print("\n".join(lines))
+    if asked.out is not None:
+        into(asked.out, lines)
     found = [change(rows, name) for name in names_of(rows)]
     sys.exit(1 if any(one and one.verdict == "grows" for one in found) else 0)
 

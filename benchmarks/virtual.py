@@ -1,6 +1,6 @@
-"""A crew in virtual time: workers that take as long as they are said to, die, and go with a node.
+"""A crew in virtual time: workers take as long as they are told to, die, and go with their nodes.
 
-    crew = Virtual({"engine": 64, "judge": 40}, seconds=lambda stage, unit: 2.0, deaths=0.001)
+    crew = Virtual({"engine": 64, "judge": 40}, seconds=lambda stage, unit: 2.0)
     Flow(crew, [sampling, judging]).finish(1, tick)
     crew.now                # seconds that it would have taken
 
@@ -15,7 +15,7 @@ import heapq
 import itertools
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -64,24 +64,23 @@ class Virtual:
         seconds: Callable[[Stage, int], float],
         *,
         driver: float = 0.0,
-        deaths: float = 0.0,
-        poison: Callable[[Stage, int], bool] = lambda stage, unit: False,
+        dies: Callable[[Stage, int, int], bool] = lambda stage, unit, before: False,
         losses: Sequence[Loss] = (),
         nodes: int = 1,
         restart: float = RESTART_SECONDS,
         desk: Desk | None = None,
         seed: int = 0,
     ) -> None:
-        """`deaths`: the chance that a unit's worker dies of something else than the unit. `poison`
-        says which units kill whoever works on them."""
+        """`dies` says whether a worker dies in a unit, in which it did so `before` times."""
         self.now = 0.0
         self.busy = 0.0
         """Seconds that the driver worked."""
         self.most = 0
         """Units in flight at a time, at most."""
         self.begun: list[tuple[Stage, int]] = []
-        self._seconds, self._driver, self._deaths = seconds, driver, deaths
-        self._poison, self._restart, self._desk = poison, restart, desk
+        self._seconds, self._driver, self._dies = seconds, driver, dies
+        self._restart, self._desk = restart, desk
+        self._deaths: Counter[tuple[str, int]] = Counter()
         self._rng = random.Random(seed)
         self._workers = {
             kind: [Worker(kind, number % nodes) for number in range(count)]
@@ -153,7 +152,8 @@ class Virtual:
         one = worker.given[0]
         begins = max(worker.free, one.at)
         took = self._seconds(one.stage, one.unit)
-        dies = self._poison(one.stage, one.unit) or self._rng.random() < self._deaths
+        key = (str(one.stage.folder), one.unit)
+        dies = self._dies(one.stage, one.unit, self._deaths[key])
         if dies:
             took *= self._rng.random()
         worker.free = begins + took
@@ -162,15 +162,22 @@ class Virtual:
     def _end(self, at: float, worker: Worker, *, died: bool) -> None:
         one = worker.given.popleft()
         if died:
+            self._deaths[str(one.stage.folder), one.unit] += 1
             self._ended.append(Ended(one.stage, one.unit, "died", seen="killed by SIGKILL"))
             self._empty(worker)
             worker.free = at + self._restart
             return
-        if self._desk is not None:
-            one.stage.do(self._desk, one.unit)
-        self._ended.append(Ended(one.stage, one.unit, "done"))
+        self._ended.append(self._done(one))
         if worker.given:
             self._begin(worker)
+
+    def _done(self, one: Given) -> Ended:
+        try:
+            if self._desk is not None:
+                one.stage.do(self._desk, one.unit)
+        except Exception as error:  # noqa: BLE001 - the scheduler raises it
+            return Ended(one.stage, one.unit, "raised", error)
+        return Ended(one.stage, one.unit, "done")
 
     def _empty(self, worker: Worker) -> None:
         """What waited its turn with a worker that is gone is owed as before."""

@@ -47,6 +47,27 @@ def course_of(run: Path, recipe: Recipe) -> Course:
         if measured.get("held_out") is not None:
             held_out[number] = measured["held_out"]
         if any(row["state"] == STOP for row in rows):
-            best = max(held_out, key=lambda each: (held_out[each], -each), default=number)
+            best = _best(held_out, number)
             return Course(number, best if recipe.health.keep == "best" else number, True)
     return Course(recipe.run.rounds, recipe.run.rounds, False)
+
+
+def _best(held_out: dict[int, float], last: int) -> int:
+    return max(held_out, key=lambda each: (held_out[each], -each), default=last)
+
+
+def needed(run: Path, recipe: Recipe, number: int) -> frozenset[int]:
+    """The rounds up to `number` whose weights `run.checkpoints` keeps, and which a stop may go
+    back to."""
+    most = recipe.run.checkpoints
+    if most == "all":
+        return frozenset(range(1, number + 1))
+    newest = frozenset(range(max(1, number - most + 1), number + 1))
+    if not may_stop(recipe) or recipe.health.keep != "best":
+        return newest
+    held_out: dict[int, float] = {}
+    for each in range(1, number + 1):
+        for row in store.read_stage(store.round_folder(run, each) / "health"):
+            if row["measure"] == "held_out" and row["value"] is not None:
+                held_out[each] = row["value"]
+    return newest | {_best(held_out, number)}

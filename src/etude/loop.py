@@ -17,7 +17,7 @@ from etude.propose import propose
 from etude.screen import screen
 from etude.select import select
 from etude.solve import judge, solve
-from etude.train import pretrain, train, train_on_seeds, train_student
+from etude.train import pretrain, thin, train, train_on_seeds, train_student
 from etude.vet import vet
 from etude.vouch import vouch
 
@@ -48,6 +48,7 @@ def teach_itself(arm: Arm) -> None:
             examine(arm, number)
         if stops_after(arm.run.folder, arm.recipe, number):
             break
+        thin(arm, number)
     student = train_student(arm, base, latest)
     evaluate(arm, None, arm.folder / "final", student, arm.recipe.evaluate.final_samples)
 

@@ -14,10 +14,11 @@ from etude import store
 from etude.arm import Arm, fit_options
 from etude.cluster import Needs, Tick
 from etude.config import FitSection
-from etude.course import course_of
+from etude.course import course_of, needed
 from etude.errors import Fault, InputError
 from etude.judge.record import METADATA_KEY
 from etude.prompts import Layout, example_end, example_text
+from etude.store.checkpoints import WEIGHTS
 from etude.types import Document
 
 if TYPE_CHECKING:
@@ -89,6 +90,16 @@ def train(arm: Arm, number: int, base: str | Path, latest: str | Path) -> Path:
     _check_any(documents, f"round {number}", "train")
     start = base if section.start == "base" else latest
     return _fit(arm, number, "train", start, documents, out, section)
+
+
+def thin(arm: Arm, number: int) -> None:
+    """After a round: the weights that `run.checkpoints` keeps no longer are removed."""
+    most = arm.recipe.run.checkpoints
+    if most == "all":
+        return
+    stay = needed(arm.run.folder, arm.recipe, number)
+    for earlier in set(range(1, number)) - stay:
+        store.thin(arm.round(earlier) / "train", WEIGHTS, f"run.checkpoints = {most}")
 
 
 def train_student(arm: Arm, base: str | Path, latest: str | Path) -> Path:

@@ -220,7 +220,7 @@ def _checkpoint(found: Findings, at: At, tick: Tick) -> None:
     except InputError as error:
         flaws = [str(error)]
     if not flaws:
-        found.checkpoints["whole"] += 1
+        found.checkpoints["thinned" if checkpoints.removed(at.folder) else "whole"] += 1
         return
     found.checkpoints["broken"] += 1
     found.broken.append(Broken(at, at.folder, "; ".join(flaws), again=True))

@@ -73,7 +73,12 @@ def _say(console: Console, found: Findings) -> None:
 
 
 def _counts(counts: Counter[str]) -> str:
-    words = {"whole": "whole", "without": "without a checksum", "broken": "broken"}
+    words = {
+        "whole": "whole",
+        "thinned": "whole but for weights that run.checkpoints removed",
+        "without": "without a checksum",
+        "broken": "broken",
+    }
     return ", ".join(f"{counts[name]:,} {said}" for name, said in words.items() if counts[name])
 
 

@@ -19,12 +19,13 @@ _ENGINE_TIME_ONLY = (
     ),
     *("tokens_per_minute", "timeout", "retries", "input_price", "output_price"),
 )
-TIME_ONLY = {"run.processes", "judge.workers"} | {
+TIME_ONLY = {"run.processes", "run.checkpoints", "judge.workers"} | {
     f"{section}.{name}"
     for section in ("engine", "propose.engine", "solve.engine")
     for name in _ENGINE_TIME_ONLY
 }
-"""Settings that change how long a run takes, where and for how much money, never what it finds."""
+"""Settings that change how long a run takes, where, what it keeps and for how much money, never
+what it finds."""
 
 
 def differences(ours: Recipe, theirs: Recipe) -> list[str]:

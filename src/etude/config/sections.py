@@ -20,6 +20,9 @@ class RunSection(Section):
     """Threads of torch in each process. Another number rounds differently, so it is recorded."""
     processes: int = Field(2, ge=1)
     """Arms of the ladder that run at the same time. Changes nothing but the time."""
+    checkpoints: Annotated[int, Field(ge=1)] | Literal["all"] = "all"
+    """Rounds whose weights are kept, the newest ones; of the others stays everything else, with
+    the sums of the weights. The best round is kept too where `health.stop` may go back to it."""
 
 
 class ModelSection(Section):

@@ -13,7 +13,7 @@ segment carries a checksum (`sums`). Covered: atomic units, reading them back, o
 time in a folder, seeds. Not covered: what the rows mean (see `tables`).
 """
 
-from etude.store.checkpoints import finished, keep, local, put, wait_for
+from etude.store.checkpoints import finished, keep, local, put, removed, thin, wait_for
 from etude.store.leases import only_arm, only_writer
 from etude.store.places import (
     is_file,
@@ -80,12 +80,14 @@ __all__ = [
     "read_stage",
     "read_table",
     "remove_stage",
+    "removed",
     "round_folder",
     "round_folders",
     "scratch",
     "seed_for",
     "segment_notes",
     "segments",
+    "thin",
     "unit_path",
     "wait_for",
     "write_atomically",

@@ -3,6 +3,7 @@
 `whole.json` has the size and the SHA-256 of every other file. Locally a folder is renamed into its
 place; on an object store its files are put, and `whole.json` last, so that a folder without it is
 none. Engines and trainings read a copy on the local disk (`local`), which is checked by the sums.
+Files that are needed no more may go (`thin`): their sums stay, and say why they went.
 Covered: making, copying, checking; two processes that make the same. Not covered: what is in them.
 """
 
@@ -30,6 +31,8 @@ from etude.store.places import (
 
 MARK = "whole.json"
 CHUNK = 1 << 20
+WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+"""What files of weights are called."""
 
 Sums = dict[str, tuple[int, str]]
 """By the name of a file in the folder: its bytes, and their SHA-256 in hexadecimal."""
@@ -70,6 +73,36 @@ def keep(made: Path, out: Path) -> None:
                 "in the run, and see with `etude check` what is whole."
             )
         _move_in(made, scratch(out), mark)  # whoever reads it here need not fetch it
+
+
+def thin(folder: Path, patterns: Iterable[str], why: str) -> None:
+    """Remove files of a checkpoint of which only the sums are needed any more.
+
+    That they went, and why, is written down first: a kill in the middle leaves a file too many.
+    """
+    gone = {path.name for pattern in patterns for path in folder.glob(pattern)}
+    if not gone:
+        return
+    said = _said(_read_mark(folder))
+    for name in gone & said.keys():
+        said[name]["removed"] = why
+    write_atomically(folder / MARK, _as_mark(said))
+    with writing_to(folder):
+        for name in sorted(gone):
+            (folder / name).unlink(missing_ok=True)
+        if not is_local(folder):
+            shutil.rmtree(scratch(folder), ignore_errors=True)
+
+
+def removed(folder: Path) -> str:
+    """Why files of a checkpoint were removed; empty where all are there."""
+    if not (folder / MARK).is_file():
+        return ""
+    try:
+        said = _said((folder / MARK).read_bytes())
+        return next((str(one["removed"]) for one in said.values() if "removed" in one), "")
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(damaged(folder, f"{MARK}: {type(error).__name__}")) from None
 
 
 def put(made: Path, out: Path, last: str) -> None:
@@ -165,9 +198,13 @@ def damaged(folder: Path, reason: str) -> str:
 
 
 def read_sums(folder: Path, mark: bytes | None = None) -> Sums:
-    """What a checkpoint says of its files. Raises `InputError` when that can't be read."""
+    """What a checkpoint says of its files, but for those that were removed.
+
+    Raises `InputError` when that can't be read.
+    """
     try:
-        said = json.loads(_read_mark(folder) if mark is None else mark)
+        found = _said(_read_mark(folder) if mark is None else mark)
+        said = {name: one for name, one in found.items() if "removed" not in one}
         if any(".." in PurePosixPath(name).parts or name.startswith("/") for name in said):
             raise ValueError("a name leads out of the folder")
         return {name: (int(one["bytes"]), str(one["sha256"])) for name, one in said.items()}
@@ -222,8 +259,18 @@ def _files(folder: Path) -> list[str]:
 
 
 def _mark(found: Sums) -> bytes:
-    said = {name: {"bytes": size, "sha256": digest} for name, (size, digest) in found.items()}
+    return _as_mark(
+        {name: {"bytes": size, "sha256": digest} for name, (size, digest) in found.items()}
+    )
+
+
+def _as_mark(said: dict[str, dict[str, Any]]) -> bytes:
     return (json.dumps(said, indent=2) + "\n").encode()
+
+
+def _said(mark: bytes) -> dict[str, dict[str, Any]]:
+    said: dict[str, dict[str, Any]] = json.loads(mark)
+    return said
 
 
 def _sync(folder: Path) -> None:

@@ -6,10 +6,9 @@ import hashlib
 import json
 from pathlib import Path
 
+from etude import store
 from etude.errors import InputError
-
-WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
-"""What files of weights are called."""
+from etude.store.checkpoints import WEIGHTS
 
 
 def weights_sum(folder: Path) -> str:
@@ -35,6 +34,11 @@ def check_weights(model: str | Path) -> None:
     report = Path(model) / "training.json"
     if not report.is_file():
         return
+    if why := store.removed(report.parent):
+        raise InputError(
+            f"{report.parent} must hold the weights of a model, but they were removed ({why}); "
+            f"their sum is in {report.name}. Give a later round of the run, or its student."
+        )
     try:
         said = str(json.loads(report.read_text("utf-8")).get("weights", ""))
     except (OSError, ValueError, AttributeError) as error:
