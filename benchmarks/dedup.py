@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import re
 import resource
@@ -26,6 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from etude.tiny import grammar
+from peak import Peak
 
 ROWS = (10_000, 100_000)
 BLOCK = 20
@@ -35,7 +35,6 @@ CLUSTER = (
     "and all(i % 2 == 0 or i > 5 for i in x) and sorted(x) == x and x[0] + x[-1] == 40",
     "def g(n={n}):\n    found = [i for i in range(n % 50) if i % 2 == 0]\n    return sorted(found)",
 )
-PAGE = os.sysconf("SC_PAGE_SIZE")
 
 Pair = tuple[str, str]
 
@@ -75,40 +74,24 @@ def write_pairs(path: Path, rows: int, seed: int = 0) -> None:
 
 def measure(path: Path) -> tuple[float, float, int, str]:
     """Seconds, those of CPU, peak bytes of all its processes, and what `etude dedup` printed."""
-    start, busy, peak = time.monotonic(), _busy(), 0
+    start, busy = time.monotonic(), _busy()
     with tempfile.TemporaryFile("w+") as printed:
         process = subprocess.Popen([sys.executable, "-m", "etude", "dedup", path], stdout=printed)
+        peak = Peak(process.pid)
         while process.poll() is None:
-            peak = max(peak, sum(map(_resident, _family(process.pid))))
+            peak.look()
             time.sleep(0.2)
         seconds = time.monotonic() - start
         printed.seek(0)
         if process.returncode:
             sys.exit(process.returncode)
-        return seconds, _busy() - busy, peak, printed.read()
+        return seconds, _busy() - busy, peak.bytes, printed.read()
 
 
 def _busy() -> float:
     """Seconds of CPU time of everything that this process started and has waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def _family(pid: int) -> list[int]:
-    """A process and all that it started."""
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-    return [pid, *(one for child in children for one in _family(int(child)))]
-
-
-def _resident(pid: int) -> int:
-    """Bytes in memory; 0 for a process that has just ended."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
 
 
 def main() -> None:

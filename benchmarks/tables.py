@@ -34,12 +34,12 @@ from typing import Any
 
 import etude as etude_package
 from etude.query import Tables
+from peak import PAGE, Peak
 from synthetic import write_run
 
 SIZES = (10_000, 100_000, 1_000_000)
 MARKS = ("<!-- tables -->", "<!-- tables ends -->")
 MOST_SECONDS = 1200
-PAGE = os.sysconf("SC_PAGE_SIZE")
 PAGES = {
     "browse, overview": "/",
     "browse, first page": "/candidates",
@@ -102,33 +102,6 @@ def measure(name: str, command: Sequence[str]) -> Row:
 
 def etude(command: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "etude", *command]
-
-
-class Peak:
-    """The highest resident memory seen of a process and all that it started."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self.bytes = 0
-
-    def look(self) -> None:
-        self.bytes = max(self.bytes, sum(map(_resident, _family(self.pid))))
-
-
-def _family(pid: int) -> list[int]:
-    try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-    return [pid, *(one for child in children for one in _family(int(child)))]
-
-
-def _resident(pid: int) -> int:
-    """Bytes in memory; 0 for a process that has just ended."""
-    try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
 
 
 def browse(run: Path) -> Iterator[Row]:

@@ -34,6 +34,7 @@ ROWS = (
     {"etude", "types", "errors", "recipes", "sweeps"},
     {"spill"},
     {"offspring", "config", "puzzle", "prompts", "store", "tables", "stats", "trivial", "times"},
+    {"streams"},
     {
         "judge",
         "engines",
@@ -46,7 +47,7 @@ ROWS = (
     },
     {"roles", "behaviour", "reviews"},
     {"duplicates"},
-    {"decontaminate"},
+    {"decontaminate", "earlier", "pool"},
     {"course"},
     {"seeds", "arm"},
     {"attempts", "exposure", "answers"},

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etude import config, store, tables
-from etude.answers import Strangers, accepted_answers
+from etude.answers import accepted_answers, verdicts
 from etude.arguments import changed, unused_arguments
 from etude.arm import Arm, limits_of, load_held_out
 from etude.behaviour import Known, key_of
@@ -22,6 +22,7 @@ from etude.decontaminate import Screen, Trained
 from etude.errors import InputError
 from etude.judge import Judge
 from etude.judge.looks import FIRST, SECOND
+from etude.pool import Strangers
 from etude.probe import is_stable, probe
 from etude.puzzle import parse
 from etude.readings import vetting
@@ -295,7 +296,7 @@ def test_accepted_answers_leave_out_chance_and_what_was_cut(tmp_path: Path) -> N
         ]
     ]
     store.write_table(store.unit_path(tmp_path, 0), rows, tables.JUDGE)
-    assert accepted_answers([tmp_path]) == {"p": (1,)}
+    assert accepted_answers(verdicts(tmp_path)) == {"p": (1,)}
 
 
 @pytest.mark.parametrize(
@@ -368,7 +369,7 @@ def test_strangers_are_drawn_as_from_a_list_of_them(
     strangers = Strangers()
     listed: dict[bytes, tuple[object, set[str]]] = {}
     for puzzle, answers in given:
-        strangers.add(Known(puzzle, tuple(answers)))
+        strangers.add([Known(puzzle, tuple(answers))])
         if puzzle.answer_type == asked.answer_type:
             for answer in answers:
                 listed.setdefault(key_of(answer), (answer, set()))[1].add(puzzle.id)

@@ -17,8 +17,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from etude import readings, store
-from etude.arm import kept_puzzles, limits_of, load_problems, longest_tests
+from etude import readings, store, streams
+from etude.arm import limits_of, load_problems, longest_tests
 from etude.attempts import program_of
 from etude.errors import Fault, InputError
 from etude.judge import Conditions, Limits, Program
@@ -179,7 +179,7 @@ class _Puzzles:
 
     def of_round(self, folder: Path) -> Mapping[str, Puzzle | Exercise]:
         if self._round is None or self._round[0] != folder:
-            self._round = folder, {puzzle.id: puzzle for puzzle in kept_puzzles(folder)}
+            self._round = folder, {puzzle.id: puzzle for puzzle in streams.Kept(folder)}
         return self._round[1]
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from etude import cluster, reviews, roles, store, suites
+from etude import cluster, reviews, roles, store, streams, suites
 from etude.config import EngineSection, FitSection, JudgeSection, Recipe
 from etude.engines import Engine, Metered
 from etude.errors import Fault, InputError
@@ -110,9 +110,9 @@ class Arm:
         """The folder of one round of this arm."""
         return store.round_folder(self.folder, number)
 
-    def puzzles(self, number: int) -> list[Puzzle]:
+    def puzzles(self, number: int) -> streams.Kept:
         """The puzzles of a round that go on to be solved."""
-        return kept_puzzles(self.round(number))
+        return streams.Kept(self.round(number))
 
     def remembered(self, name: str, key: object, make: Callable[[], Any]) -> Any:
         """What `make` gives, kept for the next unit that asks with the same key."""
@@ -291,15 +291,6 @@ def _look(folder: Path, mark: Path, judged: str, node: str) -> None:
             f"the judge must work as where the run was started ({judged}), but works as {found}. "
             "`etude check` there says what it lacks; or take the node out of the cluster."
         )
-
-
-def kept_puzzles(folder: Path) -> list[Puzzle]:
-    """The puzzles of a round's folder that go on to be solved."""
-    return [
-        Puzzle(row["puzzle_id"], row["source"], "f", row["answer_type"], row["inputs"], row["form"])
-        for row in store.read_stage(folder / "vet")
-        if row["fate"] == "kept"
-    ]
 
 
 @cache

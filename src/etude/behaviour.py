@@ -329,19 +329,31 @@ def alike(
     Each of `others` is tried crosswise on at most MOST_LEADERS of `ones`. Raises `Fault` when the
     sandbox fails.
     """
-    whole = [one for one in range(len(ones)) if ones[one].answers]
-    made = signatures(judge, [ones[place].puzzle for place in whole], probes)
-    lots: dict[tuple[str, str, bytes], list[int]] = defaultdict(list)
-    for place, signature in zip(whole, made, strict=True):
-        for mark in _marks(signature, ones[place]):
-            lots[*signature.key, mark].append(place)
-    pairs: list[tuple[int, int]] = []
-    said = signatures(judge, [other.puzzle for other in others], probes)
-    for number, (signature, other) in enumerate(zip(said, others, strict=True)):
-        found = [p for mark in _marks(signature, other) for p in lots[*signature.key, mark]]
-        pairs += [(place, number) for place in list(dict.fromkeys(found))[:MOST_LEADERS]]
-    same = crossed(judge, [(ones[one], others[other]) for one, other in pairs])
-    return [pair for pair, yes in zip(pairs, same, strict=True) if yes]
+    return Alike(judge, ones, probes).pairs(others)
+
+
+class Alike:
+    """Puzzles that many others are held against, some of these at a time."""
+
+    def __init__(self, judge: Judge, ones: Sequence[Known], probes: Probes) -> None:
+        self.judge, self.ones, self.probes = judge, ones, probes
+        whole = [one for one in range(len(ones)) if ones[one].answers]
+        made = signatures(judge, [ones[place].puzzle for place in whole], probes)
+        self._lots: dict[tuple[str, str, bytes], list[int]] = defaultdict(list)
+        for place, signature in zip(whole, made, strict=True):
+            for mark in _marks(signature, ones[place]):
+                self._lots[*signature.key, mark].append(place)
+
+    def pairs(self, others: Sequence[Known]) -> list[tuple[int, int]]:
+        """The places of those that behave alike, in the order of the others. See `alike`."""
+        pairs: list[tuple[int, int]] = []
+        said = signatures(self.judge, [other.puzzle for other in others], self.probes)
+        for number, (signature, other) in enumerate(zip(said, others, strict=True)):
+            lots = (self._lots.get((*signature.key, m), ()) for m in _marks(signature, other))
+            found = dict.fromkeys(place for lot in lots for place in lot)
+            pairs += [(place, number) for place in list(found)[:MOST_LEADERS]]
+        same = crossed(self.judge, [(self.ones[one], others[other]) for one, other in pairs])
+        return [pair for pair, yes in zip(pairs, same, strict=True) if yes]
 
 
 def _connected(pairs: Iterable[tuple[int, int]]) -> tuple[tuple[int, ...], ...]:

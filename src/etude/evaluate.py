@@ -23,7 +23,7 @@ from etude.arm import Arm, checked, set_aside_words
 from etude.attempts import attempts, program_of, verdict_columns
 from etude.cluster import SET_ASIDE, Flow, Made, Stage
 from etude.errors import InputError
-from etude.exposure import examples_of, trained_on
+from etude.exposure import trained_on
 from etude.judge import Judge
 from etude.stats import mean_intervals, paired_difference, pass_at_all_k, standard_errors
 from etude.types import Exercise, Problem, Score, Verdict
@@ -56,7 +56,7 @@ def evaluate(
             )
         section = arm.recipe.evaluate
         made = write_scores(stage, rows, problems, section.suite, section.ks, samples)
-        _write_contamination(arm, stage, problems, model)
+        _write_contamination(stage, problems, model)
         watched.summary = summary(made)
         if before is not None:
             earlier = store.read_stage(before / "evaluate")
@@ -222,15 +222,13 @@ def problem_rows(
     ]
 
 
-def _write_contamination(
-    arm: Arm, stage: Path, problems: Sequence[Problem], model: str | Path
-) -> None:
+def _write_contamination(stage: Path, problems: Sequence[Problem], model: str | Path) -> None:
     """Nothing is written where the model's training examples are not known.
 
     Where a run was copied without the file of its seeds, that is said: the scores are there.
     """
     try:
-        trained = trained_on(model, lambda folder: arm.read_once(folder, examples_of))
+        trained = trained_on(model)
     except InputError as error:
         print(f"The suite was not held against what was trained on: {error}", file=sys.stderr)
         return

@@ -6,10 +6,11 @@ of its controls. Not covered: what a base model saw before, and the expressions 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
-from etude import store
+from etude import store, streams
 from etude.config import Recipe
 from etude.course import course_of
 from etude.decontaminate import Trained
@@ -18,22 +19,11 @@ from etude.seeds import load_seeds
 from etude.types import content_id
 
 
-def examples_of(folder: Path) -> list[Trained]:
-    """The selected examples of a round's folder."""
-    sources = {row["puzzle_id"]: row["source"] for row in store.read_stage(folder / "vet")}
-    return [
-        Trained(row["example_id"], row["text"], row["puzzle_id"], sources.get(row["puzzle_id"], ""))
-        for row in store.read_stage(folder / "select")
-    ]
+def trained_on(model: str | Path) -> Iterator[Trained] | None:
+    """The training examples of a checkpoint, read as they are asked for; None where they are not
+    known.
 
-
-def trained_on(
-    model: str | Path, read: Callable[[Path], list[Trained]] = examples_of
-) -> list[Trained] | None:
-    """The training examples of a checkpoint; None where they are not known.
-
-    The checkpoint is known by its place in its run, such as `runs/tiny/round-02/train`. `read` is
-    asked for the examples of each round's folder: one may have read them before.
+    The checkpoint is known by its place in its run, such as `runs/tiny/round-02/train`.
     """
     path = store.place(model).absolute()
     run = next((one for one in path.parents if (one / "recipe.toml").is_file()), None)
@@ -43,12 +33,10 @@ def trained_on(
     if last != "final" and not last.isdecimal():
         return None
     recipe = store.read_recipe(run)
-    found = _seeds(recipe)
+    seeds = _seeds(recipe)
     latest = course_of(run, recipe).kept if last == "final" else int(last)
-    for number, folder in store.round_folders(arm):
-        if number <= latest:
-            found += read(folder)
-    return found
+    folders = [folder for number, folder in store.round_folders(arm) if number <= latest]
+    return chain(seeds, chain.from_iterable(map(_examples, folders)))
 
 
 def _seeds(recipe: Recipe) -> list[Trained]:
@@ -58,3 +46,11 @@ def _seeds(recipe: Recipe) -> list[Trained]:
         text = example_text(pair.puzzle.source, pair.solution, layout=layout)
         made.append(Trained(content_id(text), text, pair.puzzle.id, pair.puzzle.source))
     return made
+
+
+def _examples(folder: Path) -> Iterator[Trained]:
+    rows = streams.rows(folder / "select", ["example_id", "text", "puzzle_id"])
+    for row, puzzle in streams.beside(rows, "puzzle_id", folder / "vet", ["source"]):
+        yield Trained(
+            row["example_id"], row["text"], row["puzzle_id"], puzzle["source"] if puzzle else ""
+        )

@@ -8,16 +8,21 @@ beyond `health.stop` ends the rounds (see `course` for what is kept then).
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
-from etude import store, tables
+from etude import store, streams, tables
 from etude.answers import verdicts
-from etude.arm import Arm, kept_puzzles
+from etude.arm import Arm
 from etude.cluster import Made, Stage
 from etude.course import STOP
+from etude.duplicates.keys import digest
 
 ABOVE = frozenset({"duplicates", "accepted", "weak", "unstable", "gap", "drop"})
 """Measures that are ill when they are high; all others when they are low."""
@@ -107,66 +112,86 @@ def _beyond(measure: str, value: float | None, limit: float | None) -> bool:
 def measures(arm: Arm, number: int) -> Measured:
     """Every measure by its name, from 0 to 1 but for `loss`; None where nothing was counted."""
     folder = arm.round(number)
-    vetted = store.read_stage(folder / "vet")
-    kept = [row for row in vetted if row["fate"] == "kept"]
-    puzzles = _of_puzzles(folder, kept)
+    vetted = _vetted(arm, number)
+    puzzles = _of_puzzles(folder, vetted.fates["kept"])
     return {
-        **_of_proposals(vetted, kept),
+        **_of_proposals(vetted),
         **puzzles,
         **_of_probes(folder),
-        "novel_forms": _novel(arm, number, kept),
+        "novel_forms": _share(vetted.novel, vetted.fates["kept"]),
         **_of_learning(arm, number, puzzles["solve_rate"]),
-        **_of_types(kept, {puzzle.answer_type for puzzle in arm.shown}),
+        **_of_types(vetted.types, {puzzle.answer_type for puzzle in arm.shown}),
     }
 
 
-def _of_proposals(vetted: list[store.Row], kept: list[store.Row]) -> Measured:
-    formed = [row for row in vetted if row["puzzle_id"] is not None]
-    copies = sum(row["fate"] in ("duplicate", "held out") for row in formed)
+@dataclass
+class _Vetted:
+    """What is counted of a round's proposals."""
+
+    fates: Counter[str] = field(default_factory=Counter)
+    formed: int = 0
+    types: Counter[str] = field(default_factory=Counter)
+    """Of the puzzles that were kept."""
+    novel: int = 0
+    """Of these, how many have a form that no puzzle shown from the start, or kept in an earlier
+    round, has."""
+
+
+def _vetted(arm: Arm, number: int) -> _Vetted:
+    known = {digest(puzzle.form) for puzzle in arm.shown}
+    for earlier in range(1, number):
+        known |= arm.read_once(arm.round(earlier), _forms)
+    found = _Vetted()
+    columns = ["fate", "puzzle_id", "answer_type", "form"]
+    for row in streams.rows(arm.round(number) / "vet", columns):
+        found.fates[row["fate"]] += 1
+        found.formed += row["puzzle_id"] is not None
+        if row["fate"] == "kept":
+            found.types[row["answer_type"]] += 1
+            found.novel += digest(row["form"]) not in known
+    return found
+
+
+def _of_proposals(vetted: _Vetted) -> Measured:
+    asked = vetted.fates.total()
     return {
-        "well_formed": _share(len(formed), len(vetted)),
-        "duplicates": _share(copies, len(formed)),
-        "kept": _share(len(kept), len(vetted)),
+        "well_formed": _share(vetted.formed, asked),
+        "duplicates": _share(vetted.fates["duplicate"] + vetted.fates["held out"], vetted.formed),
+        "kept": _share(vetted.fates["kept"], asked),
     }
 
 
-def _of_puzzles(folder: Path, kept: list[store.Row]) -> Measured:
-    tried: Counter[str] = Counter()
-    accepted: Counter[str] = Counter()
-    for row in verdicts(folder / "judge"):
-        tried[row["puzzle_id"]] += 1
-        accepted[row["puzzle_id"]] += row["outcome"] == "accepted"
-    between = sum(0 < accepted[puzzle] < count for puzzle, count in tried.items())
-    taught = {row["puzzle_id"] for row in store.read_stage(folder / "select")}
-    rates = [accepted[puzzle] / count for puzzle, count in tried.items()]
+def _of_puzzles(folder: Path, kept: int) -> Measured:
+    """The verdicts on a puzzle stand together, so that one puzzle is counted at a time."""
+    found: Counter[str] = Counter()
+    rates = array("d")
+    for _, tried in groupby(verdicts(folder / "judge"), key=itemgetter("puzzle_id")):
+        outcomes = Counter(row["outcome"] for row in tried)
+        attempts, accepted = outcomes.total(), outcomes["accepted"]
+        found.update({"tried": attempts, "accepted": accepted})
+        found["solved"] += accepted > 0
+        found["between"] += 0 < accepted < attempts
+        rates.append(accepted / attempts)
     return {
-        "accepted": _share(accepted.total(), tried.total()),
-        "solved": _share(sum(rate > 0 for rate in rates), len(kept)),
-        "learnable": _share(between, len(kept)),
-        "taught": _share(len(taught), len(kept)),
+        "accepted": _share(found["accepted"], found["tried"]),
+        "solved": _share(found["solved"], kept),
+        "learnable": _share(found["between"], kept),
+        "taught": _share(streams.distinct(folder / "select", "puzzle_id"), kept),
         "solve_rate": math.fsum(rates) / len(rates) if rates else None,
     }
 
 
 def _of_probes(folder: Path) -> Measured:
-    found = store.read_stage(folder / "probe")
-    return {
-        "weak": _share(sum(row["weak"] is True for row in found), len(found)),
-        "unstable": _share(sum(row["stable"] is False for row in found), len(found)),
-    }
+    found: Counter[str] = Counter()
+    for row in streams.rows(folder / "probe", ["weak", "stable"]):
+        found.update(("asked",))
+        found["weak"] += row["weak"] is True
+        found["unstable"] += row["stable"] is False
+    return {name: _share(found[name], found["asked"]) for name in ("weak", "unstable")}
 
 
-def _novel(arm: Arm, number: int, kept: list[store.Row]) -> float | None:
-    """The share of kept puzzles with a form that no puzzle shown from the start, or kept in an
-    earlier round, has."""
-    known = {puzzle.form for puzzle in arm.shown}
-    for earlier in range(1, number):
-        known |= arm.read_once(arm.round(earlier), _forms)
-    return _share(sum(row["form"] not in known for row in kept), len(kept))
-
-
-def _forms(folder: Path) -> frozenset[str]:
-    return frozenset(puzzle.form for puzzle in kept_puzzles(folder))
+def _forms(folder: Path) -> frozenset[int]:
+    return frozenset(digest(puzzle.form) for puzzle in streams.Kept(folder))
 
 
 def _of_learning(arm: Arm, number: int, own: float | None) -> Measured:
@@ -191,14 +216,14 @@ def held_out(folder: Path) -> float | None:
     return math.fsum(first) / len(first) if first else None
 
 
-def _of_types(kept: list[store.Row], human: set[str]) -> Measured:
+def _of_types(counts: Counter[str], human: set[str]) -> Measured:
     """The mix of answer types: its entropy as a share of that of an even mix, and each share.
 
     Even would be a mix of all types that the round or people's puzzles have, so that a type that
     dies out is missed (the evenness of Pielou, 1966).
     """
-    counts = Counter(row["answer_type"] for row in kept)
-    shares = {name: count / len(kept) for name, count in sorted(counts.items())}
+    kept = counts.total()
+    shares = {name: count / kept for name, count in sorted(counts.items())}
     entropy = -math.fsum(share * math.log(share) for share in shares.values())
     kinds = len(human | counts.keys())
     spread = None if not kept else 1.0 if kinds == 1 else abs(entropy) / math.log(kinds)

@@ -16,8 +16,8 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
-from etude import store, tables
-from etude.answers import Strangers, accepted_answers, human_answers, verdicts
+from etude import store, streams, tables
+from etude.answers import accepted_answers, human_answers, solved_in, verdicts_of
 from etude.arguments import changed, unused_arguments
 from etude.arm import Arm, set_aside_words
 from etude.behaviour import (
@@ -30,6 +30,7 @@ from etude.behaviour import (
 from etude.cluster import Made, Stage
 from etude.judge import Judge
 from etude.judge.looks import MORE, SECOND
+from etude.pool import Strangers
 from etude.puzzle import syntax_tree
 from etude.stats import share_interval
 from etude.types import Puzzle
@@ -46,7 +47,7 @@ def probe(arm: Arm, number: int) -> Path:
     with arm.watched(number, "probe", units) as watched:
         flow = arm.flow(Stage(folder, units, work, tables.PROBE, "judge"))
         flow.finish(0, watched.tick)
-        watched.summary = summary(store.read_stage(folder)) + set_aside_words(folder)
+        watched.summary = summary(streams.rows(folder, FOUND)) + set_aside_words(folder)
     return folder
 
 
@@ -54,17 +55,25 @@ def _work(arm: Arm, unit: int, *, number: int) -> Made:
     size = arm.recipe.solve.puzzles_per_unit
     probing: _Probing = arm.remembered("probing", number, lambda: _Probing(arm, number))
     chosen = probing.puzzles[unit * size : (unit + 1) * size]
-    return Made(probing.rows(chosen, arm.seed(number, "probe", unit)), arm.conditions())
+    tried = list(verdicts_of(store.unit_path(arm.round(number) / "judge", unit)))
+    rows = probing.rows(chosen, tried, arm.seed(number, "probe", unit))
+    return Made(rows, arm.conditions())
 
 
-def summary(rows: Sequence[store.Row]) -> str:
+FOUND = ("weak", "stable", "idle_arguments")
+
+
+def summary(rows: Iterable[store.Row]) -> str:
     """`900 puzzles  12 weak  0 unstable`"""
-    weak = sum(bool(row["weak"]) for row in rows)
-    unstable = sum(row["stable"] is False for row in rows)
-    idle = sum(bool(row["idle_arguments"]) for row in rows)
+    found = Counter[str]()
+    for row in rows:
+        found.update(("puzzles",))
+        found["weak"] += bool(row["weak"])
+        found["unstable"] += row["stable"] is False
+        found["idle"] += bool(row["idle_arguments"])
     return (
-        f"{len(rows):,} puzzles  {weak:,} weak  {unstable:,} unstable  "
-        f"{idle:,} with an idle argument"
+        f"{found['puzzles']:,} puzzles  {found['weak']:,} weak  {found['unstable']:,} unstable  "
+        f"{found['idle']:,} with an idle argument"
     )
 
 
@@ -74,10 +83,6 @@ class _Pool:
     def __init__(self) -> None:
         self.rounds = 0
         self.strangers = Strangers()
-
-    def add(self, known: Iterable[Known]) -> None:
-        for one in known:
-            self.strangers.add(one)
 
 
 class _Probing:
@@ -102,29 +107,15 @@ class _Probing:
         return probes_of(self.human, seed=self.arm.recipe.run.seed)
 
     @cached_property
-    def attempts(self) -> dict[str, Counter[str]]:
-        """The outcomes of this round's attempts, by puzzle."""
-        found: dict[str, Counter[str]] = defaultdict(Counter)
-        for row in verdicts(self.arm.round(self.number) / "judge"):
-            found[row["puzzle_id"]][row["outcome"]] += 1
-        return found
-
-    @cached_property
-    def known(self) -> dict[str, tuple[object, ...]]:
-        """Accepted answers of this round's puzzles; those of earlier rounds are other puzzles."""
-        return accepted_answers([self.arm.round(self.number) / "judge"])
-
-    @cached_property
     def pool(self) -> Strangers:
         """The answers of people's puzzles, and of all rounds up to this one, which is added."""
         kept: _Pool = self.arm.remembered("pool", None, _Pool)
         if kept.rounds > self.number:  # a round that is looked at again
             kept = _Pool()
         if not kept.rounds:
-            kept.add(self.human)
+            kept.strangers.add(self.human)
         for number in range(kept.rounds + 1, self.number + 1):
-            answers = accepted_answers([self.arm.round(number) / "judge"])
-            kept.add(Known(p, answers.get(p.id, ())) for p in self.arm.puzzles(number))
+            kept.strangers.add(solved_in(self.arm, number))
             kept.rounds = number
         return kept.strangers
 
@@ -133,11 +124,20 @@ class _Probing:
         rng = random.Random(f"{seed} {puzzle.id}")
         return self.pool.drawn(puzzle, self.section.strangers, rng)
 
-    def rows(self, puzzles: Sequence[Puzzle], seed: int) -> list[store.Row]:
-        """What is found of some puzzles. Raises `Fault` when the sandbox fails."""
+    def rows(
+        self, puzzles: Sequence[Puzzle], tried: Sequence[store.Row], seed: int
+    ) -> list[store.Row]:
+        """What is found of some puzzles, given the verdicts on their candidates.
+
+        Raises `Fault` when the sandbox fails.
+        """
+        known = accepted_answers(tried)
+        attempts: dict[str, Counter[str]] = defaultdict(Counter)
+        for row in tried:
+            attempts[row["puzzle_id"]][row["outcome"]] += 1
         parts = [
             (
-                list(self.known.get(puzzle.id, ())),
+                list(known.get(puzzle.id, ())),
                 self.strangers(puzzle, seed),
                 list(self.probes.get(puzzle.answer_type, ())),
             )
@@ -147,7 +147,9 @@ class _Probing:
         looks = looked_at(self.arm.judge, puzzles, asked)
         idle = self._idle(puzzles, [own + others for own, others, _ in parts], looks)
         return [
-            self._row(puzzle, len(own), len(strangers), look) | {"idle_arguments": names}
+            self._row(puzzle, len(own), len(strangers), look)
+            | difficulty(attempts[puzzle.id])
+            | {"idle_arguments": names}
             for puzzle, (own, strangers, _), look, names in zip(
                 puzzles, parts, looks, idle, strict=True
             )
@@ -189,7 +191,6 @@ class _Probing:
         return {
             "puzzle_id": puzzle.id,
             "answer_type": puzzle.answer_type,
-            **difficulty(self.attempts.get(puzzle.id, Counter())),
             "strangers": strangers,
             "satisfied": satisfied,
             "weak": satisfied > self.section.max_satisfied * strangers,

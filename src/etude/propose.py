@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from etude import roles, store, tables
+from etude import roles, store, streams, tables
 from etude.arm import Arm, set_aside_words
 from etude.cluster import Made, Stage
 from etude.prompts import proposal_prompt
@@ -25,9 +25,9 @@ def propose(arm: Arm, number: int, model: str | Path) -> Path:
     with arm.watched(number, "propose", units) as watched:
         flow = arm.flow(Stage(folder, units, work, tables.PROPOSE, "engine"))
         flow.finish(0, watched.tick)
-        rows = store.read_stage(folder)
-        finished = sum(row["finished"] for row in rows)
-        watched.summary = f"{len(rows):,} asked  {finished:,} finished{roles.spent(folder)}"
+        asked = streams.length(folder)
+        finished = sum(row["finished"] for row in streams.rows(folder, ["finished"]))
+        watched.summary = f"{asked:,} asked  {finished:,} finished{roles.spent(folder)}"
         watched.summary += set_aside_words(folder)
     return folder
 

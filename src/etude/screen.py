@@ -9,14 +9,15 @@ with both texts. Nothing is dropped here: `select` leaves out what is marked as 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
-from etude import store, tables
-from etude.answers import accepted_answers, reference_answers
+from etude import store, streams, tables
+from etude.answers import reference_answers, solved_in
 from etude.arm import Arm, load_held_out
-from etude.behaviour import Known, alike, probes_of
+from etude.behaviour import Alike, probes_of
 from etude.cluster import Made, Stage
 from etude.decontaminate import Met, Screen, Trained
 from etude.select import await_loop, wanted
@@ -24,6 +25,8 @@ from etude.select import await_loop, wanted
 PUZZLE_LEVELS = ("canonical", "form")
 TEXT_LEVELS = ("exact", "8-gram")
 BEHAVIOUR = "behaviour"
+AT_ONCE = 2_048
+"""Puzzles whose behaviour is looked at together."""
 PROBES = 64
 """Answers that a puzzle is tried with, at most: the references of held-out problems first."""
 
@@ -36,7 +39,7 @@ def screen(arm: Arm, number: int) -> Path:
     with arm.watched(number, "screen", 1) as watched:
         flow = arm.flow(Stage(folder, 1, work, tables.SCREEN, "judge", spare=False))
         flow.finish(0, watched.tick)
-        watched.summary = summary(store.read_stage(folder))
+        watched.summary = summary(streams.rows(folder, ["suite", "problem", "level"]))
     return folder
 
 
@@ -44,7 +47,7 @@ def _work(arm: Arm, _: int, *, number: int) -> Made:
     return Made(_Screening(arm, number).rows(), arm.conditions())
 
 
-def summary(rows: Sequence[store.Row]) -> str:
+def summary(rows: Iterable[store.Row]) -> str:
     """`held-out problems met: 3 by form, 1 by behaviour`"""
     met = {(row["suite"], row["problem"], row["level"]) for row in rows}
     counts = Counter(level for _, _, level in met)
@@ -76,7 +79,7 @@ class _Screening:
         self.held_out: _HeldOut = arm.remembered("held out", None, lambda: _HeldOut(arm))
         self.suites, self.problems = self.held_out.suites, self.held_out.problems
         self.screen = self.held_out.screen
-        self.puzzles = {puzzle.id: puzzle for puzzle in arm.puzzles(number)}
+        self.puzzles = arm.puzzles(number)
 
     def rows(self) -> list[store.Row]:
         """Every hit: of puzzles, in their order, then of examples."""
@@ -85,7 +88,7 @@ class _Screening:
         return [*found, *self._examples(barred)]
 
     def _by_text(self) -> Iterator[store.Row]:
-        for puzzle in self.puzzles.values():
+        for puzzle in self.puzzles:
             own = Trained("", puzzle.source, puzzle.id, puzzle.source)
             for met in self.screen.held(own):
                 if met.level in PUZZLE_LEVELS:
@@ -93,14 +96,15 @@ class _Screening:
 
     def _by_behaviour(self) -> Iterator[store.Row]:
         """Only puzzles with an accepted answer, and problems with a reference solution."""
-        answers = accepted_answers([self.arm.round(self.number) / "judge"])
-        solved = [Known(p, answers[p.id]) for p in self.puzzles.values() if answers.get(p.id)]
         places, known = self.held_out.places, self.held_out.known
-        for one, other in alike(self.arm.judge, known, solved, self.held_out.probes):
-            puzzle = solved[other].puzzle
-            own = Trained("", puzzle.source, puzzle.id, puzzle.source)
-            share = {met.place: met.share for met in self.screen.held(own)}
-            yield self._row(Met(places[one], BEHAVIOUR, share.get(places[one], 0.0)), own)
+        held_out = Alike(self.arm.judge, known, self.held_out.probes)
+        solved = (one for one in solved_in(self.arm, self.number) if one.answers)
+        while some := list(islice(solved, AT_ONCE)):
+            for one, other in held_out.pairs(some):
+                puzzle = some[other].puzzle
+                own = Trained("", puzzle.source, puzzle.id, puzzle.source)
+                share = {met.place: met.share for met in self.screen.held(own)}
+                yield self._row(Met(places[one], BEHAVIOUR, share.get(places[one], 0.0)), own)
 
     def _examples(self, barred: set[str]) -> Iterator[store.Row]:
         """Hits of examples, as far as these are wanted when what is dropped is left out."""

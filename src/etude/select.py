@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import json
 import random
+import sys
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
-from etude import store, tables
+from etude import store, streams, tables
 from etude.arm import Arm
 from etude.cluster import Made, Stage
 from etude.duplicates.keys import keys_of
@@ -33,10 +35,9 @@ def select(arm: Arm, number: int) -> Path:
     with arm.watched(number, "select", 1) as watched:
         flow = arm.flow(Stage(folder, 1, work, tables.SELECT, "plain", spare=False))
         flow.finish(0, watched.tick)
-        rows = store.read_stage(folder)
-        puzzles = len({row["puzzle_id"] for row in rows})
+        puzzles, examples = streams.distinct(folder, "puzzle_id"), streams.length(folder)
         watched.summary = "  ".join(
-            [f"{puzzles:,} puzzles", f"{len(rows):,} examples", *dropped_words(folder)]
+            [f"{puzzles:,} puzzles", f"{examples:,} examples", *dropped_words(folder)]
         )
     return folder
 
@@ -68,24 +69,24 @@ def dropped_words(stage: Path) -> list[str]:
     return [f"{found[reason]:,} {reason}, dropped" for reason in REASONS if found[reason]]
 
 
-def wanted(arm: Arm, number: int) -> tuple[list[store.Row], int]:
-    """The examples that a round gives, in order, if none is dropped, and how many are taken."""
+def wanted(arm: Arm, number: int) -> tuple[Iterator[store.Row], int]:
+    """The examples that a round gives, in order, if none is dropped, and how many are taken at
+    most."""
     if arm.name == "unverified":
-        return _unverified(arm, number)
-    rows = _verified(arm, number)
-    return rows, len(rows)
+        return _unverified(arm, number), streams.length(_of_loop(arm, number).parent)
+    return _verified(arm, number), sys.maxsize
 
 
 def _barred(arm: Arm, number: int) -> dict[str, str]:
     """By id of a puzzle or example, why it is not trained on."""
     section, folder = arm.recipe.probe, arm.round(number)
     barred: dict[str, str] = {}
-    for row in store.read_stage(folder / "probe"):
+    for row in streams.rows(folder / "probe", ["puzzle_id", "stable", "weak"]):
         if row["stable"] is False and section.unstable == "drop":
             barred[row["puzzle_id"]] = "of an unstable puzzle"
         elif row["weak"] and section.weak == "drop":
             barred[row["puzzle_id"]] = "of a weak puzzle"
-    for row in store.read_stage(folder / "screen"):
+    for row in streams.rows(folder / "screen", ["puzzle_id", "example_id", "dropped"]):
         if row["dropped"]:
             barred[row["example_id"] or row["puzzle_id"]] = "near a held-out problem"
     return barred
@@ -103,19 +104,29 @@ def _allowed(
             yield row
 
 
-def _attempts(arm: Arm, number: int) -> list[tuple[Puzzle, list[store.Row]]]:
-    """Each puzzle of the round with its candidates and their outcomes, in order.
+Attempts = tuple[Puzzle, list[store.Row]]
+
+
+def _attempts(arm: Arm, number: int) -> Iterator[list[Attempts]]:
+    """A unit at a time, each puzzle of the round with its candidates and their outcomes, in order.
 
     Those whose verdicts are not there, as their unit was set aside, were never tried.
     """
-    folder = arm.round(number)
-    outcomes = {row["candidate_id"]: _outcome(row) for row in store.read_stage(folder / "judge")}
-    by_puzzle: dict[str, list[store.Row]] = defaultdict(list)
-    for row in store.read_stage(folder / "solve"):
-        if row["candidate_id"] not in outcomes:
-            continue
-        by_puzzle[row["puzzle_id"]].append(row | {"outcome": outcomes[row["candidate_id"]]})
-    return [(puzzle, by_puzzle[puzzle.id]) for puzzle in arm.puzzles(number)]
+    folder, puzzles = arm.round(number), arm.puzzles(number)
+    size = arm.recipe.solve.puzzles_per_unit
+    for start in range(0, len(puzzles), size):
+        unit = start // size
+        judged = streams.rows_of(store.unit_path(folder / "judge", unit), _VERDICT)
+        outcomes = {row["candidate_id"]: _outcome(row) for row in judged}
+        by_puzzle: dict[str, list[store.Row]] = defaultdict(list)
+        for row in streams.rows_of(store.unit_path(folder / "solve", unit)):
+            if row["candidate_id"] in outcomes:
+                tried = row | {"outcome": outcomes[row["candidate_id"]]}
+                by_puzzle[row["puzzle_id"]].append(tried)
+        yield [(puzzle, by_puzzle[puzzle.id]) for puzzle in puzzles[start : start + size]]
+
+
+_VERDICT = ["candidate_id", "outcome", "stable"]
 
 
 def _outcome(verdict: store.Row) -> str:
@@ -123,28 +134,47 @@ def _outcome(verdict: store.Row) -> str:
     return "unstable" if verdict["stable"] is False else str(verdict["outcome"])
 
 
-def _verified(arm: Arm, number: int) -> list[store.Row]:
+def _verified(arm: Arm, number: int) -> Iterator[store.Row]:
     section = arm.recipe.select
-    rows: list[store.Row] = []
-    for puzzle, tried in _attempts(arm, number):
+    for puzzle, tried in chain.from_iterable(_attempts(arm, number)):
         accepted = [row for row in tried if row["outcome"] == "accepted"]
         rate = len(accepted) / len(tried) if tried else 0.0
         if 0 < rate <= section.max_solve_rate:
             shortest = _distinct(accepted, section.dedup)[: section.per_puzzle]
-            rows += [_example(arm, puzzle, row, rate) for row in shortest]
-    return rows
+            yield from (_example(arm, puzzle, row, rate) for row in shortest)
 
 
-def _unverified(arm: Arm, number: int) -> tuple[list[store.Row], int]:
-    """All pairs in random order, and how many the verified arm has (see `await_loop`)."""
-    pool = [
+DRAWN = 1 << 16
+"""Pairs of the control that are read at once, in an order of chance: so many passes over all."""
+
+
+def _unverified(arm: Arm, number: int) -> Iterator[store.Row]:
+    """All pairs in random order, of which as many are taken as the loop has (see `await_loop`)."""
+    counts = [len(_pairs(arm, unit)) for unit in _attempts(arm, number)]
+    order = array("q", range(sum(counts)))
+    random.Random(arm.seed(number, "select")).shuffle(order)
+    for start in range(0, len(order), DRAWN):
+        places = order[start : start + DRAWN]
+        found: dict[int, store.Row] = {}
+        wanted = iter(sorted(places))
+        place, first = next(wanted, None), 0
+        for count, unit in zip(counts, _attempts(arm, number), strict=True):
+            pairs = _pairs(arm, unit) if place is not None and place < first + count else []
+            while place is not None and place < first + count:
+                puzzle, row = pairs[place - first]
+                found[place] = _example(arm, puzzle, row, None)
+                place = next(wanted, None)
+            first += count
+        yield from (found[place] for place in places)
+
+
+def _pairs(arm: Arm, unit: Sequence[Attempts]) -> list[tuple[Puzzle, store.Row]]:
+    """The finished attempts of a unit, each text of a puzzle once."""
+    return [
         (puzzle, row)
-        for puzzle, tried in _attempts(arm, number)
+        for puzzle, tried in unit
         for row in _distinct([row for row in tried if row["finished"]], arm.recipe.select.dedup)
     ]
-    random.Random(arm.seed(number, "select")).shuffle(pool)
-    count = len(store.read_table(_of_loop(arm, number)))
-    return [_example(arm, puzzle, row, None) for puzzle, row in pool], count
 
 
 def _distinct(rows: list[store.Row], level: str) -> list[store.Row]:

@@ -6,12 +6,11 @@ While the next candidates are sampled, those that are on the disk are judged.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from etude import roles, store, tables
+from etude import roles, store, streams, tables
 from etude.arm import Arm, checked, counted, set_aside_words
 from etude.attempts import attempts, verdict_columns
 from etude.cluster import Flow, Made, Stage
@@ -35,7 +34,7 @@ def solve(arm: Arm, number: int, model: str | Path) -> Flow:
     with arm.watched(number, "solve", units) as watched:
         flow.finish(0, watched.tick)
         arm.crew.release("engine")
-        count = len(store.read_stage(folder))
+        count = streams.length(folder)
         watched.summary = f"{puzzles:,} x {arm.recipe.solve.samples}  {count:,} candidates"
         watched.summary += roles.spent(folder) + set_aside_words(folder)
     return flow
@@ -49,10 +48,10 @@ def judge(arm: Arm, number: int, flow: Flow) -> Path:
     folder = arm.round(number) / "judge"
     with arm.watched(number, "judge", flow.units(1)) as watched:
         flow.finish(1, watched.tick)
-        rows = store.read_stage(folder)
-        watched.summary = counted(Counter(row["outcome"] for row in rows))
+        watched.summary = counted(streams.tally(folder, "outcome"))
         if arm.recipe.judge.twice:
-            watched.summary += f"  {sum(row['stable'] is False for row in rows):,} unstable"
+            unstable = sum(row["stable"] is False for row in streams.rows(folder, ["stable"]))
+            watched.summary += f"  {unstable:,} unstable"
         watched.summary += set_aside_words(folder)
     return folder
 
@@ -71,7 +70,7 @@ def _judged(arm: Arm, unit: int, *, number: int) -> Made:
 
 def _puzzles(arm: Arm, number: int, unit: int) -> list[Puzzle]:
     size = arm.recipe.solve.puzzles_per_unit
-    kept: list[Puzzle] = arm.remembered("puzzles", number, lambda: arm.puzzles(number))
+    kept: streams.Kept = arm.remembered("puzzles", number, lambda: arm.puzzles(number))
     return kept[unit * size : (unit + 1) * size]
 
 

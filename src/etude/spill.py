@@ -97,9 +97,9 @@ class Pile:
         self._data = bytearray()
 
     def view(self) -> memoryview:
-        """All of it. Nothing is appended afterwards."""
+        """All that was appended so far."""
         if self._file is None:
-            return memoryview(self._data)
+            return memoryview(bytes(self._data))
         self._flush()
         with _room():
             self._file.flush()
@@ -126,7 +126,7 @@ class Column:
         self._pile.append(np.ascontiguousarray(values, self.dtype).tobytes())
 
     def array(self) -> npt.NDArray[Any]:
-        """All of it, not to be changed. Nothing is appended afterwards."""
+        """All that was appended so far, not to be changed."""
         return np.frombuffer(self._pile.view(), self.dtype)
 
 

@@ -7,10 +7,12 @@ import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from etude import store
+from etude import store, streams
 from etude.arm import Arm, fit_options
 from etude.cluster import Needs, Tick
 from etude.config import FitSection
@@ -81,12 +83,9 @@ def train(arm: Arm, number: int, base: str | Path, latest: str | Path) -> Path:
         _tell_finished(arm, number, "train", out)
         return out
     withdrawn = arm.withdrawn(number)
-    new = _selected(arm, [number], withdrawn)
-    old = _selected(arm, range(1, number), withdrawn)
-    random.Random(arm.seed(number, "replay")).shuffle(old)
-    kept = len(old) if section.replay == "all" else round(section.replay * len(new))
-    documents = seed_documents(arm) * section.seed_repeat
-    documents += _examples(arm, new + old[:kept], section.loss)
+    new = list(_selected(arm, [number], withdrawn))
+    new += _replayed(arm, number, len(new), withdrawn)
+    documents = seed_documents(arm) * section.seed_repeat + _examples(arm, new, section.loss)
     _check_any(documents, f"round {number}", "train")
     start = base if section.start == "base" else latest
     return _fit(arm, number, "train", start, documents, out, section)
@@ -109,7 +108,7 @@ def train_student(arm: Arm, base: str | Path, latest: str | Path) -> Path:
     if course.kept < course.last:
         latest = arm.round(course.kept) / "train"
     rounds = range(1, course.kept + 1)
-    examples = _examples(arm, _selected(arm, rounds, arm.withdrawn(None)), section.loss)
+    examples = _examples(arm, list(_selected(arm, rounds, arm.withdrawn(None))), section.loss)
     documents = seed_documents(arm) * section.seed_repeat + examples
     _check_any(documents, "the student", "final")
     start = base if section.start == "base" else latest
@@ -203,29 +202,47 @@ def _examples(arm: Arm, selected: Sequence[Selected], loss: str) -> list[Documen
     if loss == "text":
         return [Document(row["text"]) for _, row in selected]
     layout = arm.recipe.prompt.layout
-    wanted = {row["candidate_id"] for _, row in selected}
-    source: dict[str, str] = {}
-    for number in sorted({number for number, _ in selected}):
-        solved = store.read_stage(arm.round(number) / "solve")
-        source |= {
-            row["candidate_id"]: row["source"] for row in solved if row["candidate_id"] in wanted
-        }
-    return [document_of(row["text"], source[row["candidate_id"]], layout) for _, row in selected]
+    found: dict[int, Document] = {}
+    places = sorted(range(len(selected)), key=lambda place: selected[place][0])
+    for number, own in groupby(places, key=lambda place: selected[place][0]):
+        rows = (selected[place][1] | {"place": place} for place in own)
+        solved = arm.round(number) / "solve"
+        for row, candidate in streams.beside(rows, "candidate_id", solved, ["source"]):
+            assert candidate is not None, "an example is of a candidate"
+            found[row["place"]] = document_of(row["text"], candidate["source"], layout)
+    return [found[place] for place in range(len(selected))]
 
 
-def _selected(arm: Arm, rounds: Sequence[int], withdrawn: frozenset[str]) -> list[Selected]:
+def _replayed(arm: Arm, number: int, new: int, withdrawn: frozenset[str]) -> list[Selected]:
+    """Examples of earlier rounds in an order of chance: all, or in proportion to the new ones."""
+    share, rounds = arm.recipe.train.replay, range(1, number)
+    order = list(range(sum(1 for _ in _selected(arm, rounds, withdrawn))))
+    random.Random(arm.seed(number, "replay")).shuffle(order)
+    kept = order if share == "all" else order[: round(share * new)]
+    places = {place: at for at, place in enumerate(kept)}
+    rows = enumerate(_selected(arm, rounds, withdrawn) if kept else ())
+    found = sorted(((places[at], one) for at, one in rows if at in places), key=itemgetter(0))
+    return [one for _, one in found]
+
+
+def _selected(arm: Arm, rounds: Sequence[int], withdrawn: frozenset[str]) -> Iterator[Selected]:
     """The examples of rounds, but for puzzles that people withdrew."""
-    return [(number, row) for number in rounds for row in _of_round(arm, number, withdrawn)]
+    for number in rounds:
+        yield from ((number, row) for row in _of_round(arm, number, withdrawn))
 
 
-def _of_round(arm: Arm, number: int, withdrawn: frozenset[str]) -> list[store.Row]:
+def _of_round(arm: Arm, number: int, withdrawn: frozenset[str]) -> Iterator[store.Row]:
     """Of the unverified control's, which are in random order, as many as the loop has left."""
-    rows = store.read_stage(arm.round(number) / "select")
-    left = [row for row in rows if row["puzzle_id"] not in withdrawn]
+    left = _left(arm.round(number), withdrawn, ["text", "puzzle_id", "candidate_id"])
     if arm.name != "unverified" or not withdrawn:
         return left
-    of_loop = store.read_stage(store.round_folder(arm.run.folder, number) / "select")
-    return left[: sum(row["puzzle_id"] not in withdrawn for row in of_loop)]
+    of_loop = _left(store.round_folder(arm.run.folder, number), withdrawn, ["puzzle_id"])
+    return islice(left, sum(1 for _ in of_loop))
+
+
+def _left(folder: Path, withdrawn: frozenset[str], columns: list[str]) -> Iterator[store.Row]:
+    rows = streams.rows(folder / "select", columns)
+    return (row for row in rows if row["puzzle_id"] not in withdrawn)
 
 
 def _judged(arm: Arm, number: int | None) -> str:

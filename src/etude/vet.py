@@ -8,15 +8,18 @@ code's rules and trivial answers in place of ours.
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from etude import store, tables
-from etude.arm import Arm, counted, kept_puzzles
+from etude import store, streams, tables
+from etude.arm import Arm, counted
 from etude.cluster import Made, Stage
-from etude.duplicates.keys import plain
+from etude.config import Recipe
+from etude.duplicates.keys import digest, plain
+from etude.earlier import Earlier
 from etude.errors import Fault
 from etude.prompts import completed, renamed
 from etude.puzzle import NotAPuzzle, answered_at_once, check_rules, parse, without_docstring
@@ -24,68 +27,125 @@ from etude.replies import puzzle_source
 from etude.trivial import trivial_answers
 from etude.types import Outcome, Prompt, Puzzle
 
+UNDEFINED = "can't be defined"
+PROPOSALS = 1 << 16
+"""A unit takes so many proposals or somewhat fewer: whole units of them."""
+
 
 def vet(arm: Arm, number: int) -> Path:
     """The folder of the round's fates, one row a proposal."""
     folder = arm.round(number) / "vet"
+    units = vetted_units(arm.recipe)
     work = partial(_work, number=number)
-    with arm.watched(number, "vet", 1) as watched:
-        flow = arm.flow(Stage(folder, 1, work, tables.VET, "judge", spare=False))
-        flow.finish(0, watched.tick)
-        fates = Counter(row["fate"] for row in store.read_stage(folder))
-        watched.summary = counted(fates, "kept")
+    with arm.watched(number, "vet", units) as watched:
+        for unit in range(units):  # one after the other: what one keeps, the next must not repeat
+            flow = arm.flow(Stage(folder, unit + 1, work, tables.VET, "judge", spare=False))
+            flow.finish(0, lambda done, _: watched.tick(done, units))
+        watched.summary = counted(streams.tally(folder, "fate"), "kept")
     return folder
 
 
-def _work(arm: Arm, _: int, *, number: int) -> Made:
-    return Made(_rows(arm, number), arm.conditions())
+def vetted_units(recipe: Recipe) -> int:
+    """How many units the vetting of a round has."""
+    proposed = math.ceil(recipe.propose.samples / recipe.propose.per_unit)
+    return max(1, math.ceil(proposed / _together(recipe)))
 
 
-def _rows(arm: Arm, number: int) -> list[store.Row]:
-    proposals = store.read_stage(arm.round(number) / "propose")
-    screen = _Screen(arm, number)
-    rows = [screen.row(proposal) for proposal in proposals]
-    left = [(at, puzzle) for at, puzzle in enumerate(screen.puzzles) if puzzle is not None]
-    room = arm.recipe.vet.max_puzzles
-    for at, puzzle in left:
-        if room == 0:
-            rows[at]["fate"] = "over the limit"
-        elif screen.form_is_full(puzzle):
-            rows[at]["fate"] = "same form"
-        elif detail := screen.undefined(puzzle):
-            rows[at] |= {"fate": "broken rule", "detail": detail}
-        elif detail := screen.trivial(puzzle):
-            rows[at] |= {"fate": "trivial", "detail": detail}
-        else:
-            screen.count(puzzle)
-            room -= 1
-    return rows
+def _together(recipe: Recipe) -> int:
+    """Units of proposals that are vetted as one."""
+    return max(1, PROPOSALS // recipe.propose.per_unit)
+
+
+def _work(arm: Arm, unit: int, *, number: int) -> Made:
+    size = _together(arm.recipe)
+    proposed = arm.round(number) / "propose"
+    paths = streams.segments(proposed)[unit * size : (unit + 1) * size]
+    proposals = (row for path in paths for row in streams.rows_of(path))
+    screen = arm.remembered("vetting", (number, unit), lambda: _Screen(arm, number, unit))
+    screen.begin(unit)
+    rows = [screen.vetted(proposal) for proposal in proposals]
+    arm.remembered("vetting", (number, unit + 1), lambda: screen)
+    return Made(rows, arm.conditions())
+
+
+class _Before:
+    """What the rounds before one know: their puzzles, and how many of each form were trained on."""
+
+    def __init__(self) -> None:
+        self.rounds = 0
+        self.known = Earlier()
+        self.forms: Counter[int] = Counter()
+
+    def go_on(self, arm: Arm, number: int) -> None:
+        """Read the rounds up to the one before `number`, as far as they were not read."""
+        for earlier in range(self.rounds + 1, number):
+            selected = streams.rows(arm.round(earlier) / "select", ["puzzle_id"])
+            trained = {int(row["puzzle_id"], 16) for row in selected}
+            for puzzle in arm.puzzles(earlier):
+                self.known.add(puzzle.id, earlier, _shown(puzzle.source))
+                if int(puzzle.id, 16) in trained:
+                    self.forms[digest(puzzle.form)] += 1
+            self.rounds = earlier
 
 
 class _Screen:
     """What a round's proposals are held against: everything known before them, and each other."""
 
-    def __init__(self, arm: Arm, number: int) -> None:
+    def __init__(self, arm: Arm, number: int, unit: int) -> None:
+        """As it stands before a unit: what earlier ones found is read from their tables."""
+        self.arm, self.number = arm, number
         self.judge = arm.judge
         self.section = arm.recipe.vet
         self.paper = self.section.rules == "paper"
-        self.skips = random.Random(arm.seed(number, "vet"))
         self.chat = arm.recipe.prompt.layout == "chat"
         self.held_out = {problem.id for problem in arm.problems}
-        self.known: dict[str, tuple[str, Puzzle]] = {}
-        """Where each known puzzle stands, by its id, and the puzzle."""
+        self.before: _Before = arm.remembered("before", None, _Before)
+        if self.before.rounds >= number:  # a round that is vetted again
+            self.before = _Before()
+        self.before.go_on(arm, number)
+        self.shown, self.known = Earlier(), Earlier()
+        """Places are rounds; 0 is what was shown from the start."""
+        self.forms: Counter[int] = Counter()
+        self.room = self.section.max_puzzles
         for puzzle in arm.shown_in(number):
-            self.know(puzzle, "shown from the start")
-        self.forms: Counter[str] = Counter()
-        self.puzzles: list[Puzzle | None] = []
-        for earlier in range(1, number):
-            trained = arm.read_once(arm.round(earlier), _taught)
-            for puzzle in arm.read_once(arm.round(earlier), kept_puzzles):
-                self.know(puzzle, f"of round {earlier}")
-                self.forms[puzzle.form] += puzzle.id in trained
+            self.shown.add(puzzle.id, 0, _shown(puzzle.source))
+        for path in streams.segments(arm.round(number) / "vet")[:unit]:
+            self._recall(path)
 
-    def row(self, proposal: store.Row) -> store.Row:
-        """The row of one proposal, as far as its text alone decides."""
+    def _recall(self, path: Path) -> None:
+        """Take up what an earlier unit of this round found."""
+        for row in streams.rows_of(path):
+            undefined = row["fate"] == "broken rule" and row["detail"].startswith(UNDEFINED)
+            if undefined or row["fate"] in ("kept", "over the limit", "same form", "trivial"):
+                self.known.add(row["puzzle_id"], self.number, _shown(row["source"]))
+            if row["fate"] == "kept":
+                self.forms[digest(row["form"])] += 1
+                self.room -= 1
+
+    def begin(self, unit: int) -> None:
+        self.skips = random.Random(self.arm.seed(self.number, "vet", unit))
+
+    def vetted(self, proposal: store.Row) -> store.Row:
+        """The row of one proposal."""
+        row, puzzle = self.row(proposal)
+        if puzzle is None:
+            return row
+        if self.room == 0:
+            row["fate"] = "over the limit"
+        elif self._of_form(puzzle) >= self.section.max_per_form:
+            row["fate"] = "same form"
+        elif detail := self.undefined(puzzle):
+            row |= {"fate": "broken rule", "detail": detail}
+        elif detail := self.trivial(puzzle):
+            row |= {"fate": "trivial", "detail": detail}
+        else:
+            self.forms[digest(puzzle.form)] += 1
+            self.room -= 1
+        return row
+
+    def row(self, proposal: store.Row) -> tuple[store.Row, Puzzle | None]:
+        """The row of one proposal, as far as its text alone decides; its puzzle, if that is left to
+        be looked at."""
         row: store.Row = dict.fromkeys(tables.VET.names)
         row["proposal_id"] = proposal["proposal_id"]
         puzzle, row["fate"], row["detail"] = self._read(proposal)
@@ -97,8 +157,7 @@ class _Screen:
                 "inputs": puzzle.inputs,
                 "form": puzzle.form,
             }
-        self.puzzles.append(puzzle if row["fate"] == "kept" else None)
-        return row
+        return row, puzzle if row["fate"] == "kept" else None
 
     def _read(self, proposal: store.Row) -> tuple[Puzzle | None, str, str]:
         if not proposal["finished"]:
@@ -114,31 +173,29 @@ class _Screen:
             return puzzle, "broken rule", str(error)
         if puzzle.id in self.held_out:
             return puzzle, "held out", "is a problem of the suite"
-        if puzzle.id in self.known:
-            return puzzle, "duplicate", self.repeats(puzzle)
-        self.know(puzzle, "of this round")
+        text = _shown(puzzle.source)
+        for known in (self.shown, self.before.known, self.known):
+            if found := known.find(puzzle.id, text):
+                return puzzle, "duplicate", self.repeats(puzzle.id, *found)
+        self.known.add(puzzle.id, self.number, text)
         return puzzle, "kept", ""
 
-    def know(self, puzzle: Puzzle, where: str) -> None:
-        self.known.setdefault(puzzle.id, (where, puzzle))
+    def _of_form(self, puzzle: Puzzle) -> int:
+        """Puzzles of its form that were trained on in earlier rounds, or are kept in this one."""
+        key = digest(puzzle.form)
+        return self.before.forms[key] + self.forms[key]
 
-    def repeats(self, puzzle: Puzzle) -> str:
+    def repeats(self, id: str, place: int, same: bool) -> str:
         """At which level a known puzzle is met again, and which: `exact: puzzle ID of round 1`."""
-        where, known = self.known[puzzle.id]
-        level = "exact" if _shown(puzzle) == _shown(known) else "canonical"
-        return f"{level}: puzzle {puzzle.id} {where}"
+        where = "shown from the start" if place == 0 else f"of round {place}"
+        where = "of this round" if place == self.number else where
+        return f"{'exact' if same else 'canonical'}: puzzle {id} {where}"
 
     def _source(self, proposal: store.Row) -> str:
         if self.chat:
             return puzzle_source(proposal["text"])
         opening = "def " + proposal["prompt"].rpartition("def ")[2]
         return completed(Prompt(proposal["prompt"], opening), proposal["text"], "f")
-
-    def form_is_full(self, puzzle: Puzzle) -> bool:
-        return self.forms[puzzle.form] >= self.section.max_per_form
-
-    def count(self, puzzle: Puzzle) -> None:
-        self.forms[puzzle.form] += 1
 
     def undefined(self, puzzle: Puzzle) -> str:
         """Why the function can't even be defined and called, by the paper's rule; run in the judge.
@@ -151,7 +208,7 @@ class _Screen:
         [outcome] = self.judge.satisfied(answered_at_once(puzzle), [answer])
         if outcome is Outcome.FAULT:
             raise Fault(f"the sandbox failed on defining the puzzle {puzzle.id}")
-        return "" if outcome is Outcome.ACCEPTED else f"can't be defined: {outcome}"
+        return "" if outcome is Outcome.ACCEPTED else f"{UNDEFINED}: {outcome}"
 
     def trivial(self, puzzle: Puzzle) -> str:
         """Which trivial answer satisfies the puzzle, or an empty text. Run in the judge.
@@ -172,11 +229,6 @@ class _Screen:
         return ""
 
 
-def _taught(folder: Path) -> frozenset[str]:
-    """The puzzles of a round's folder that became examples."""
-    return frozenset(row["puzzle_id"] for row in store.read_stage(folder / "select"))
-
-
-def _shown(puzzle: Puzzle) -> str:
+def _shown(source: str) -> str:
     """A puzzle's text as prompts show it: those of P3 have another name and a docstring."""
-    return plain(renamed(without_docstring(puzzle.source).strip(), "f"))
+    return plain(renamed(without_docstring(source).strip(), "f"))

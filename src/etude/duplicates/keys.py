@@ -41,9 +41,13 @@ def plain(text: str) -> str:
 
 def digest(*texts: str) -> int:
     """A 64-bit key of texts; each is preceded by its length."""
+    return digest_of(*(text.encode("utf-8", "surrogatepass") for text in texts))
+
+
+def digest_of(*parts: bytes) -> int:
+    """A 64-bit key of bytes; each part is preceded by its length."""
     found = blake2b(digest_size=8)
-    for text in texts:
-        data = text.encode("utf-8", "surrogatepass")
+    for data in parts:
         found.update(len(data).to_bytes(8, "big"))
         found.update(data)
     return int.from_bytes(found.digest(), "big")

@@ -15,7 +15,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from etude import spill, store
+from etude import query, store
 from etude.decontaminate import Hit
 from etude.duplicates import Item, find
 from etude.export.pairs import AT_ONCE, COUNTED, NONE
@@ -78,7 +78,7 @@ class Segments:
 
     def __init__(self, paths: Sequence[Path], dedup: str, scratch: Path) -> None:
         self._db = duckdb.connect(":memory:")
-        self._db.execute(f"set memory_limit = '{spill.memory()}B'")
+        query.bounded(self._db)
         self._db.execute("set temp_directory = ?", [str(scratch)])
         files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
         self._db.execute(
