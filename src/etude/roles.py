@@ -90,6 +90,7 @@ def check(recipe: Recipe) -> None:
 
 def _check_one(recipe: Recipe, section: EngineSection, source: str) -> None:
     chat = recipe.prompt.layout == "chat"
+    source = source if section.kind == "openai" else str(store.local(source))
     if section.kind == "replay":
         open_engine("replay", source).close()
     elif section.kind == "openai":

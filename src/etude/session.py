@@ -144,7 +144,7 @@ def check_inputs(recipe: Recipe) -> None:
     if recipe.pretrain is None and recipe.engine.kind not in ("replay", "openai"):
         from etude.engines.transformers.loading import load_config
 
-        load_config(recipe.model.base)
+        load_config(store.local(recipe.model.base))
     roles.check(recipe)
 
 
