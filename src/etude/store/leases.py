@@ -28,7 +28,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from etude.errors import InputError
-from etude.store.places import is_local, of_client, reaching, write_atomically, write_new
+from etude.store.places import (
+    is_local,
+    of_client,
+    reaching,
+    write_atomically,
+    write_new,
+    writing_to,
+)
 
 NAME = "driver.json"
 RENEWED = 5.0
@@ -204,7 +211,7 @@ class _Lease:
 
     def give_back(self) -> None:
         """Removes the file, if it is still this process's."""
-        with reaching(self.path):
+        with writing_to(self.path):
             now = self._read()
             if now is not None and now["nonce"] == self._said["nonce"]:
                 self.path.unlink(missing_ok=True)
