@@ -50,7 +50,7 @@ UNITS = 300
 """Units of the overhead."""
 LIMITS = {"in process": 0.020, "processes:1": 0.020, "processes:2": 0.020, "Ray": 0.060}
 """Seconds that a unit may cost, by the way to work."""
-PUZZLES, PER_UNIT = 300, 25
+PUZZLES, PER_UNIT = 300, 10
 TURNS = 2
 SIMULATED = tuple(2**power for power in range(9))
 PER_WORKER = 40
