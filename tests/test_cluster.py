@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -15,7 +16,7 @@ import pytest
 
 from cluster_work import Desk, stage
 from etude import cluster, store
-from etude.cluster import Crew, Flow, Here, Inline, Processes
+from etude.cluster import Crew, Ended, Flow, Here, Inline, Processes
 from etude.errors import Fault, InputError
 
 
@@ -44,6 +45,30 @@ def test_each_unit_is_one_segment_with_its_notes(tmp_path: Path, crew: Processes
     pids = {row["pid"] for row in store.read_stage(tmp_path / "a")}
     assert len(pids) == 2
     assert os.getpid() not in pids
+
+
+class _Late(Inline):
+    """A mount over a network: a segment is seen here some time after it was written."""
+
+    def wait(self) -> Ended:
+        ended = super().wait()
+        path = store.unit_path(ended.stage.folder, ended.unit)
+        path.rename(hidden := path.with_name(".hidden"))
+        threading.Timer(0.5, hidden.rename, [path]).start()
+        return ended
+
+
+def test_a_stage_is_done_when_its_segments_are_seen_here(tmp_path: Path) -> None:
+    Flow(_Late(Desk(tmp_path)), [stage(tmp_path / "a", 1)]).finish(0, no_tick)
+    assert units_of(tmp_path / "a") == [0]
+
+
+def test_a_segment_that_is_never_seen_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etude.cluster.flow.SEEN_SECONDS", 0.2)
+    with pytest.raises(Fault, match=r"1 segments of .* are not seen here"):
+        Flow(_Late(Desk(tmp_path)), [stage(tmp_path / "a", 1)]).finish(0, no_tick)
 
 
 def test_units_that_are_there_are_left_alone(tmp_path: Path, crew: Processes) -> None:

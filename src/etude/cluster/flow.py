@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -22,6 +23,10 @@ TRIES = 3
 """A unit that killed so many workers is tried no more."""
 MOST_SET_ASIDE = 0.1
 """Share of a stage's units. Beyond it, and beyond one, it is not the units that kill."""
+
+SEEN_SECONDS = 120.0
+"""How long a segment that a worker wrote may stay unseen here: mounts over a network show a folder
+as it was some seconds ago. Whoever read the stage before would read less than there is."""
 
 MOST_DEATHS = 30
 """Deaths in a row, with no unit done between them, after which there is no point in going on."""
@@ -39,6 +44,7 @@ class Flow:
             if stage.passing:
                 owed[at] &= owed[at + 1]
         self._owed = owed
+        self._promised = [frozenset(units) for units in owed]
         self._ready: list[list[tuple[int, int]]] = [[] for _ in stages]
         """A heap a stage: how often a unit was tried, and its number."""
         self._started: list[set[int]] = [set() for _ in stages]
@@ -62,6 +68,19 @@ class Flow:
             self._take(self._crew.wait())
             if len(self._owed[at]) < owed:
                 tick(units - len(self._owed[at]), units)
+        self._see(at)
+
+    def _see(self, at: int) -> None:
+        """Return when every segment that was made is in its folder, seen from here."""
+        stage = self._stages[at]
+        patience = time.monotonic() + SEEN_SECONDS
+        while unseen := self._promised[at].intersection(store.owed(stage.folder, stage.units)):
+            if time.monotonic() > patience:
+                raise Fault(
+                    f"{len(unseen):,} segments of {stage.folder}, the first of unit {min(unseen)}, "
+                    "were written by workers, and are not seen here"
+                )
+            time.sleep(0.1)
 
     def units(self, at: int) -> int:
         """How many units stage number `at` has, done or not."""
