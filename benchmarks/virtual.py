@@ -19,6 +19,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from etude import store
 from etude.cluster import Desk, Ended, Kind, Stage
 
 AHEAD = 4
@@ -175,6 +176,9 @@ class Virtual:
         try:
             if self._desk is not None:
                 one.stage.do(self._desk, one.unit)
+            else:  # the scheduler looks whether it is there, not into it
+                one.stage.folder.mkdir(parents=True, exist_ok=True)
+                store.unit_path(one.stage.folder, one.unit).touch()
         except Exception as error:  # noqa: BLE001 - the scheduler raises it
             return Ended(one.stage, one.unit, "raised", error)
         return Ended(one.stage, one.unit, "done")
