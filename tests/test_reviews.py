@@ -15,7 +15,8 @@ from etude.errors import InputError
 from etude.query import Tables
 from etude.reviewing import Reviewer, known_solutions, queue, waiting
 from etude.reviews import standing
-from etude.train import _examples
+from etude.train import _examples, _selected
+from etude.types import Document
 from reader_run import PUZZLE, stages, start
 
 OTHER = "def f(x: int, a=8): return x * a == 64"
@@ -107,13 +108,18 @@ def arm(tmp_path: Path) -> Iterator[Arm]:
         yield arm
 
 
+def texts(arm: Arm, loss: str) -> list[Document]:
+    """What the student of an arm would be trained on, of its own making."""
+    return _examples(arm, list(_selected(arm, [1, 2], arm.withdrawn(None))), loss)
+
+
 def test_a_rejected_puzzle_teaches_no_more(arm: Arm) -> None:
-    assert len(_examples(arm, [1, 2], "text", arm.withdrawn(None))) == 2
+    assert len(texts(arm, "text")) == 2
     (arm.run.folder / "final/anchors/00000.parquet").unlink()
     decide(arm.run.folder, GIVEN, "reject")
     assert arm.withdrawn(None) == {GIVEN}
-    assert len(_examples(arm, [1, 2], "text", arm.withdrawn(None))) == 1
-    assert len(_examples(arm, [1, 2], "solution", arm.withdrawn(None))) == 1
+    assert len(texts(arm, "text")) == 1
+    assert len(texts(arm, "solution")) == 1
 
 
 def test_the_unverified_control_has_as_many_examples_left(arm: Arm) -> None:
@@ -122,7 +128,7 @@ def test_the_unverified_control_has_as_many_examples_left(arm: Arm) -> None:
     store.write_table(folder, [row | {"puzzle_id": "its own"}], tables.SELECT)
     decide(arm.run.folder, GIVEN, "reject")
     with Arm(arm.run, "unverified", lambda _: None) as control:
-        assert len(_examples(control, [1, 2], "text", control.withdrawn(None))) == 1
+        assert len(texts(control, "text")) == 1
 
 
 def test_the_queue_holds_what_was_solved_sometimes(arm: Arm) -> None:
