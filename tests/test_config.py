@@ -39,6 +39,12 @@ def test_settings_of_time_alone_do_not_count_as_a_change() -> None:
         ("solve.temperature=nan", "solve.temperature"),
         ("evaluate.ks=[0,1]", "evaluate.ks.0 is 0"),
         ("judge.cpu_seconds=6", "judge.wall_seconds must not be below judge.cpu_seconds = 6.0"),
+        (
+            "run.checkpoints=0",
+            "tiny: run.checkpoints is 0: Input should be greater than or equal to 1, or 'all'. "
+            "Change it.",
+        ),
+        ("train.lora_targets=3", "train.lora_targets is 3: Input should be a valid string, or a"),
         ("solve.max_new_tokens=192", "solve.max_new_tokens must be below model.context = 192"),
     ],
 )

@@ -76,7 +76,11 @@ def test_a_text_names_a_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("nosuch://x/y", "nosuch:// is none"), ("s3://", "must name a folder")],
+    [
+        ("nosuch://x/y", "nosuch:// is none"),
+        ("s3://", "must name a folder"),
+        ("s3:/bucket/run", "two slashes after the colon, .*folder ./s3:/bucket/run"),
+    ],
 )
 def test_what_is_no_place_is_one_sentence(text: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):

@@ -104,6 +104,15 @@ def test_a_precision_that_is_not_there_is_refused_before_a_folder_is_made(tmp_pa
     assert not (tmp_path / "run").exists()
 
 
+def test_a_size_that_is_none_is_refused_before_a_folder_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ETUDE_MEMORY", "lots")
+    with pytest.raises(InputError, match="ETUDE_MEMORY must be a size"):
+        session.run("smoke", tmp_path / "run", [], controls=False, json_lines=True)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_without_a_student_is_refused(tmp_path: Path) -> None:
     reader_run.start(tmp_path / "run")
     with pytest.raises(InputError, match="must be a finished run to be evaluated"):

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from etude import __version__, cluster, config, readings, roles, store
+from etude import __version__, cluster, config, readings, roles, spill, store
 from etude.arm import Tell, limits_of, load_held_out, watching
 from etude.config import Recipe
 from etude.console import Console
@@ -55,9 +55,7 @@ def run(
     `track` names a tracker, `way` who works (see `cluster`): no matters of the recipe.
     """
     console = Console(json_lines=json_lines)
-    cluster.check_way(way)
-    if track is not None:
-        check_tracker(track)
+    check_asked(track, way)
     folder, recipe = recipe_of(source, out, settings)
     words = [] if controls else ["--no-controls"]
     words += ["--track", track] if track is not None else []
@@ -99,11 +97,27 @@ def both(first: Tell, second: Tell) -> Tell:
     return tell
 
 
-def forecast_run(source: str, settings: Sequence[str], *, controls: bool, json_lines: bool) -> None:
-    """What a run would do and take. Nothing is written."""
+def check_asked(track: str | None, way: str) -> None:
+    """Raises `InputError` for what is no tracker, or no way to work."""
+    cluster.check_way(way)
+    if track is not None:
+        check_tracker(track)
+
+
+def forecast_run(
+    source: str,
+    settings: Sequence[str],
+    *,
+    controls: bool,
+    json_lines: bool,
+    track: str | None = None,
+    way: str = "here",
+) -> None:
+    """What a run would do and take, with what `run` takes. Nothing is written."""
     from etude.forecast import forecast
     from etude.forecast.words import show
 
+    check_asked(track, way)
     _, recipe = recipe_of(source, None, settings)
     show(forecast(recipe, recipe.controls.arms if controls else ()), Console(json_lines=json_lines))
 
@@ -132,9 +146,10 @@ def _is_run(path: Path) -> bool:
 def check_inputs(recipe: Recipe) -> None:
     """Whatever the recipe names is looked at before a folder is made, and hours are spent on it.
 
-    Raises `InputError` for seeds, a suite, a model or recordings that are not there, and
-    `RecipeError` for a precision that this machine has not.
+    Raises `InputError` for seeds, a suite, a model or recordings that are not there and for an
+    ETUDE_MEMORY that is no size, and `RecipeError` for a precision that this machine has not.
     """
+    spill.memory()
     if recipe.model.precision == "fp16":
         from etude.training import resolve_precision
 

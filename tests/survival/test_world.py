@@ -57,7 +57,8 @@ def test_clocks_that_jump_change_nothing(
     off, environment = clock
     rng = random.Random(6)
     run = runs.cut(undisturbed, tmp_path / "run", "final", "round-02")
-    shutil.rmtree(run / "times")
+    for kept in (run / "times").iterdir():
+        kept.unlink()
     driver = runs.Driver(runs.command(run, "--no-controls"), tmp_path, **environment)
     try:
         while driver.running:
@@ -68,7 +69,7 @@ def test_clocks_that_jump_change_nothing(
     finally:
         driver.strike_all()
     assert runs.differing(run, undisturbed) == []
-    files = list((run / "times").iterdir())
+    files = sorted((run / "times").iterdir())
     lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     assert lines
     assert all(0 <= line["seconds"] < runs.PATIENCE for line in lines)

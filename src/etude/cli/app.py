@@ -30,7 +30,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object a line, for 
 
 def place(text: str) -> Path:
     """A folder or file of this machine, or of another file system, as in s3://bucket/run."""
-    if "://" not in text:
+    if ":/" not in text:
         return Path(text)
     from etude import store
 

@@ -37,7 +37,9 @@ def run(
     from etude import session
 
     if dry_run:
-        session.forecast_run(recipe, settings, controls=controls, json_lines=json)
+        session.forecast_run(
+            recipe, settings, controls=controls, json_lines=json, track=track, way=way
+        )
         return
     session.run(recipe, out, settings, controls=controls, json_lines=json, track=track, way=way)
 

@@ -86,17 +86,30 @@ def _value(text: str) -> Any:
 
 
 def _sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    more = f" ({error.error_count() - 1} more problems follow)" if error.error_count() > 1 else ""
+    errors = error.errors()
+    first, setting = errors[0], _setting(errors[0]["loc"])
+    of_one = [one for one in errors if _setting(one["loc"]) == setting]
+    place, left = ".".join(setting), len(errors) - len(of_one)
+    more = f" ({left} more problem{'s follow' if left > 1 else ' follows'})" if left else ""
     if first["type"] == "extra_forbidden":
         return f"{_unknown(first['loc'])}{more}"
     if first["type"] == "missing":
         return f"{place} must be given but is missing. Add it{more}."
     message = str(first["msg"]).removeprefix("Value error, ")
+    for other in of_one[1:]:  # what a setting of another type might be instead
+        message += f", or {str(other['msg']).removeprefix('Input should be ')}"
     if not place:
         return f"{message}{more}."
     return f"{place} is {first['input']!r}: {message}. Change it{more}."
+
+
+def _setting(path: tuple[str | int, ...]) -> list[str]:
+    """The setting that an error is of: its place without the name of a type that was tried."""
+    found: list[str] = []
+    for part in path:
+        if isinstance(part, int) or _fields(found):
+            found.append(str(part))
+    return found
 
 
 def _unknown(path: tuple[str | int, ...]) -> str:

@@ -25,16 +25,22 @@ from urllib.parse import unquote, urlsplit
 from etude.errors import BARRED, EtudeError, InputError, MissingExtra, of_object_store
 
 NO_ROOM_BYTES = 1 << 20
+ONE_SLASH = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/(?!/)")
 
 
 def place(text: str | Path) -> Path:
     """The place that a text names.
 
     Raises `MissingExtra` where a package is needed to reach it, `InputError` for one of a file
-    system that nobody knows.
+    system that nobody knows, and for one that would be a local folder but for a missing slash.
     """
     if not isinstance(text, str):
         return text
+    if ONE_SLASH.match(text):
+        raise InputError(
+            f"{text} must have two slashes after the colon, as in s3://bucket/run, but has one. "
+            f"Add it, or write the folder ./{text} of this machine."
+        )
     protocol, mark, rest = text.partition("://")
     if not mark:
         return Path(text)
