@@ -21,6 +21,7 @@ from etude.check.findings import At, Broken, Findings
 from etude.cluster import SET_ASIDE
 from etude.errors import InputError, UserError
 from etude.store import checkpoints, sums
+from etude.store.segments import PLACE, misplaced
 
 ORDER = (
     *("seeds", "pretrain", "anchors", "propose", "vet", "solve", "judge", "probe", "screen"),
@@ -136,6 +137,8 @@ def _segment(found: Findings, at: At, path: Path, tick: Tick) -> str:
                 return flaw
             if not summed and rows != _counted(opened):
                 return f"it says that it has {rows:,} rows, but has not"
+            if flaw := _misplaced(found, path, opened):
+                return flaw
             note = (opened.schema_arrow.metadata or {}).get(SET_ASIDE.encode())
     except sums.Damaged as damage:
         return str(damage)
@@ -147,6 +150,14 @@ def _segment(found: Findings, at: At, path: Path, tick: Tick) -> str:
     if note is not None:
         found.aside.append((at, int(path.stem), note.decode("utf-8", "replace")))
     tick(size)
+    return ""
+
+
+def _misplaced(found: Findings, path: Path, opened: pq.ParquetFile) -> str:
+    """A whole segment of another unit, round or arm. Older ones do not say where they belong."""
+    noted = (opened.metadata.metadata or {}).get(PLACE.encode(), b"").decode()
+    if noted and misplaced(noted, _within(found.folder, path)):
+        return f"it was written as {noted}"
     return ""
 
 
@@ -217,6 +228,7 @@ def _checkpoint(found: Findings, at: At, tick: Tick) -> None:
         return
     try:
         flaws = list(checkpoints.flaws(at.folder, tick))
+        flaws = flaws or _of_another(found, at)
     except InputError as error:
         flaws = [str(error)]
     if not flaws:
@@ -225,6 +237,20 @@ def _checkpoint(found: Findings, at: At, tick: Tick) -> None:
     found.checkpoints["broken"] += 1
     found.broken.append(Broken(at, at.folder, "; ".join(flaws), again=True))
     found.trainings.append(at)
+
+
+def _of_another(found: Findings, at: At) -> list[str]:
+    """A whole checkpoint of another round, arm or run: its training had another seed."""
+    report = at.folder / "training.json"
+    if found.recipe or not report.exists():
+        return []
+    try:
+        said = json.loads(report.read_bytes()).get("seed")
+    except (ValueError, AttributeError):
+        return ["training.json can't be read"]
+    seed = store.read_recipe(found.folder).run.seed
+    own = store.seed_for(seed, at.arm, at.round, at.stage, 0)
+    return [] if said in (None, own) else [f"its training had the seed {said} in place of {own}"]
 
 
 def _with_later(found: Findings, one: Broken) -> Broken:
