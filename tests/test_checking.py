@@ -167,6 +167,18 @@ def test_a_unit_under_another_number_is_found(run: Path) -> None:
     assert broken(look(run)) == ["round-01/judge/00001.parquet"]
 
 
+@pytest.mark.parametrize("name", ["1", "1e3", "000001", "999999999999999", "9" * 200])
+def test_what_no_run_writes_is_found_quickly(run: Path, name: str) -> None:
+    """Readers take every name that begins with a digit; the number asks for no list so long."""
+    judged = run / "round-01" / "judge"
+    data = store.unit_path(judged, 0).read_bytes()
+    (judged / f"{name}.parquet").write_bytes(data)
+    found = look(run)
+    assert broken(found) == [f"round-01/judge/{name}.parquet"]
+    assert "its name is none" in found.broken[0].flaw
+    assert "round 1 judge" not in owed(found)
+
+
 def test_a_checkpoint_of_another_round_is_found(run: Path) -> None:
     for number in (1, 2):
         made = run / "made"

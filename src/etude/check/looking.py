@@ -33,6 +33,8 @@ CHAIN = ("propose", "vet", "solve", "judge", "select", "train")
 TRAININGS = ("blank", "pretrain", "train")
 OF_PEOPLE = ("anchors", "reviews")
 """What nothing makes again."""
+MOST_UNITS = 10**7
+"""Of a stage; what bears a higher number was not written by a run."""
 ASIDE = "broken"
 """The folder in a run that takes what `--mend` moves."""
 
@@ -113,15 +115,29 @@ def _segments(found: Findings, at: At, tick: Tick) -> None:
     units: set[int] = set()
     for name in (one for one in names if not one.startswith(".")):
         path = at.folder / name
-        flaw = _segment(found, at, path, tick)
-        if not flaw and path.stem.isdecimal():
-            units.add(int(path.stem))
+        flaw = _misnamed(name) or _segment(found, at, path, tick)
+        if not flaw and (unit := _unit(name)) is not None:
+            units.add(unit)
         if flaw:
             found.segments["broken"] += 1
             found.broken.append(Broken(at, path, flaw, at.stage not in OF_PEOPLE))
     missing = sorted(set(range(_expected(found, at, names))) - units)
     if missing and at.stage not in OF_PEOPLE:
         found.owed.append((at, missing))
+
+
+def _misnamed(name: str) -> str:
+    """Every name that begins with a digit is read as a unit's: one that is none adds its rows."""
+    if not ("0" <= name[0] <= "9"):
+        return ""
+    return "" if _unit(name) is not None else "its name is none that a run gives to a unit"
+
+
+def _unit(name: str) -> int | None:
+    """The unit whose segment is called so; None where that is none's name."""
+    stem = name.removesuffix(".parquet")
+    small = stem.isdecimal() and len(stem) < 10 and int(stem) < MOST_UNITS
+    return int(stem) if small and name == store.unit_path(Path(), int(stem)).name else None
 
 
 def _segment(found: Findings, at: At, path: Path, tick: Tick) -> str:
@@ -196,7 +212,7 @@ def _schema_of(stage: str, path: Path) -> pa.Schema | None:
 def _expected(found: Findings, at: At, names: list[str]) -> int:
     """How many units a stage that has begun has in the end, as far as that is known: by the recipe,
     by what is to be solved, or at least up to the last that is there."""
-    there = [int(name[:-8]) for name in names if name[:-8].isdecimal()]
+    there = [unit for name in names if (unit := _unit(name)) is not None]
     least = max(there, default=-1) + 1
     try:
         recipe = store.read_recipe(found.folder)
