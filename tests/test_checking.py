@@ -201,6 +201,14 @@ def test_a_run_may_be_moved_and_called_anything(tmp_path: Path, called: str) -> 
         assert look(tmp_path / str(number) / called).whole
 
 
+def test_json_nested_without_end_is_broken_and_no_fault(run: Path) -> None:
+    for path in (run / "record.json", run / "final" / "train" / checkpoints.MARK):
+        path.write_text("[" * 100_000)
+    found = look(run)
+    assert broken(found) == ["final/train"]
+    assert "record.json" in found.recipe
+
+
 def test_a_sum_can_lead_nowhere_else(run: Path) -> None:
     (run / "final" / "train" / checkpoints.MARK).write_text(
         json.dumps({"../../record.json": {"bytes": 1, "sha256": "0"}})

@@ -96,7 +96,7 @@ def _recipe(folder: Path) -> str:
             json.loads((folder / "record.json").read_bytes())
     except UserError as error:
         return str(error)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"record.json, or the recipe at the start, can't be read ({type(error).__name__})"
     return ""
 
@@ -262,7 +262,7 @@ def _of_another(found: Findings, at: At) -> list[str]:
         return []
     try:
         said = json.loads(report.read_bytes()).get("seed")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return ["training.json can't be read"]
     seed = store.read_recipe(found.folder).run.seed
     own = store.seed_for(seed, at.arm, at.round, at.stage, 0)
