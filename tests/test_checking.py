@@ -132,6 +132,83 @@ def test_a_checkpoint_is_checked_file_by_file(run: Path) -> None:
     assert [str(at) for at in found.trainings] == ["round 1 train", "round 2 train", "final train"]
 
 
+def swap(one: Path, other: Path) -> None:
+    aside = one.with_name("aside")
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("round-01/judge/00000.parquet", "round-02/judge/00000.parquet"),
+        ("round-01/evaluate/scores.parquet", "final/evaluate/scores.parquet"),
+        (
+            "round-01/solve/00000.parquet",
+            "controls/unverified/round-01/solve/00000.parquet",
+        ),
+    ],
+)
+def test_a_whole_segment_at_the_wrong_place_is_found(run: Path, one: str, other: str) -> None:
+    (run / other).parent.mkdir(parents=True, exist_ok=True)
+    if not (run / other).exists():
+        store.write_table(run / other, store.read_table(run / one), store.read_schema(run / one))
+    assert look(run).whole
+    swap(run / one, run / other)
+    found = look(run)
+    assert {one, other} <= set(broken(found))
+    assert f"it was written as {other}" in [flawed.flaw for flawed in found.broken]
+
+
+def test_a_unit_under_another_number_is_found(run: Path) -> None:
+    judged = run / "round-01" / "judge"
+    shutil.copy(store.unit_path(judged, 0), store.unit_path(judged, 1))
+    assert broken(look(run)) == ["round-01/judge/00001.parquet"]
+
+
+@pytest.mark.parametrize("name", ["1", "1e3", "000001", "999999999999999", "9" * 200])
+def test_what_no_run_writes_is_found_quickly(run: Path, name: str) -> None:
+    """Readers take every name that begins with a digit; the number asks for no list so long."""
+    judged = run / "round-01" / "judge"
+    data = store.unit_path(judged, 0).read_bytes()
+    (judged / f"{name}.parquet").write_bytes(data)
+    found = look(run)
+    assert broken(found) == [f"round-01/judge/{name}.parquet"]
+    assert "its name is none" in found.broken[0].flaw
+    assert "round 1 judge" not in owed(found)
+
+
+def test_a_checkpoint_of_another_round_is_found(run: Path) -> None:
+    for number in (1, 2):
+        made = run / "made"
+        (run / f"round-{number:02d}" / "train").rename(made)
+        (made / checkpoints.MARK).unlink()
+        seed = store.seed_for(store.read_recipe(run).run.seed, "verified", number, "train", 0)
+        (made / "training.json").write_text(json.dumps({"seed": seed}))
+        store.keep(made, run / f"round-{number:02d}" / "train")
+    assert look(run).whole
+    swap(run / "round-01" / "train", run / "round-02" / "train")
+    assert broken(look(run)) == ["round-01/train", "round-02/train"]
+
+
+@pytest.mark.parametrize("called", ["moved", "round-03", "final"])
+def test_a_run_may_be_moved_and_called_anything(tmp_path: Path, called: str) -> None:
+    for number, before in enumerate(("run", "round-07", "controls/one")):
+        folder = tmp_path / str(number) / before
+        whole(folder)
+        folder.rename(tmp_path / str(number) / called)
+        assert look(tmp_path / str(number) / called).whole
+
+
+def test_json_nested_without_end_is_broken_and_no_fault(run: Path) -> None:
+    for path in (run / "record.json", run / "final" / "train" / checkpoints.MARK):
+        path.write_text("[" * 100_000)
+    found = look(run)
+    assert broken(found) == ["final/train"]
+    assert "record.json" in found.recipe
+
+
 def test_a_sum_can_lead_nowhere_else(run: Path) -> None:
     (run / "final" / "train" / checkpoints.MARK).write_text(
         json.dumps({"../../record.json": {"bytes": 1, "sha256": "0"}})

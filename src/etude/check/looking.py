@@ -21,6 +21,7 @@ from etude.check.findings import At, Broken, Findings
 from etude.cluster import SET_ASIDE
 from etude.errors import InputError, UserError
 from etude.store import checkpoints, sums
+from etude.store.segments import PLACE, misplaced
 
 ORDER = (
     *("seeds", "pretrain", "anchors", "propose", "vet", "solve", "judge", "probe", "screen"),
@@ -32,6 +33,8 @@ CHAIN = ("propose", "vet", "solve", "judge", "select", "train")
 TRAININGS = ("blank", "pretrain", "train")
 OF_PEOPLE = ("anchors", "reviews")
 """What nothing makes again."""
+MOST_UNITS = 10**7
+"""Of a stage; what bears a higher number was not written by a run."""
 ASIDE = "broken"
 """The folder in a run that takes what `--mend` moves."""
 
@@ -93,7 +96,7 @@ def _recipe(folder: Path) -> str:
             json.loads((folder / "record.json").read_bytes())
     except UserError as error:
         return str(error)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"record.json, or the recipe at the start, can't be read ({type(error).__name__})"
     return ""
 
@@ -112,15 +115,29 @@ def _segments(found: Findings, at: At, tick: Tick) -> None:
     units: set[int] = set()
     for name in (one for one in names if not one.startswith(".")):
         path = at.folder / name
-        flaw = _segment(found, at, path, tick)
-        if not flaw and path.stem.isdecimal():
-            units.add(int(path.stem))
+        flaw = _misnamed(name) or _segment(found, at, path, tick)
+        if not flaw and (unit := _unit(name)) is not None:
+            units.add(unit)
         if flaw:
             found.segments["broken"] += 1
             found.broken.append(Broken(at, path, flaw, at.stage not in OF_PEOPLE))
     missing = sorted(set(range(_expected(found, at, names))) - units)
     if missing and at.stage not in OF_PEOPLE:
         found.owed.append((at, missing))
+
+
+def _misnamed(name: str) -> str:
+    """Every name that begins with a digit is read as a unit's: one that is none adds its rows."""
+    if not ("0" <= name[0] <= "9"):
+        return ""
+    return "" if _unit(name) is not None else "its name is none that a run gives to a unit"
+
+
+def _unit(name: str) -> int | None:
+    """The unit whose segment is called so; None where that is none's name."""
+    stem = name.removesuffix(".parquet")
+    small = stem.isdecimal() and len(stem) < 10 and int(stem) < MOST_UNITS
+    return int(stem) if small and name == store.unit_path(Path(), int(stem)).name else None
 
 
 def _segment(found: Findings, at: At, path: Path, tick: Tick) -> str:
@@ -136,6 +153,8 @@ def _segment(found: Findings, at: At, path: Path, tick: Tick) -> str:
                 return flaw
             if not summed and rows != _counted(opened):
                 return f"it says that it has {rows:,} rows, but has not"
+            if flaw := _misplaced(found, path, opened):
+                return flaw
             note = (opened.schema_arrow.metadata or {}).get(SET_ASIDE.encode())
     except sums.Damaged as damage:
         return str(damage)
@@ -147,6 +166,14 @@ def _segment(found: Findings, at: At, path: Path, tick: Tick) -> str:
     if note is not None:
         found.aside.append((at, int(path.stem), note.decode("utf-8", "replace")))
     tick(size)
+    return ""
+
+
+def _misplaced(found: Findings, path: Path, opened: pq.ParquetFile) -> str:
+    """A whole segment of another unit, round or arm. Older ones do not say where they belong."""
+    noted = (opened.metadata.metadata or {}).get(PLACE.encode(), b"").decode()
+    if noted and misplaced(noted, _within(found.folder, path)):
+        return f"it was written as {noted}"
     return ""
 
 
@@ -185,7 +212,7 @@ def _schema_of(stage: str, path: Path) -> pa.Schema | None:
 def _expected(found: Findings, at: At, names: list[str]) -> int:
     """How many units a stage that has begun has in the end, as far as that is known: by the recipe,
     by what is to be solved, or at least up to the last that is there."""
-    there = [int(name[:-8]) for name in names if name[:-8].isdecimal()]
+    there = [unit for name in names if (unit := _unit(name)) is not None]
     least = max(there, default=-1) + 1
     try:
         recipe = store.read_recipe(found.folder)
@@ -217,6 +244,7 @@ def _checkpoint(found: Findings, at: At, tick: Tick) -> None:
         return
     try:
         flaws = list(checkpoints.flaws(at.folder, tick))
+        flaws = flaws or _of_another(found, at)
     except InputError as error:
         flaws = [str(error)]
     if not flaws:
@@ -225,6 +253,20 @@ def _checkpoint(found: Findings, at: At, tick: Tick) -> None:
     found.checkpoints["broken"] += 1
     found.broken.append(Broken(at, at.folder, "; ".join(flaws), again=True))
     found.trainings.append(at)
+
+
+def _of_another(found: Findings, at: At) -> list[str]:
+    """A whole checkpoint of another round, arm or run: its training had another seed."""
+    report = at.folder / "training.json"
+    if found.recipe or not report.exists():
+        return []
+    try:
+        said = json.loads(report.read_bytes()).get("seed")
+    except (ValueError, AttributeError, RecursionError):
+        return ["training.json can't be read"]
+    seed = store.read_recipe(found.folder).run.seed
+    own = store.seed_for(seed, at.arm, at.round, at.stage, 0)
+    return [] if said in (None, own) else [f"its training had the seed {said} in place of {own}"]
 
 
 def _with_later(found: Findings, one: Broken) -> Broken:

@@ -101,7 +101,7 @@ def removed(folder: Path) -> str:
     try:
         said = _said((folder / MARK).read_bytes())
         return next((str(one["removed"]) for one in said.values() if "removed" in one), "")
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(damaged(folder, f"{MARK}: {type(error).__name__}")) from None
 
 
@@ -208,7 +208,10 @@ def read_sums(folder: Path, mark: bytes | None = None) -> Sums:
         if any(".." in PurePosixPath(name).parts or name.startswith("/") for name in said):
             raise ValueError("a name leads out of the folder")
         return {name: (int(one["bytes"]), str(one["sha256"])) for name, one in said.items()}
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (
+        *(OSError, ValueError, LookupError, TypeError),
+        *(AttributeError, RecursionError),
+    ) as error:
         raise InputError(damaged(folder, f"{MARK}: {type(error).__name__}")) from None
 
 

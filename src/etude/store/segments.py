@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,9 @@ from etude.store import sums
 from etude.store.places import is_local, names, of_client, open_whole, write_atomically, write_new
 
 Row = dict[str, Any]
+PLACE = "etude.place"
+"""Metadata of a segment: where in its run it was written, `round-02/solve/00017.parquet`."""
+_ROUND = re.compile(r"round-[0-9]+|final")
 
 
 def unit_path(stage: Path, unit: int) -> Path:
@@ -43,26 +47,48 @@ def write_table(
     `notes` become metadata of the file: what holds for all of its rows.
     Raises `InputError` when the disk is full; what was finished before stays.
     """
-    write_atomically(path, _encoded(rows, schema, notes))
+    write_atomically(path, _encoded(path, rows, schema, notes))
 
 
 def write_new_table(path: Path, rows: Sequence[Row], schema: pa.Schema) -> bool:
     """Write a segment that several processes may want to write: False, and nothing is changed,
     where there is one already."""
-    return write_new(path, _encoded(rows, schema))
+    return write_new(path, _encoded(path, rows, schema))
+
+
+def place_of(path: Path) -> str:
+    """Where in its run a file of a stage lies, by the layout of a run: runs are moved and copied.
+
+    Below `controls/NAME` too, where that is in a run and not what somebody called one.
+    """
+    *above, arm, number, stage, name = ("", "", "", "", *path.parts)
+    if not _ROUND.fullmatch(number):
+        return f"{stage}/{name}"
+    place = f"{number}/{stage}/{name}"
+    if above[-1] == "controls" and (path.parents[4] / "recipe.toml").exists():
+        return f"controls/{arm}/{place}"
+    return place
+
+
+def misplaced(noted: str, place: str) -> bool:
+    """Whether a segment that notes this place was written elsewhere than at `place` of its run."""
+    if noted == place:
+        return False  # a run may itself be called as a round is: then more is noted
+    return noted.startswith("controls/") or not noted.endswith(f"/{place}")
 
 
 def _encoded(
-    rows: Sequence[Row], schema: pa.Schema, notes: Mapping[str, str] | None = None
+    path: Path, rows: Sequence[Row], schema: pa.Schema, notes: Mapping[str, str] | None = None
 ) -> bytes:
     noted = schema.with_metadata(dict(notes)) if notes else schema
     table = pa.Table.from_pylist([_clean(row) for row in rows], schema=noted)
+    where = escaped(place_of(path))
 
     def write(draft: str) -> bytes:
         sink = pa.BufferOutputStream()
         with pq.ParquetWriter(sink, noted, compression="zstd", write_page_checksum=True) as writer:
             writer.write_table(table)
-            writer.add_key_value_metadata({sums.KEY: draft})
+            writer.add_key_value_metadata({sums.KEY: draft, PLACE: where})
         return bytes(sink.getvalue().to_pybytes())
 
     return sums.sealed(write)
