@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from cluster_work import Desk, stage
+from cluster_work import SCHEMA, Desk, stage
 from etude import cluster, store
-from etude.cluster import Crew, Ended, Flow, Here, Inline, Processes
+from etude.cluster import Crew, Ended, Flow, Here, Inline, Made, Processes, Stage
+from etude.cluster.processes import AHEAD
 from etude.errors import Fault, InputError
 
 
@@ -209,6 +210,30 @@ def test_here_samples_in_this_process_and_judges_beside_it(tmp_path: Path) -> No
     assert os.getpid() not in {row["pid"] for row in store.read_stage(second)}
     assert heard == [0, 1, 2, 3]
     crew.close()
+
+
+def _when_none_works(desk: Desk, unit: int, *, beside: Path) -> Made:
+    """Takes until the worker beside is dead, or has done all but the last few units before."""
+    patience = time.monotonic() + 20
+    while multiprocessing.active_children() and len(list(beside.glob("0*"))) < unit - AHEAD:
+        assert time.monotonic() < patience, "the workers beside wait for this process"
+        time.sleep(0.02)
+    return Made([{"unit": unit, "pid": os.getpid()}])
+
+
+def test_workers_beside_are_looked_after_while_this_process_is_busy(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One that died is replaced, its unit counted, and the others get work, all through."""
+    first, second = tmp_path / "a", tmp_path / "b"
+    crew = Here(Desk(tmp_path), Processes(partial(Desk, tmp_path), {"judge": 1}))
+    sampling = Stage(first, 12, partial(_when_none_works, beside=second), SCHEMA, "engine")
+    flow = Flow(crew, [sampling, stage(second, 12, after=first, bad={0: "kill"})])
+    flow.finish(0, no_tick)
+    assert cluster.set_aside_in(second) == 1
+    assert len(list(second.iterdir())) >= 11 - AHEAD, "they did no more than was given in advance"
+    crew.close()
+    assert capfd.readouterr().err.count("it is tried again") == 2
 
 
 @pytest.mark.parametrize("way", ["there", "processes:0", "processes:x", "ray://", ":1", "host:"])

@@ -21,7 +21,7 @@ from cluster_work import Desk, stage
 from etude import cluster, store
 from etude.cluster import Flow, Inline, Needs
 from etude.errors import Fault, InputError
-from ray_work import begun, broken, dying, failing, job, look, refusing, slow_stage
+from ray_work import begun, broken, dying, dying_until, failing, job, look, refusing, slow_stage
 
 ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.ray
@@ -150,6 +150,14 @@ def test_workers_that_die_while_they_start_are_no_fault_of_the_units(
     assert cluster.set_aside_in(tmp_path / "a") == 0
 
 
+@pytest.mark.slow
+def test_a_bad_moment_of_the_cluster_is_waited_out(nodes: Any, tmp_path: Path) -> None:
+    desk = partial(dying_until, time.time() + 4, tmp_path)
+    with closing(RayCrew(nodes.address, desk, ONE)) as crew:
+        crew.start(stage(tmp_path / "a", 1), 0)
+        assert crew.wait().how == "done"
+
+
 def test_a_released_worker_closes_its_desk_and_another_is_started(
     tmp_path: Path, crew: RayCrew
 ) -> None:
@@ -258,6 +266,50 @@ def test_where_nothing_answers_that_is_said_soon() -> None:
     ):
         raise AssertionError
     assert time.monotonic() - start < 10
+
+
+STARTING = """
+import sys
+from pathlib import Path
+from etude.cluster.rays import reached_ray
+from etude.session import leaving
+
+print("begun", flush=True)
+with leaving(Path(sys.argv[1]), "etude run HERE"), reached_ray("auto", print):
+    print("reached", flush=True)
+"""
+
+
+def of_session(leader: int) -> str:
+    """What runs of all that a process started."""
+    seen = subprocess.run(
+        ["ps", "-s", str(leader), "-o", "args="], capture_output=True, text=True, check=False
+    )
+    return seen.stdout
+
+
+def test_a_polite_kill_while_ray_starts_is_heard_and_leaves_nothing(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STARTING, str(tmp_path)],
+        env={**os.environ, "RAY_ADDRESS": "local"},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    patience = time.monotonic() + 60
+    while "gcs_server" not in of_session(process.pid):
+        assert time.monotonic() < patience
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    out, said = process.communicate(timeout=60)
+    assert out == "begun\n"
+    assert process.returncode == 130, said
+    assert "Continue with:\n  etude run HERE" in said
+    assert "Traceback" not in said
+    while of_session(process.pid):
+        assert time.monotonic() < patience, of_session(process.pid)
+        time.sleep(0.1)
 
 
 def test_without_ray_the_command_that_installs_it_is_said(tmp_path: Path) -> None:

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from etude.cluster.crews import Crew, Ended
 from etude.cluster.inline import Inline, Starting, nobody
 from etude.cluster.units import Desk, Kind, Needs, Stage, Tick
+
+
+class Beside(Crew, Protocol):
+    """A crew that works while this process does."""
+
+    def ended(self) -> Ended | None:
+        """As `wait`, but for what has ended already: None where nothing has."""
+        ...
 
 
 class Here:
@@ -15,7 +24,7 @@ class Here:
     def __init__(
         self,
         desk: Desk,
-        beside: Crew,
+        beside: Beside,
         starting: Starting = nobody,
         *,
         engine_here: bool = True,
@@ -37,7 +46,10 @@ class Here:
             self._beside.start(stage, unit)
 
     def wait(self) -> Ended:
-        """What this process has to do, it does first: the others need no looking after."""
+        """What has ended beside comes first, so that those there never run out of work, and one
+        that died is replaced, while this process has much to do."""
+        if (ended := self._beside.ended()) is not None:
+            return ended
         if not self._owed:
             return self._beside.wait()
         self._owed -= 1

@@ -56,19 +56,31 @@ class Processes:
 
     def start(self, stage: Stage, unit: int) -> None:
         worker = self._idlest(stage.kind)
+        idle = not worker.given
         worker.given.append((stage, unit))
         try:
             worker.pipe.send((stage, unit))
-        except (BrokenPipeError, ConnectionResetError):  # it died while it had nothing to do
-            self._bury(stage.kind, worker, idle=True)
+        except (BrokenPipeError, ConnectionResetError):
+            if idle:  # else it died of something: what it said before is still to be heard
+                self._bury(stage.kind, worker, idle=True)
 
     def wait(self) -> Ended:
         while not self._ended:
-            pipes = {w.pipe: (kind, w) for kind, found in self._workers.items() for w in found}
-            for pipe in wait([p for p, (_, worker) in pipes.items() if worker.given]):
-                assert isinstance(pipe, Connection)
-                self._hear(*pipes[pipe])
+            self._listen(None)
         return self._ended.popleft()
+
+    def ended(self) -> Ended | None:
+        """As `wait`, but for what has ended already: None where nothing has."""
+        if not self._ended:
+            self._listen(0)
+        return self._ended.popleft() if self._ended else None
+
+    def _listen(self, seconds: float | None) -> None:
+        """Hear those that say something within these seconds. None: until one does."""
+        pipes = {w.pipe: (kind, w) for kind, found in self._workers.items() for w in found}
+        for pipe in wait([p for p, (_, w) in pipes.items() if w.given], seconds):
+            assert isinstance(pipe, Connection)
+            self._hear(*pipes[pipe])
 
     def job(self, work: Callable[[Tick], object], needs: Needs, tick: Tick) -> None:
         """This process does it: it has processes of its own where it needs them."""

@@ -145,11 +145,19 @@ def _plain(text: str) -> str:
 
 @contextmanager
 def _own_signals() -> Iterator[None]:
-    """Ray takes SIGTERM for itself: on it, a run says what is kept and how it is continued."""
+    """Ray takes SIGTERM for itself: on it, a run says what is kept and how it is continued.
+
+    One that comes while Ray starts, which takes seconds, is passed on to whom it was for.
+    """
     main = threading.current_thread() is threading.main_thread()
     before = signal.getsignal(signal.SIGTERM) if main else None
     try:
         yield
+    except SystemExit as left:  # Ray leaves with the number of the signal
+        if before is not None and left.code == signal.SIGTERM:
+            signal.signal(signal.SIGTERM, before)
+            signal.raise_signal(signal.SIGTERM)
+        raise
     finally:
         if before is not None:
             signal.signal(signal.SIGTERM, before)

@@ -33,6 +33,9 @@ AHEAD = 4
 """Units that may be started for each worker that the cluster has room for."""
 FALSE_STARTS = 3
 """Workers that may die one after the other before one of their kind was ready."""
+PAUSE_SECONDS = 2.0
+"""Until the next is asked for, and twice as long after each further one: Ray itself has moments in
+which it ends whatever is asked for, within milliseconds."""
 NODES_LOST = 2
 """Nodes that a unit may take with it; from then on it is not theirs but its doing."""
 LOOK_SECONDS = 5.0
@@ -75,6 +78,8 @@ class RayCrew:
         self._waiting: defaultdict[Kind, deque[Task]] = defaultdict(deque)
         self._ended: deque[Ended] = deque()
         self._false_starts: Counter[Kind] = Counter()
+        self._paused: dict[Kind, float] = {}
+        """Until when no worker of a kind is asked for."""
         self._nodes_lost: Counter[tuple[str, int]] = Counter()
         self._looked: tuple[float, list[dict[str, float]]] | None = None
         self._nothing_since: float | None = None
@@ -90,15 +95,29 @@ class RayCrew:
     def wait(self) -> Ended:
         """Raises `Fault` where workers can't start, and what opening their desks raised."""
         while not self._ended:
-            for kind in list(self._waiting):
-                self._hire(kind)
-            self._hand_out()
-            refs = {w.next: w for w in self._workers if w.next is not None}
-            ready, _ = ray.wait(list(refs), num_returns=1, timeout=PATIENCE_SECONDS)
-            for ref in ready:
-                self._hear(refs[ref])
-            self._make_room(idle=not ready)
+            self._listen(PATIENCE_SECONDS)
         return self._ended.popleft()
+
+    def ended(self) -> Ended | None:
+        """As `wait`, but for what has ended already: None where nothing has."""
+        if not self._ended and (self._workers or any(self._waiting.values())):
+            self._listen(0)
+        return self._ended.popleft() if self._ended else None
+
+    def _listen(self, seconds: float) -> None:
+        """Hear one worker, if one says something within these seconds; then see who is needed."""
+        for kind in list(self._waiting):
+            self._hire(kind)
+        self._hand_out()
+        refs = {w.next: w for w in self._workers if w.next is not None}
+        if refs:
+            ready, _ = ray.wait(list(refs), num_returns=1, timeout=seconds)
+        else:  # none is asked for at the moment
+            ready = []
+            time.sleep(min(seconds, 0.1))
+        for ref in ready:
+            self._hear(refs[ref])
+        self._make_room(idle=not ready)
 
     def job(self, work: Callable[[Tick], object], needs: Needs, tick: Tick) -> None:
         """Do one long piece of work on a node of the cluster. Raises what it raises.
@@ -145,6 +164,8 @@ class RayCrew:
 
     def _hire(self, kind: Kind) -> None:
         """Ask for a worker for each unit that has none."""
+        if time.monotonic() < self._paused.get(kind, 0):
+            return
         here = list(self._of(kind))
         wanted = min(self._most(kind), len(self._waiting[kind]) + self._busy(kind))
         for _ in range(wanted - len(here)):
@@ -223,6 +244,8 @@ class RayCrew:
 
     def _false_start(self, kind: Kind, death: RayError, seen: str) -> None:
         self._false_starts[kind] += 1
+        pause = PAUSE_SECONDS * 2 ** (self._false_starts[kind] - 1)
+        self._paused[kind] = time.monotonic() + pause
         if self._false_starts[kind] >= FALSE_STARTS:
             where = f" of actor {death.actor_id}" if isinstance(death, RayActorError) else ""
             raise Fault(
