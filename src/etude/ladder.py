@@ -25,7 +25,7 @@ from pathlib import Path
 
 from etude import cluster, store
 from etude.arm import Arm, Tell
-from etude.cluster.flow import TRIES
+from etude.cluster.flow import MOST_DEATHS, TRIES
 from etude.cluster.processes import words_of
 from etude.errors import Fault, UserError, for_the_caller
 from etude.evaluate import evaluate
@@ -173,6 +173,8 @@ class _Arms:
         seen = words_of(arm.process.exitcode)
         key = (arm.at.stage.folder, arm.at.unit) if arm.at else (arm.name, *arm.told)
         self.deaths[key].append(seen)
+        if sum(map(len, self.deaths.values())) >= MOST_DEATHS:
+            raise Fault(f"arms died {MOST_DEATHS} times, lastly {arm.name} ({seen})")
         if len(self.deaths[key]) >= TRIES:
             if arm.at is None or not arm.at.stage.spare:
                 raise Fault(f"the arm {arm.name} died {TRIES} times at one place ({seen})")

@@ -68,7 +68,7 @@ def run(
         opened = store.Run.open(folder, recipe, recorded)
         with (
             continued_by(folder, command),
-            watching(folder, recorded["judge"]) as look,
+            watching(folder, recorded["judge"], way) as look,
             cluster.reached(way, look) as workers,
             console,
             tracking(track, folder) as hear,

@@ -56,6 +56,7 @@ __all__ = [
     "check_way",
     "nobody",
     "notes_of_set_aside",
+    "on_this_machine",
     "open_crew",
     "reached",
     "set_aside",
@@ -121,13 +122,18 @@ def reached(way: str, look: Callable[[str], None]) -> Iterator[str]:
     what is not as it must be there. Raises `InputError` where that is so, or nothing answers.
     """
     check_way(way)
-    if way in ("here", "inline") or way.startswith(_PROCESSES):
+    if on_this_machine(way):
         yield way
         return
     from etude.cluster.rays import reached_ray
 
     with reached_ray(way, look) as address:
         yield address
+
+
+def on_this_machine(way: str) -> bool:
+    """Whether all workers are processes of this machine, without Ray."""
+    return way in ("here", "inline") or way.startswith(_PROCESSES)
 
 
 def arms_at_once(way: str, processes: int) -> int:
