@@ -61,7 +61,8 @@ test: $(DEV)
 survive: $(DEV)
 	@rm -rf runs/survival; mkdir -p runs/survival
 	@ETUDE_KILLS=50 ETUDE_SURVIVAL=runs/survival ETUDE_SURVIVAL_LOG=runs/survival/kills.md \
-		$(BIN)/python -m pytest -v --durations=0 tests/survival $(PYTEST_ARGS)
+		$(BIN)/python -m pytest -v --durations=0 tests/survival tests/test_places.py \
+		$(PYTEST_ARGS)
 	@cat runs/survival/kills.md
 
 check: $(DEV)

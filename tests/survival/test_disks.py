@@ -7,6 +7,7 @@ that need it step aside.
 
 from __future__ import annotations
 
+import os
 import random
 import resource
 import shutil
@@ -58,6 +59,7 @@ def test_a_full_disk_is_said_and_nothing_is_lost(
     rng = random.Random(5)
     sized(place, 1 << 17)
     run = runs.cut(undisturbed, place / "run", "final", "round-02/train", "round-02/evaluate")
+    os.sync()  # what is copied is as safe as what a run has written
     words = runs.command(run, "--no-controls")
     whole = sum(path.stat().st_size for path in undisturbed.rglob("*") if path.is_file()) // 1024
     levels = sorted(rng.uniform(0, 0.9) for _ in range(FILLINGS))
@@ -126,6 +128,7 @@ def test_a_disk_that_turns_read_only_is_said_and_nothing_is_lost(
     privileged("mkfs.ext4", "-q", "-F", str(image))
     privileged("mount", "-o", "loop", str(image), str(place))
     run = runs.cut(undisturbed, place / "run", "final", "round-02/train", "round-02/evaluate")
+    os.sync()  # what is copied is as safe as what a run has written
     words = runs.command(run, "--no-controls")
     driver = runs.Driver(words, tmp_path)
     try:

@@ -102,6 +102,7 @@ def test_a_package_that_goes_is_named_and_the_run_continues_when_it_is_back(
     assert runs.differing(run, undisturbed) == []
 
 
+@runs.only_long
 def test_a_server_that_fails_for_a_while_is_waited_for_or_the_run_says_so(
     teachers: runs.Teachers, server: llm_server.Running, taught: Path, tmp_path: Path
 ) -> None:
