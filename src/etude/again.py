@@ -19,7 +19,7 @@ from typing import Any
 
 from etude import readings, store, streams
 from etude.arm import limits_of, load_problems, longest_tests
-from etude.attempts import program_of
+from etude.attempts import placeless, program_of
 from etude.errors import Fault, InputError
 from etude.judge import Conditions, Limits, Program
 from etude.judge.limits import WAITING
@@ -326,7 +326,7 @@ def near_limit(then: Verdict, now: Verdict, limits: Limits) -> bool:
 
 
 def _as_stored(answer: str | None) -> str | None:
-    return None if answer is None else store.escaped(answer)
+    return None if answer is None else store.escaped(placeless(answer))
 
 
 def _kinds(flips: Counter[str]) -> str:

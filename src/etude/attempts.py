@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -78,12 +79,24 @@ def program_of(exercise: Exercise, source: str) -> Program:
     return Program(exercise.preamble, source, exercise.tests, exercise.entry_point)
 
 
+_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+")
+
+
+def placeless(text: str) -> str:
+    """A text without the places in memory that objects tell in theirs."""
+    return _ADDRESS.sub("at 0x...", text)
+
+
 def verdict_columns(verdict: Verdict) -> store.Row:
-    """The columns of a verdict, as the tables hold them."""
+    """The columns of a verdict, as the tables hold them.
+
+    Where an object's text tells its place in memory, that is left out: it is another one whenever
+    a sandbox is started, and a run that was continued would end with other bytes.
+    """
     return {
         "outcome": str(verdict.outcome),
-        "answer": verdict.answer,
-        "detail": verdict.detail,
+        "answer": None if verdict.answer is None else placeless(verdict.answer),
+        "detail": placeless(verdict.detail),
         "cpu_seconds": verdict.cpu_seconds,
         "peak_bytes": verdict.peak_bytes,
     }
