@@ -53,6 +53,9 @@ LIMITS = {"in process": 0.020, "processes:1": 0.020, "processes:2": 0.020, "Ray"
 PUZZLES, PER_UNIT = 300, 10
 TURNS = 2
 SIMULATED = tuple(2**power for power in range(9))
+LARGER = 10
+"""How much longer units are in virtual time than those that are measured: ten puzzles make small ones,
+so that the overlap shows; a run has those of its recipe."""
 PER_WORKER = 40
 """Units for each simulated worker that samples."""
 DEATHS = 0.001
@@ -363,8 +366,9 @@ def simulated_lines(
 ) -> Iterator[str]:
     means = statistics.mean(sampled), statistics.mean(judged)
     yield (
-        f"In virtual time: units of {means[0]:.2f} s and {means[1]:.2f} s, drawn from those "
-        f"measured above; {PER_WORKER} of each a worker; a worker dies in one of "
+        f"In virtual time: units of {LARGER * means[0]:.2f} s and {LARGER * means[1]:.2f} s, "
+        f"{LARGER} times as long as those measured above, as units of {LARGER * PER_UNIT} puzzles "
+        f"are; {PER_WORKER} of each a worker; a worker dies in one of "
         f"{1 / DEATHS:,.0f} units; the driver's own time, and {1000 * driver:.2f} ms a unit:"
     )
     head = [
@@ -372,19 +376,20 @@ def simulated_lines(
         "| ---: | ---: | ---: | ---: | ---: |",
     ]
     yield from ["", *head]
-    yield from (simulated(count, sampled, judged, driver).row for count in SIMULATED)
+    larger = [[LARGER * took for took in found] for found in (sampled, judged)]
+    yield from (simulated(count, *larger, driver).row for count in SIMULATED)
     yield from [
         "",
         "The same with a node of 8 workers lost after a third of the time, for a minute:",
     ]
     yield from ["", *head]
     for count in (count for count in SIMULATED if count >= 2 * NODE):
-        whole = simulated(count, sampled, judged, driver)
+        whole = simulated(count, *larger, driver)
         losses = [Loss(whole.seconds / 3, 0, 60.0)]
-        yield simulated(count, sampled, judged, driver, losses=losses).row
+        yield simulated(count, *larger, driver, losses=losses).row
     yield from [
         "",
-        "The driver's limit, with units ten, a hundred and a thousand times as short:",
+        "The driver's limit, with units a tenth, a hundredth and a thousandth as long as measured:",
         "",
     ]
     yield from ["| units of | " + head[0][2:], "| ---: " + head[1]]

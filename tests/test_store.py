@@ -22,9 +22,10 @@ def test_a_segment_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 def test_equal_rows_are_equal_bytes(tmp_path: Path) -> None:
     rows = [{"n": i, "text": str(i)} for i in range(1000)]
-    for name in ("a", "b"):
-        store.write_table(tmp_path / name, rows, SCHEMA)
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    paths = [store.unit_path(tmp_path / run / "round-01" / "solve", 0) for run in ("a", "b")]
+    for path in paths:
+        store.write_table(path, rows, SCHEMA)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
 def test_notes_are_kept_beside_the_rows(tmp_path: Path) -> None:
