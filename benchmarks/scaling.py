@@ -54,8 +54,8 @@ PUZZLES, PER_UNIT = 300, 10
 TURNS = 2
 SIMULATED = tuple(2**power for power in range(9))
 LARGER = 10
-"""How much longer units are in virtual time than those that are measured: ten puzzles make small ones,
-so that the overlap shows; a run has those of its recipe."""
+"""How much longer units are in virtual time than those that are measured: these are small, so
+that the overlap shows; a run has those of its recipe."""
 PER_WORKER = 40
 """Units for each simulated worker that samples."""
 DEATHS = 0.001
