@@ -15,6 +15,7 @@ import pytest
 
 from etude.errors import Fault, InputError
 from etude.judge import Judge, Limits
+from etude.judge.judge import STARTS
 from etude.types import Outcome, Puzzle, Solution
 from judge_stage import descendants, resident_bytes
 
@@ -326,6 +327,38 @@ def test_a_zygote_killed_at_work_is_replaced() -> None:
                 os.kill(min(descendants(os.getpid()) - others), signal.SIGKILL)
         assert 1 <= judge.replaced <= 3
     assert outcomes == [Outcome.ACCEPTED] * 300
+
+
+def kill_first(count: int) -> threading.Thread:
+    """A thread that kills so many children of this process, each as soon as it is there."""
+    known = descendants(os.getpid())
+
+    def kill() -> None:
+        for _ in range(count):
+            assert within(30, lambda: bool(descendants(os.getpid()) - known))
+            found = min(descendants(os.getpid()) - known)
+            known.add(found)
+            os.kill(found, signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    return thread
+
+
+@LINUX
+def test_a_zygote_killed_while_it_starts_is_replaced() -> None:
+    killing = kill_first(1)
+    with Judge(workers=1) as judge:
+        killing.join()
+        assert judge.verify(ANY.format("int"), answer_of("1")).outcome is Outcome.ACCEPTED
+
+
+@LINUX
+def test_zygotes_that_never_start_are_a_fault() -> None:
+    killing = kill_first(STARTS)
+    with pytest.raises(Fault, match="did not start"), Judge(workers=1):
+        pass
+    killing.join()
 
 
 @LINUX

@@ -31,6 +31,8 @@ from etude.judge.record import Conditions
 from etude.judge.worker import Zygote
 from etude.types import Outcome, Verdict
 
+STARTS = 3
+"""So often a sandbox that is killed while it starts is started."""
 _FEWEST_ITEMS = 4
 _JOBS_AHEAD = 32
 """Jobs a worker that may wait, or be judged, before the first of them is taken."""
@@ -184,7 +186,7 @@ class Judge:
         try:
             for _ in range(workers):
                 zygotes.append(Zygote(self.limits, namespaces=self._namespaces))
-            states = [zygote.layers() for zygote in zygotes]
+            states = [self._greeted(zygotes, place) for place in range(workers)]
         except BaseException:
             for zygote in zygotes:
                 zygote.end()
@@ -203,6 +205,16 @@ class Judge:
         for worker in self._workers:
             worker.start()
         return states
+
+    def _greeted(self, zygotes: list[Zygote], place: int) -> Mapping[str, str]:
+        """The layers of a zygote that has started. One that is killed before it is replaced, as
+        later ones are; but not for ever."""
+        for _ in range(STARTS - 1):
+            try:
+                return zygotes[place].layers()
+            except Fault:
+                zygotes[place] = Zygote(self.limits, namespaces=self._namespaces)
+        return zygotes[place].layers()
 
     def _another(self, look: Look, expected: Mapping[str, str]) -> Zygote:
         self.replaced += look == FIRST
