@@ -152,6 +152,19 @@ def test_the_papers_run_is_counted_as_the_paper_counts_it() -> None:
     assert by_stage[None, "train"].epochs == 10
 
 
+def test_a_training_by_tokens_is_counted_by_tokens() -> None:
+    """The control that trains on the seeds alone takes as many as the student's way had."""
+    tokens = ["train.tokens=1000", "final.tokens=5000"]
+    smoke = config.load("smoke", tokens)
+    works = count_work(smoke, pairs=10, problems=5, controls=["more-epochs"])
+    trained = {(work.arm, work.round): work for work in works if work.stage == "train"}
+    assert {trained["verified", one].tokens for one in range(1, smoke.run.rounds + 1)} == {1_000}
+    assert trained["verified", None].tokens == 5_000
+    assert trained["verified", None].epochs == 0
+    whole = 5_000 + (smoke.final.start == "latest") * 1_000 * smoke.run.rounds
+    assert trained["more-epochs", None].tokens == whole
+
+
 def test_no_round_keeps_more_puzzles_than_are_proposed() -> None:
     few = config.load("smoke", ["propose.samples=10"])
     assert most_kept(few)("verified", 1) == 10

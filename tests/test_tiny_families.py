@@ -13,7 +13,17 @@ import pytest
 from etude.errors import InputError
 from etude.judge import Judge
 from etude.puzzle import check_rules, parse
-from etude.tiny.families import FAMILIES, Family, Instance, held_out, seed_pairs, split
+from etude.tiny.families import (
+    FAMILIES,
+    REPORTING,
+    TOUCHED,
+    TUNING,
+    Family,
+    Instance,
+    held_out,
+    seed_pairs,
+    split,
+)
 from etude.types import Outcome
 
 
@@ -118,7 +128,19 @@ def test_another_split_holds_out_other_families() -> None:
     assert [f.name for f in split(7)[1]] == [f.name for f in split()[1]]
 
 
-@pytest.mark.parametrize(("seed", "split_seed"), [(0, 7), (1, 7), (2, 7), (0, 8), (1, 9)])
+def test_what_is_reported_on_is_no_family_that_settings_were_chosen_on() -> None:
+    touched = {family.name for seed in TOUCHED for family in split(seed)[1]}
+    for seed in range(5):
+        tuned = {family.name for family in split(TUNING[seed])[1]}
+        reported = {family.name for family in split(REPORTING[seed])[1]}
+        assert tuned <= touched
+        assert not reported & touched
+        assert len(tuned) == len(reported) == 25
+
+
+@pytest.mark.parametrize(
+    ("seed", "split_seed"), [(0, 7), (1, 7), (2, 7), (0, 8), (1, 9), (0, 1000), (1, 2001)]
+)
 def test_seeds_show_no_test_problem_and_no_held_out_family(seed: int, split_seed: int) -> None:
     constants, families = held_out(split_seed=split_seed)
     pairs = seed_pairs(seed, split_seed=split_seed)

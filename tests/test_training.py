@@ -31,7 +31,7 @@ from etude.engines.transformers.loading import encode, load_tokenizer, quiet, to
 from etude.errors import InputError, RecipeError
 from etude.training import FitSettings, Fitted, fit, resolve_precision
 from etude.training.batches import make_batches, padding, parts_of, width
-from etude.training.plan import model_id
+from etude.training.plan import make_plan, model_id
 from etude.types import Prompt, content_id
 
 DOCUMENTS = engines_models.DOCUMENTS
@@ -195,6 +195,17 @@ def test_what_was_trained_on_is_recorded_with_how_often(llama: Path, tmp_path: P
     assert (done.documents, done.too_long) == (10, 1)
 
 
+@pytest.mark.parametrize("count", [20, 60])
+def test_as_many_tokens_as_are_asked_for_however_many_documents(
+    llama: Path, tmp_path: Path, count: int
+) -> None:
+    """Within a document of it, and whatever the epochs say."""
+    settings = dataclasses.replace(SETTINGS, epochs=7, tokens=2_000)
+    plan = make_plan(llama, DOCUMENTS[:count], settings, seed=1)
+    longest = max(map(len, plan.documents))
+    assert abs(plan.report.tokens - 2_000) <= longest * math.sqrt(count)
+
+
 def test_the_weights_are_known_by_their_sum(undisturbed: Path) -> None:
     weights = content(undisturbed)["model.safetensors"]
     report = json.loads(content(undisturbed)["training.json"])
@@ -346,6 +357,7 @@ def test_nothing_global_changes_and_nothing_is_printed(
     ("change", "words"),
     [
         ({"epochs": 0}, "epochs must be above 0, but got 0"),
+        ({"tokens": -1}, "tokens must be 0 or more, but got -1"),
         ({"learning_rate": float("nan")}, "learning_rate must be above 0"),
         ({"warmup": 1.0}, "warmup must be from 0 to below 1"),
         ({"final_lr": -0.1}, "final_lr must be from 0"),

@@ -130,8 +130,7 @@ def train_longer_on_seeds(arm: Arm, base: str | Path, seeded: Path) -> Path:
     """The control: from where the student's way began, the seeds alone for as many tokens."""
     trainings = trainings_of_student(arm)
     tokens = sum(report(folder)["tokens"] for folder in trainings)
-    epochs = arm.recipe.seeds.epochs * tokens / report(seeded)["tokens"]
-    section = arm.recipe.seeds.model_copy(update={"epochs": epochs})
+    section = arm.recipe.seeds.model_copy(update={"tokens": tokens})
     recipe = arm.recipe
     begun = "base" in (recipe.final.start, recipe.train.start, recipe.seeds.begin)
     start = base if begun else seeded

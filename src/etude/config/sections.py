@@ -45,6 +45,9 @@ class FitSection(Section):
     """One training: how long, how fast, and how. `docs/training.md` says more of each."""
 
     epochs: float = Field(gt=0)
+    tokens: int = Field(0, ge=0)
+    """Tokens to train on, padding left out, in place of `epochs`: the same work however many
+    examples there are. 0 leaves it to the epochs."""
     learning_rate: float = Field(gt=0)
     batch_tokens: int = Field(1024, ge=16)
     """Tokens of a step's batch, padding included, however it is cut and shared."""
@@ -103,6 +106,8 @@ class SeedsSection(FitSection):
     """The model that the first round asks: trained on the seeds, or the base (the paper's)."""
     per_family: int = Field(2, ge=1)
     split_seed: int = Field(7, ge=0)
+    """For `tiny`: which families are held out. From 1000 on, only such as settings were chosen on;
+    from 2000 on, none of those (`etude.tiny.families`)."""
     epochs: float = Field(20, gt=0)
     learning_rate: float = Field(1e-3, gt=0)
     batch_tokens: int = Field(2048, ge=16)

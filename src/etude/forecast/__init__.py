@@ -290,7 +290,7 @@ def _cost(recipe: Recipe, work: Work, sizes: Lengths, pace: Speed) -> Cost:
     read = work.prompts * prompt.get(work.stage, 0.0)
     written = float(work.samples * longest)
     document = sizes.pretrain if work.stage == "pretrain" else sizes.seed
-    trained = work.documents * work.epochs * document
+    trained = work.documents * work.epochs * document + work.tokens
     seconds = read * pace.read + written * pace.write + work.checks * pace.check
     steps = math.ceil(trained / _trained_by(recipe, work).batch_tokens) if trained else 0
     engine = next((section_of(recipe, role) for role in ROLES if role == work.stage), recipe.engine)

@@ -155,7 +155,9 @@ def _training(
     layout = recipe.prompt.layout
     texts = [example_text(pair.puzzle.source, pair.solution, layout=layout) for pair in pairs]
     repeats = math.ceil(STEPS * section.batch_tokens / sum(count(texts)))
-    return _timed_fit(recipe, section.model_copy(update={"epochs": 1.0}), model, texts * repeats)
+    return _timed_fit(
+        recipe, section.model_copy(update={"epochs": 1.0, "tokens": 0}), model, texts * repeats
+    )
 
 
 def _can_train(operations: float, needed_bytes: float) -> bool:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from etude.config import Recipe
+from etude.config import FitSection, Recipe
 
 Kept = Callable[[str, int], int]
 """How many puzzles a round of an arm keeps, by the names of both."""
@@ -36,6 +36,14 @@ class Work:
     documents: int = 0
     """Documents of one pass of a training."""
     epochs: float = 0.0
+    """Passes over them; none where the recipe says how many tokens are trained on."""
+    tokens: int = 0
+
+
+def _training(place: tuple[str, int | None], stage: str, documents: int, fit: FitSection) -> Work:
+    """A training by epochs, or by tokens."""
+    epochs = 0.0 if fit.tokens else fit.epochs
+    return Work(*place, stage, documents=documents, epochs=epochs, tokens=fit.tokens)
 
 
 def most_kept(recipe: Recipe) -> Kept:
@@ -77,9 +85,9 @@ class _Counting:
         if recipe.seeds.source != "tiny":
             yield Work("verified", 0, "seeds", checks=self.pairs)
         if recipe.pretrain:
-            yield Work("verified", 0, "pretrain", documents=recipe.pretrain.documents,
-                       epochs=recipe.pretrain.epochs)  # fmt: skip
-        yield Work("verified", 0, "train", documents=self.pairs, epochs=recipe.seeds.epochs)
+            documents = recipe.pretrain.documents
+            yield _training(("verified", 0), "pretrain", documents, recipe.pretrain)
+        yield _training(("verified", 0), "train", self.pairs, recipe.seeds)
 
     def loop(self, arm: str) -> Iterator[Work]:
         """The rounds, and the student."""
@@ -91,8 +99,8 @@ class _Counting:
                 yield self.evaluate(arm, number, recipe.evaluate.samples)
         examples = sum(self._examples(arm, n) for n in range(1, recipe.run.rounds + 1))
         final = recipe.final
-        yield Work(arm, None, "train", documents=final.seed_repeat * self.pairs + examples,
-                   epochs=final.epochs)  # fmt: skip
+        documents = final.seed_repeat * self.pairs + examples
+        yield _training((arm, None), "train", documents, final)
         yield self.evaluate(arm, None, recipe.evaluate.final_samples)
 
     def _round(self, arm: str, number: int) -> Iterator[Work]:
@@ -120,7 +128,7 @@ class _Counting:
         if section.replay != "all":
             old = min(old, round(section.replay * new))
         documents = section.seed_repeat * self.pairs + new + old
-        return Work(arm, number, "train", documents=documents, epochs=section.epochs)
+        return _training((arm, number), "train", documents, section)
 
     def _examples(self, arm: str, number: int) -> int:
         most = min(self.recipe.select.per_puzzle, self.recipe.solve.samples)
@@ -137,7 +145,11 @@ class _Counting:
             chain = student[-1:] if start[1] == "base" else student
             chain = student[-2:] if start == ("base", "latest") else chain
             passes = sum(work.documents * work.epochs for work in chain)
-            yield Work(arm, None, "train", documents=self.pairs, epochs=passes / self.pairs)
+            tokens = sum(work.tokens for work in chain)
+            yield Work(
+                *(arm, None, "train"),
+                documents=self.pairs, epochs=passes / self.pairs, tokens=tokens,
+            )  # fmt: skip
         yield self.evaluate(arm, None, self.recipe.evaluate.final_samples)
 
     def evaluate(self, arm: str, number: int | None, samples: int) -> Work:

@@ -63,7 +63,8 @@ def make_plan(
     lengths = [len(tokens) for tokens in fitting]
     # A row beyond the context would not fit the masks that some models keep.
     block = int(min(settings.block_tokens, limit)) if settings.packing else None
-    batches = make_batches(lengths, settings.epochs, settings.batch_tokens, seed, block)
+    epochs = settings.tokens / sum(lengths) if settings.tokens else settings.epochs
+    batches = make_batches(lengths, epochs, settings.batch_tokens, seed, block)
     shown = [index for batch in batches for row in batch for index in row]
     report = Fitted(
         documents=len(fitting),

@@ -28,6 +28,8 @@ class FitSettings:
 
     epochs: float = 1.0
     """Passes over the documents; 1.5 shows a random half of them a second time."""
+    tokens: int = 0
+    """Tokens to train on, padding left out, in place of `epochs`; 0 leaves it to those."""
     learning_rate: float = 1e-3
     batch_tokens: int = 1024
     """Tokens of a batch, padding included. A longer row is a batch of its own."""
@@ -104,7 +106,7 @@ _RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
     ("epsilon", _positive, "above 0"),
     *((name, _share, "from 0 to below 1") for name in ("warmup", "final_lr", "lora_dropout")),
     ("betas", lambda betas: all(map(_share, betas)), "two numbers from 0 to below 1"),
-    *((name, _not_negative, "0 or more") for name in ("weight_decay", "clip")),
+    *((name, _not_negative, "0 or more") for name in ("tokens", "weight_decay", "clip")),
     ("warmup_steps", lambda steps: steps is None or steps >= 0, "0 or more"),
 ]
 _CHOICES: dict[str, tuple[str, ...]] = {

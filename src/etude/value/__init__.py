@@ -87,13 +87,14 @@ def _asked(
 
 def _say_plan(console: Console, asked: Asked) -> None:
     section = asked.run.recipe.final
+    long = f"{section.tokens:,} tokens" if section.tokens else f"{section.epochs:g} epochs"
     console.record(
         "plan", parts=len(asked.parts), seeds=asked.seeds, trainings=asked.trainings,
         trained=asked.size, examples=len(asked.examples),
     )  # fmt: skip
     console.say(
         f"{asked.trainings} trainings on {asked.size:,} of {len(asked.examples):,} examples, and "
-        f"the seeds {section.seed_repeat} times, for {section.epochs:g} epochs, from the model "
+        f"the seeds {section.seed_repeat} times, for {long}, from the model "
         "that saw none"
     )
 

@@ -1,0 +1,183 @@
+"""What does each lever bring, at equal cost? Runs with and without them, paired by seed.
+
+    python benchmarks/levers.py screen --minutes 120          # 2 seeds, every lever alone
+    python benchmarks/levers.py claim --minutes 120           # 5 seeds, the default and controls
+    python benchmarks/levers.py claim --table --out docs/findings.md
+
+`benchmarks/levers.toml` names the levers: lists of settings on top of what all have in common. Each
+is one ordinary `etude run` a seed, RUNS/screen-0/LEVER, two at a time; stop it anywhere and give
+the command again. A seed changes the weights that a run begins with, the seed pairs, the held-out
+families and every sample. `screen` holds out families that settings were chosen on before, `claim`
+none but the others: what is chosen by the one is told by the other (`etude.tiny.families`).
+
+Equal cost: all runs of a seed ask for as many proposals and attempts, and train on as many tokens
+(`train.tokens`, `final.tokens`). What they took is counted, not believed: tokens sampled and
+trained on, and the judge's seconds of processor time, also as a share of the plain loop's.
+
+The columns: pass@k in percent on held-out constants and held-out families; `fresh`, the share of
+attempts that solve the puzzles of a fixed set, drawn from the grammar, which no run trains on;
+forms among the solved puzzles of all rounds (canonical source without constants), and of these the
+ones that no human puzzle has. Differences to the plain loop are means over seeds, with Student's
+95% interval of so many seeds: each seed is one measurement, with other families.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+
+from scipy.stats import t as student_t
+
+from etude import store
+from lever_runs import EARLY, KS, SPLITS, Member, Reading, fresh, members, work
+
+HERE = Path(__file__).parent
+SEEDS = {"screen": 2, "claim": 5}
+MARKS = "<!-- {0} -->", "<!-- {0} ends -->"
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """The mean with Student's 95% interval; infinite for a single value."""
+    mean, count = fmean(values), len(values)
+    if count < 2:
+        return mean, float("-inf"), float("inf")
+    half = student_t.ppf(0.975, count - 1) * stdev(values) / count**0.5
+    return mean, mean - half, mean + half
+
+
+Rows = Mapping[str, Sequence[Reading]]
+"""By the row's label, one reading a seed, of the same seeds."""
+
+
+def rows(every: Iterable[Member]) -> dict[str, list[Reading]]:
+    """What is finished: each lever, and the controls of those that have some."""
+    found: dict[str, list[Reading]] = {}
+    for member in every:
+        if not member.finished:
+            continue
+        found.setdefault(member.lever, []).append(Reading(member))
+        for arm in store.read_recipe(member.folder).controls.arms:
+            found.setdefault(f"{member.lever}: {arm}", []).append(Reading(member, arm))
+    return found
+
+
+def table(found: Rows) -> list[str]:
+    """The levers' scores, then what each has more than the plain loop, then what it took."""
+    columns = [(part, k) for part in ("constants", "families") for k in KS]
+    head = [f"{part} pass@{k}" for part, k in columns]
+    lines = [*_head("", [*head, "fresh", "forms", "new forms"])]
+    for label, readings in found.items():
+        cells = [f"{fmean(one.scores[column] for one in readings):.1f}" for column in columns]
+        cells.append(f"{fmean(one.fresh for one in readings):.1f}")
+        loops = [one for one in readings if one.arm in ("verified", "unverified")]
+        for place in (0, 1):
+            counts = [one.forms[place] for one in loops]
+            cells.append(f"{fmean(counts):,.0f}" if counts else "")
+        lines.append(f"| {label} ({len(readings)}) | " + " | ".join(cells) + " |")
+    return [*lines, "", *_differences(found, columns), "", *_late(found), "", *_costs(found)]
+
+
+def _head(first: str, others: Sequence[str]) -> list[str]:
+    return [f"| {first} | " + " | ".join(others) + " |", "| --- " + "| ---: " * len(others) + "|"]
+
+
+def _differences(found: Rows, columns: Sequence[tuple[str, int]]) -> list[str]:
+    first = next(iter(found), "")
+    lines = _head(f"minus {first}", [f"{part} pass@{k}" for part, k in columns])
+    for label in list(found)[1:]:
+        cells = [_paired(found[first], found[label], column) for column in columns]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _paired(before: Sequence[Reading], after: Sequence[Reading], column: tuple[str, int]) -> str:
+    by_seed = {one.member.seed: one.scores[column] for one in before}
+    gaps = [
+        one.scores[column] - by_seed[one.member.seed] for one in after if one.member.seed in by_seed
+    ]
+    return _told(gaps)
+
+
+def _told(gaps: Sequence[float]) -> str:
+    """`+3.1 [+0.4, +5.8]`, in bold where the interval excludes zero."""
+    if not gaps:
+        return ""
+    mean, low, high = interval(gaps)
+    if len(gaps) < 2:
+        return f"{mean:+.1f}"
+    text = f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
+    return f"**{text}**" if low > 0 or high < 0 else text
+
+
+def _late(found: Rows) -> list[str]:
+    """The last round against an early one, of the models that the rounds themselves have."""
+    loops = {label: list(one) for label, one in found.items() if one[0].arm == "verified"}
+    columns = [("constants", 1), ("constants", 10), ("families", 1), ("families", 10)]
+    lines = _head(f"last round minus round {EARLY}", [f"{part} pass@{k}" for part, k in columns])
+    for label, readings in loops.items():
+        cells = []
+        for part, k in columns:
+            gaps = []
+            for one in readings:
+                last = store.read_recipe(one.member.folder).run.rounds
+                early, late = (f"{part} round {EARLY}", k), (f"{part} round {last}", k)
+                if early in one.scores and late in one.scores:
+                    gaps.append(one.scores[late] - one.scores[early])
+            cells.append(_told(gaps))
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _costs(found: Rows) -> list[str]:
+    kinds = ("sampled", "trained", "judged")
+    lines = _head("cost", ["tokens sampled", "tokens trained on", "judge, CPU s", "to plain"])
+    plain = next(iter(found.values()), [])
+    for label, readings in found.items():
+        means = {kind: fmean(one.cost[kind] for one in readings) for kind in kinds}
+        base = {kind: fmean(one.cost[kind] for one in plain) for kind in kinds}
+        shares = [f"{means[kind] / base[kind]:.2f}" if base[kind] else "-" for kind in kinds]
+        cells = [f"{means[kind]:,.0f}" for kind in kinds] + [" / ".join(shares)]
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def insert(path: Path, part: str, text: str) -> None:
+    """Replace what stands between the marks. Raises `ValueError` when they are not there."""
+    whole = path.read_text("utf-8")
+    begin, end = (mark.format(f"levers {part}") for mark in MARKS)
+    start = whole.index(begin) + len(begin)
+    path.write_text(f"{whole[:start]}\n{text}\n{whole[whole.index(end) :]}", "utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("part", choices=SPLITS)
+    parser.add_argument("--seeds", type=int, help="2 to screen, 5 to claim")
+    parser.add_argument("--runs", type=Path, default=Path("runs/levers"))
+    parser.add_argument("--levers", type=Path, default=HERE / "levers.toml")
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--at-once", type=int, default=2, help="runs at the same time")
+    parser.add_argument("--table", action="store_true", help="what is known so far; nothing is run")
+    parser.add_argument("--out", type=Path, help="also put the table into this file")
+    given = parser.parse_args()
+    seeds = given.seeds or SEEDS[given.part]
+    fresh(given.runs / "fresh.jsonl")
+    every = list(members(given.part, given.levers, given.runs, seeds))
+    if not given.table:
+        work([one for one in every if not one.finished], given.minutes, given.at_once)
+    done = sum(one.finished for one in every)
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
+    about = f"`python benchmarks/levers.py {given.part}`, on {machine}; {done} of {len(every)} runs"
+    lines = [f"{about}. In brackets behind a name: seeds.", "", *table(rows(every))]
+    text = "\n".join(lines)
+    print(text)
+    if given.out:
+        insert(given.out, given.part, text)
+
+
+if __name__ == "__main__":
+    main()
