@@ -2,7 +2,7 @@
 
     python benchmarks/levers.py screen --minutes 120          # 2 seeds, every lever alone
     python benchmarks/levers.py claim --minutes 120           # 5 seeds, the default and controls
-    python benchmarks/levers.py claim --table --out docs/findings.md
+    python benchmarks/levers.py claim --table                 # what is known so far
 
 `benchmarks/levers.toml` names the levers: lists of settings on top of what all have in common. Each
 is one ordinary `etude run` a seed, RUNS/screen-0/LEVER, two at a time; stop it anywhere and give
