@@ -54,3 +54,5 @@ def _examples(folder: Path) -> Iterator[Trained]:
         yield Trained(
             row["example_id"], row["text"], row["puzzle_id"], puzzle["source"] if puzzle else ""
         )
+    for row in streams.rows(folder / "derive", ["example_id", "text", "derived_id", "source"]):
+        yield Trained(row["example_id"], row["text"], row["derived_id"], row["source"])

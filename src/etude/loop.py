@@ -10,6 +10,7 @@ from pathlib import Path
 
 from etude.arm import Arm
 from etude.course import stops_after
+from etude.derive import derive
 from etude.evaluate import evaluate
 from etude.health import examine
 from etude.probe import probe
@@ -18,6 +19,7 @@ from etude.screen import screen
 from etude.select import select
 from etude.solve import judge, solve
 from etude.train import pretrain, thin, train, train_on_seeds, train_student
+from etude.vary import vary
 from etude.vet import vet
 from etude.vouch import vouch
 
@@ -38,9 +40,11 @@ def teach_itself(arm: Arm) -> None:
         candidates = solve(arm, number, latest)  # they are judged while more are sampled
         judge(arm, number, candidates)
         if arm.name == "verified":  # the control takes its pairs whatever is found
+            vary(arm, number)
             probe(arm, number)
         screen(arm, number)
         select(arm, number)
+        derive(arm, number)
         latest = train(arm, number, base, latest)
         if arm.name == "verified":  # a control is scored at its end
             before = arm.round(number - 1) if number > 1 else None

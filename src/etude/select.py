@@ -14,13 +14,14 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 from etude import store, streams, tables
 from etude.arm import Arm
 from etude.cluster import Made, Stage
 from etude.duplicates.keys import keys_of
+from etude.generality import VERDICTS, Generality, generalities, preferred
 from etude.prompts import example_text
 from etude.types import Puzzle, content_id
 
@@ -61,12 +62,12 @@ def _of_loop(arm: Arm, number: int) -> Path:
     return store.unit_path(store.round_folder(arm.run.folder, number) / "select", 0)
 
 
-def dropped_words(stage: Path) -> list[str]:
+def dropped_words(stage: Path, reasons: Sequence[str] = REASONS) -> list[str]:
     """`12 near a held-out problem, dropped`, for each reason; none of an older run."""
     found: Counter[str] = Counter()
     for note in store.read_notes(stage, tables.DROPPED):
         found.update(json.loads(note))
-    return [f"{found[reason]:,} {reason}, dropped" for reason in REASONS if found[reason]]
+    return [f"{found[reason]:,} {reason}, dropped" for reason in reasons if found[reason]]
 
 
 def wanted(arm: Arm, number: int) -> tuple[Iterator[store.Row], int]:
@@ -135,13 +136,25 @@ def _outcome(verdict: store.Row) -> str:
 
 
 def _verified(arm: Arm, number: int) -> Iterator[store.Row]:
-    section = arm.recipe.select
-    for puzzle, tried in chain.from_iterable(_attempts(arm, number)):
-        accepted = [row for row in tried if row["outcome"] == "accepted"]
-        rate = len(accepted) / len(tried) if tried else 0.0
-        if 0 < rate <= section.max_solve_rate:
-            shortest = _distinct(accepted, section.dedup)[: section.per_puzzle]
-            yield from (_example(arm, puzzle, row, rate) for row in shortest)
+    section, rule = arm.recipe.select, arm.recipe.vary
+    for unit, attempts in enumerate(_attempts(arm, number)):
+        general = _general(arm, number, unit)
+        for puzzle, tried in attempts:
+            accepted = [row for row in tried if row["outcome"] == "accepted"]
+            rate = len(accepted) / len(tried) if tried else 0.0
+            if 0 < rate <= section.max_solve_rate:
+                found = distinct(accepted, section.dedup)
+                found = preferred(found, general.get(puzzle.id), rule.rule, rule.generality)
+                shortest = found[: section.per_puzzle]
+                yield from (_example(arm, puzzle, row, rate) for row in shortest)
+
+
+def _general(arm: Arm, number: int, unit: int) -> dict[str, dict[str, Generality]]:
+    """What `vary` found of the puzzles of a unit; nothing where the recipe asks for none."""
+    if not arm.recipe.vary.tries:
+        return {}
+    varied = store.unit_path(arm.round(number) / "vary", unit)
+    return generalities(streams.rows_of(varied, VERDICTS))
 
 
 DRAWN = 1 << 16
@@ -173,11 +186,11 @@ def _pairs(arm: Arm, unit: Sequence[Attempts]) -> list[tuple[Puzzle, store.Row]]
     return [
         (puzzle, row)
         for puzzle, tried in unit
-        for row in _distinct([row for row in tried if row["finished"]], arm.recipe.select.dedup)
+        for row in distinct([row for row in tried if row["finished"]], arm.recipe.select.dedup)
     ]
 
 
-def _distinct(rows: list[store.Row], level: str) -> list[store.Row]:
+def distinct(rows: list[store.Row], level: str) -> list[store.Row]:
     """One candidate of each source, the shortest first; at the level `canonical` the shortest of
     those that are the same but for names, layout and order of operands."""
     by_source: dict[str, store.Row] = {}

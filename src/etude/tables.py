@@ -95,6 +95,33 @@ SELECT = pa.schema(
         ("solve_rate", pa.float64()),
     ]
 )
+VARY = pa.schema(
+    [
+        ("puzzle_id", TEXT),  # the puzzle that was solved
+        ("variant_id", TEXT),  # the id of the same puzzle with other constants
+        ("variant", TEXT),  # its source
+        ("candidate_id", TEXT),  # null for a variant that is a held-out problem
+        ("solution", TEXT),  # the candidate's source with these constants
+        ("outcome", TEXT),  # or `held out`: asked of nobody
+        ("answer", TEXT),
+        ("detail", TEXT),
+        ("cpu_seconds", pa.float64()),
+        ("peak_bytes", pa.int64()),
+        ("stable", pa.bool_()),
+    ]
+)
+DERIVE = pa.schema(
+    [
+        ("example_id", TEXT),
+        ("origin", TEXT),  # variant; of the control, whose are not judged, redrawn
+        ("puzzle_id", TEXT),  # the puzzle that it was made from
+        ("candidate_id", TEXT),  # and its solution
+        ("derived_id", TEXT),  # the id of its own puzzle
+        ("source", TEXT),  # that puzzle
+        ("solution", TEXT),
+        ("text", TEXT),
+    ]
+)
 TRAINED = pa.schema(
     [
         ("example_id", TEXT),  # content hash of the text, a seed pair's too
@@ -210,4 +237,4 @@ ANCHORS = pa.schema(
 MEASURED = frozenset({"cpu_seconds", "peak_bytes"})
 """Columns of measured time and memory: left out when two runs are compared."""
 DROPPED = "etude.dropped"
-"""Where a `select` segment's metadata has how many examples were dropped, by the reason (JSON)."""
+"""Where the metadata of `select` and `derive` has how many were dropped, by the reason (JSON)."""

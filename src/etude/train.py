@@ -201,8 +201,13 @@ def _examples(arm: Arm, selected: Sequence[Selected], loss: str) -> list[Documen
     if loss == "text":
         return [Document(row["text"]) for _, row in selected]
     layout = arm.recipe.prompt.layout
-    found: dict[int, Document] = {}
-    places = sorted(range(len(selected)), key=lambda place: selected[place][0])
+    found = {
+        place: document_of(row["text"], row["solution"], layout)
+        for place, (_, row) in enumerate(selected)
+        if "solution" in row
+    }
+    places = [place for place in range(len(selected)) if place not in found]
+    places.sort(key=lambda place: selected[place][0])
     for number, own in groupby(places, key=lambda place: selected[place][0]):
         rows = (selected[place][1] | {"place": place} for place in own)
         solved = arm.round(number) / "solve"
@@ -232,16 +237,23 @@ def _selected(arm: Arm, rounds: Sequence[int], withdrawn: frozenset[str]) -> Ite
 
 def _of_round(arm: Arm, number: int, withdrawn: frozenset[str]) -> Iterator[store.Row]:
     """Of the unverified control's, which are in random order, as many as the loop has left."""
-    left = _left(arm.round(number), withdrawn, ["text", "puzzle_id", "candidate_id"])
-    if arm.name != "unverified" or not withdrawn:
-        return left
-    of_loop = _left(store.round_folder(arm.run.folder, number), withdrawn, ["puzzle_id"])
-    return islice(left, sum(1 for _ in of_loop))
+    for stage, columns in _TEACH.items():
+        left = _left(arm.round(number) / stage, withdrawn, columns)
+        if arm.name == "unverified" and withdrawn:
+            of_loop = store.round_folder(arm.run.folder, number) / stage
+            left = islice(left, sum(1 for _ in _left(of_loop, withdrawn, ["puzzle_id"])))
+        yield from left
 
 
-def _left(folder: Path, withdrawn: frozenset[str], columns: list[str]) -> Iterator[store.Row]:
-    rows = streams.rows(folder / "select", columns)
-    return (row for row in rows if row["puzzle_id"] not in withdrawn)
+_TEACH = {
+    "select": ["text", "puzzle_id", "candidate_id"],
+    "derive": ["text", "puzzle_id", "candidate_id", "solution"],
+}
+"""The stages whose rows are trained on. Only what was derived has a solution of its own."""
+
+
+def _left(stage: Path, withdrawn: frozenset[str], columns: list[str]) -> Iterator[store.Row]:
+    return (row for row in streams.rows(stage, columns) if row["puzzle_id"] not in withdrawn)
 
 
 def _judged(arm: Arm, number: int | None) -> str:

@@ -24,8 +24,8 @@ from etude.store import checkpoints, sums
 from etude.store.segments import PLACE, misplaced
 
 ORDER = (
-    *("seeds", "pretrain", "anchors", "propose", "vet", "solve", "judge", "probe", "screen"),
-    *("select", "train", "evaluate", "health"),
+    *("seeds", "pretrain", "anchors", "propose", "vet", "solve", "judge", "vary", "probe"),
+    *("screen", "select", "derive", "train", "evaluate", "health"),
 )
 """Stages, each after those that it is made from."""
 CHAIN = ("propose", "vet", "solve", "judge", "select", "train")
@@ -218,7 +218,7 @@ def _expected(found: Findings, at: At, names: list[str]) -> int:
         recipe = store.read_recipe(found.folder)
         if at.stage == "propose":
             return max(least, _parts(recipe.propose.samples, recipe.propose.per_unit))
-        if at.stage in ("solve", "judge", "probe"):
+        if at.stage in ("solve", "judge", "vary", "probe"):
             rows = readings.columns(at.folder.parent / "vet", ["fate"])
             kept = sum(row["fate"] == "kept" for row in rows)
             return max(least, _parts(kept, recipe.solve.puzzles_per_unit))

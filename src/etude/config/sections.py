@@ -252,6 +252,23 @@ class SelectSection(Section):
     operands (`docs/dedup.md`)."""
 
 
+class VarySection(Section):
+    """Puzzles that were solved, asked again with other constants (see `docs/levers.md`)."""
+
+    tries: int = Field(0, ge=0)
+    """Variants of each puzzle, at most; 0 asks none."""
+    solutions: int = Field(8, ge=1)
+    """The shortest distinct accepted solutions of a puzzle that are tried on them."""
+    rule: Literal["ignore", "prefer", "require"] = "prefer"
+    """`prefer`: where a solution of a puzzle generalises, no other of it teaches. `require`: where
+    none does, the puzzle teaches nothing."""
+    generality: float = Field(0.5, gt=0, le=1)
+    """A solution generalises that solves this share of the variants that can be solved."""
+    examples: int = Field(0, ge=0)
+    """Variants of each puzzle that become examples too, at most, with a solution of it that the
+    judge accepted for them."""
+
+
 class TrainSection(FitSection):
     """The training at the end of a round: seeds, new examples, a sample of the old."""
 
@@ -361,6 +378,7 @@ class Recipe(Section):
     probe: ProbeSection = ProbeSection()
     decontaminate: DecontaminateSection = DecontaminateSection()
     select: SelectSection = SelectSection()
+    vary: VarySection = VarySection()
     train: TrainSection = TrainSection()
     final: FinalSection = FinalSection()
     evaluate: EvaluateSection = EvaluateSection()
@@ -387,6 +405,11 @@ class Recipe(Section):
                     f"which holds the prompt too, but is {asked}"
                 )
         self._check_engines()
+        if self.vary.examples > self.vary.tries:
+            raise ValueError(
+                f"vary.examples must be at most vary.tries = {self.vary.tries}, of which they are "
+                f"taken, but is {self.vary.examples}"
+            )
         if self.judge.wall_seconds < self.judge.cpu_seconds:
             raise ValueError(
                 f"judge.wall_seconds must not be below judge.cpu_seconds = "

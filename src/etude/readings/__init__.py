@@ -201,7 +201,7 @@ def ladder(run: Path) -> list[Rung]:
 def _examples(run: Path, arm: Path) -> int:
     kept = course(run).kept
     numbers = [number for number in rounds(arm) if number <= kept]
-    return sum(length(_stage(arm, number, "select")) for number in numbers)
+    return sum(length(_stage(arm, n, stage)) for n in numbers for stage in ("select", "derive"))
 
 
 def course(run: Path) -> Course:
