@@ -154,10 +154,16 @@ def funnel_items(counts: Funnel) -> Iterator[tuple[str, list[str]]]:
 
 def vetting_items(arm: Path, number: int) -> Iterator[tuple[str, list[str]]]:
     """What a round was probed for, and what was dropped."""
+    tried = vetting.varied(arm, number)
+    if tried["variants"]:
+        yield "vary", [f"{count:,} {name}" for name, count in tried.items()]
     found = vetting.probed(arm, number)
     if found:
         yield "probe", [f"{found.weak:,} weak", f"{found.unstable:,} unstable",
                         f"{found.idle:,} with an idle argument"]  # fmt: skip
+    made = vetting.derived(arm, number)
+    if made:
+        yield "derive", tally(made)
     lost = vetting.dropped(arm, number)
     if lost.total():
         yield "dropped", [f"{count:,} {reason}" for reason, count in sorted(lost.items())]

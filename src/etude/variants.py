@@ -64,12 +64,16 @@ def variants(
     rng = random.Random(f"{seed} {puzzle.id}")
     pool = by_length(words)
     found: dict[str, Variant] = {}
-    for number in range(DRAWS * tries):
-        draw = Draw(rng, {} if number % 3 == 2 else pool)
-        made = _made(puzzle, old, values, draw)
+    seen: set[str] = set()
+    for number in range(DRAWS * tries if values else 0):
+        texts = _drawn(old, values, Draw(rng, {} if number % 3 == 2 else pool))
+        if texts is None or repr(texts) in seen:
+            continue
+        seen.add(repr(texts))
+        made = replaced(puzzle, texts)
         if made is not None and made.puzzle.id != puzzle.id:
             found.setdefault(made.puzzle.id, made)
-        if len(found) == tries or not values:
+        if len(found) == tries:
             break
     return list(found.values())
 
@@ -85,19 +89,30 @@ def values_of(inputs: Mapping[str, ast.expr]) -> Values:
     return found
 
 
-def _made(
-    puzzle: Puzzle, old: Mapping[str, ast.expr], values: Values, draw: Draw
-) -> Variant | None:
-    """One variant, or None where the draw broke what held between the inputs."""
+def _drawn(old: Mapping[str, ast.expr], values: Values, draw: Draw) -> dict[str, str] | None:
+    """Other defaults, by name, or None where the draw broke what held between the inputs."""
     new = {name: draw.like(old[name]) for name in values}
     drawn = values_of(new)
-    for name, times in _multiples(values).items():
-        drawn[name] = _multiple(drawn, times, draw)
-        new[name] = ast.parse(repr(drawn[name]), mode="eval").body
+    for name, value in _mended(values, drawn, draw):
+        drawn[name], new[name] = value, ast.Constant(value)
     if not _holds(values, drawn):
         return None
-    texts = {name: ast.unparse(node) for name, node in new.items() if drawn[name] != values[name]}
-    return replaced(puzzle, texts)
+    return {name: ast.unparse(node) for name, node in new.items() if drawn[name] != values[name]}
+
+
+def _mended(old: Values, drawn: Values, draw: Draw) -> Iterator[tuple[str, int]]:
+    """Inputs whose relation to another one chance would hardly keep, and what they are then: one
+    that was an index within a list, one that was a multiple."""
+    for one, relation, other in _relations(old):
+        among, value = drawn[other], drawn[one]
+        if relation == "within" and isinstance(among, list | tuple | str) and among:
+            assert isinstance(value, int)
+            if value >= len(among):
+                yield one, draw.rng.randrange(len(among))
+    for one, (other, times) in _multiples(old).items():
+        base = drawn[other]
+        assert isinstance(base, int)
+        yield one, base * draw.digits(times)
 
 
 def replaced(puzzle: Puzzle, defaults: Mapping[str, str]) -> Variant | None:
@@ -120,12 +135,12 @@ def with_defaults(solution: str, puzzle: Puzzle, variant: Variant) -> str | None
     >>> with_defaults("def g(a=7): return 9 - a", puzzle, variants(puzzle, 1)[0])
     'def g(a=6): return 9 - a'
     """
-    opening = f"def g({puzzle.inputs}):"
-    if puzzle.inputs and solution.startswith(opening):
-        return f"def g({variant.puzzle.inputs}):{solution.removeprefix(opening)}"
     try:
         return _with_defaults(solution, "g", variant.defaults)
     except NotAPuzzle:
+        opening = f"def g({puzzle.inputs}):"
+        if puzzle.inputs and solution.startswith(opening):
+            return f"def g({variant.puzzle.inputs}):{solution.removeprefix(opening)}"
         return None
 
 
@@ -179,12 +194,6 @@ def _multiples(values: Values) -> dict[str, tuple[str, int]]:
         if times > 1 and not rest and name not in found and other not in found:
             found[name] = other, times
     return found
-
-
-def _multiple(drawn: Values, of: tuple[str, int], draw: Draw) -> int:
-    base = drawn[of[0]]
-    assert isinstance(base, int)
-    return base * draw.digits(of[1])
 
 
 def _holds(old: Values, new: Values) -> bool:

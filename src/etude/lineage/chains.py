@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from etude import store
+from etude.generality import generalities
 from etude.lineage.checkpoints import checkpoints, trainings
 from etude.lineage.filters import passed, why_selected
 from etude.lineage.found import Found
@@ -16,7 +18,10 @@ from etude.stats import share_interval
 
 DEEPEST = 20
 """Generations of parents that are followed: each is a round, and a round shows earlier ones."""
-_TOLD = {"proposals", "vetted", "candidates", "verdicts", "examples", "seeds"}
+_TOLD = {"proposals", "vetted", "candidates", "verdicts", "examples", "seeds"} | {
+    "variants",
+    "derived",
+}
 """Views with puzzles of which a chain speaks link by link; any other is told row by row."""
 
 
@@ -42,6 +47,7 @@ class _Walk:
     def links(self) -> Iterator[Link]:
         yield from {
             "example": self._example,
+            "derived": self._derived,
             "candidate": self._candidate_first,
             "puzzle": self._puzzle_first,
             "proposal": self._proposal_first,
@@ -59,6 +65,21 @@ class _Walk:
         yield from self._puzzle(row["puzzle_id"])
         yield from trainings(self.sources, example, self.arm)
 
+    def _derived(self, example: str) -> Iterator[Link]:
+        """An example that was made from a pair: that pair's candidate and puzzle."""
+        (row, *_) = self._rows("derived", "example_id", example)
+        yield Link("derived", example, row)
+        yield from self._candidate(row["candidate_id"])
+        yield from self._puzzle(row["puzzle_id"])
+        yield from trainings(self.sources, example, self.arm)
+
+    def _taught(self, column: str, value: str) -> Iterator[Link]:
+        """The examples of a candidate or puzzle, and what was derived from it."""
+        for view, kind in (("examples", "example"), ("derived", "derived")):
+            for row in self._rows(view, column, value):
+                yield Link(kind, value, row)
+                yield from trainings(self.sources, row["example_id"], self.arm)
+
     def _candidate_first(self, candidate: str) -> Iterator[Link]:
         yield from self._candidate(candidate)
         (row, *_) = self._rows("candidates", "candidate_id", candidate)
@@ -66,9 +87,7 @@ class _Walk:
         reason = why_selected(self.sources, self.arm, self.round, row, examples)
         yield Link("selection", candidate, reason)
         yield from self._puzzle(row["puzzle_id"])
-        for example in examples:
-            yield Link("example", candidate, example)
-            yield from trainings(self.sources, example["example_id"], self.arm)
+        yield from self._taught("candidate_id", candidate)
 
     def _candidate(self, candidate: str) -> Iterator[Link]:
         for row in self._rows("candidates", "candidate_id", candidate):
@@ -99,9 +118,7 @@ class _Walk:
                 {"attempts": outcomes.total(), "outcomes": dict(outcomes.most_common())}
                 | {"solve_rate": rate.value, "low": rate.low, "high": rate.high},
             )
-        for example in self._rows("examples", "puzzle_id", puzzle):
-            yield Link("example", puzzle, example)
-            yield from trainings(self.sources, example["example_id"], self.arm)
+        yield from self._taught("puzzle_id", puzzle)
 
     def _puzzle(self, puzzle: str) -> Iterator[Link]:
         """The puzzle that was kept, or the first of its copies; its filters; its proposal."""
@@ -110,6 +127,7 @@ class _Walk:
         for row in rows[:1]:
             yield from self._vetted(row)
             yield from self._of_others(puzzle)
+            yield from self._variants(puzzle)
             yield from self._proposal(row["proposal_id"])
 
     def _vetted(self, row: store.Row) -> Iterator[Link]:
@@ -126,6 +144,13 @@ class _Walk:
                 own = "" if view == "reviews" else self.arm  # which are of the whole run
                 for row in self.sources.rows(view, "puzzle_id", puzzle, own):
                     yield Link(view, puzzle, row)
+
+    def _variants(self, puzzle: str) -> Iterator[Link]:
+        """How many variants of the puzzle each solution solves that was tried on them."""
+        for solutions in generalities(self._rows("variants", "puzzle_id", puzzle)).values():
+            for candidate, found in solutions.items():
+                content = {"candidate_id": candidate, **asdict(found), "share": found.share}
+                yield Link("variants", puzzle, content)
 
     def _proposal_first(self, proposal: str) -> Iterator[Link]:
         yield from self._proposal(proposal)

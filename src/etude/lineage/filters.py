@@ -7,6 +7,7 @@ from typing import Any
 
 from etude import store
 from etude.config import Recipe
+from etude.generality import generalities
 from etude.lineage.sources import Sources
 from etude.trivial import trivial_answers
 
@@ -99,7 +100,20 @@ def why_selected(
         return found | {"reason": "not drawn: as many as the loop has, whatever the verdict"}
     siblings = sources.rows("examples", "puzzle_id", row["puzzle_id"], arm, number)
     reason = _why_not(own, rate or 0.0, section.max_solve_rate, taught=bool(siblings))
+    if own is not None and _accepted(own) and _is_special(sources, arm, number, row):
+        reason = "it does not solve its puzzle with other constants (`vary`)"
     return found | {"reason": reason}
+
+
+def _is_special(sources: Sources, arm: str, number: int, row: store.Row) -> bool:
+    """Whether `vary` found that it does not generalise, and the recipe minds."""
+    section = sources.run.recipe.vary
+    rows = sources.rows("variants", "puzzle_id", row["puzzle_id"], arm, number)
+    tried = generalities(rows).get(row["puzzle_id"], {})
+    own = tried.get(row["candidate_id"])
+    others = section.rule == "require" or any(o.reaches(section.generality) for o in tried.values())
+    minds = section.rule != "ignore" and others
+    return minds and own is not None and not own.reaches(section.generality)
 
 
 def _accepted(row: store.Row) -> bool:

@@ -14,7 +14,7 @@ from etude.readings.words import harmless
 MOST_PARENTS = 8
 """Parents that are shown of a prompt; machines hear of all."""
 _HIDDEN = {"arm", "round", "depth"}
-_TABLES = ("training", "passes", "parent", "checkpoint", "nearest", "contamination")
+_TABLES = ("training", "variants", "passes", "parent", "checkpoint", "nearest", "contamination")
 """Links of which there are several in a row: a line each."""
 
 Content = dict[str, Any]
@@ -131,6 +131,14 @@ def _trainings(console: Console, contents: Sequence[Content]) -> None:
         console.say(f"  {content['model']:<32} {said}")
 
 
+def _variants(console: Console, contents: Sequence[Content]) -> None:
+    for one in contents:
+        console.say(
+            f"  {one['candidate_id']}  solves {one['solved']:,} of {one['solvable']:,} variants "
+            f"that can be solved, {one['tried']:,} tried"
+        )
+
+
 def _parents(console: Console, contents: Sequence[Content]) -> None:
     for content in contents[:MOST_PARENTS]:
         origin = content["origin"]
@@ -225,6 +233,7 @@ def _contamination(console: Console, contents: Sequence[Content]) -> None:
 _TITLES = {
     "filters": "filters of the vetting",
     "training": "trained on",
+    "variants": "with other constants",
     "parent": "puzzles that the prompt showed",
     "checkpoint": "model",
     "passes": "passes",
@@ -236,6 +245,7 @@ _TITLES = {
 _SHOWN: dict[str, Callable[[Console, Sequence[Content]], None]] = {
     "filters": _filters,
     "training": _trainings,
+    "variants": _variants,
     "parent": _parents,
     "checkpoint": _checkpoints,
     "passes": _passes,
