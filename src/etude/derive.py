@@ -1,9 +1,10 @@
 """Derive: further examples, made from pairs with constants that no model wrote.
 
 Verified: of each puzzle that teaches, variants with a solution that teaches too and that the judge
-accepted for them (see `vary`). Unverified, the control: as many, its pairs in their order with
-constants drawn as these are, judged by nobody. What is near a held-out problem, at the recipe's
-levels, is left out and counted; so is a text that is there already.
+accepted for them (see `vary`), and rewritten pairs (see `hindsight`). Unverified, the control: as
+many, its pairs in their order with constants drawn as these are, judged by nobody. What is near a
+held-out problem, at the recipe's levels, is left out and counted; so is a text that is there
+already.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from functools import partial
-from itertools import groupby, islice
+from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from etude.decontaminate import Screen, Trained
 from etude.generality import is_accepted
 from etude.prompts import example_text
 from etude.puzzle import parse
-from etude.select import dropped_words
+from etude.select import barred_in, dropped_words
 from etude.types import Puzzle, content_id
 from etude.variants import with_defaults
 from etude.vary import drawn, held_out
@@ -36,7 +37,7 @@ REASONS = NEAR, KNOWN = "near a held-out problem", "known by its text"
 
 def derive(arm: Arm, number: int) -> Path | None:
     """The folder of the round's further examples; None where the recipe asks for none."""
-    if not arm.recipe.vary.examples:
+    if not per_puzzle(arm):
         return None
     folder = arm.round(number) / "derive"
     _await_loop(arm, number)
@@ -47,6 +48,11 @@ def derive(arm: Arm, number: int) -> Path | None:
         origins = counted(streams.tally(folder, "origin"), _made_here(arm))
         watched.summary = "  ".join([origins, *dropped_words(folder, REASONS)])
     return folder
+
+
+def per_puzzle(arm: Arm) -> int:
+    """Further examples that the recipe wants of a puzzle, at most."""
+    return arm.recipe.vary.examples + arm.recipe.hindsight.per_puzzle
 
 
 def _made_here(arm: Arm) -> str:
@@ -71,7 +77,8 @@ def _work(arm: Arm, _: int, *, number: int) -> Made:
         most = streams.length(_of_loop(arm, number).parent)
         rows = list(islice(_allowed(arm, _redrawn(arm, number), known, dropped), most))
     else:
-        rows = list(_allowed(arm, _varied(arm, number), known, dropped))
+        made = chain(_varied(arm, number), _in_hindsight(arm, number))
+        rows = list(_allowed(arm, made, known, dropped))
     return Made(rows, {tables.DROPPED: json.dumps(dropped, sort_keys=True)})
 
 
@@ -98,9 +105,17 @@ def _varied(arm: Arm, number: int) -> Iterator[store.Row]:
             yield _example(arm, "variant", row, parse(row["variant"]), row["solution"])
 
 
+def _in_hindsight(arm: Arm, number: int) -> Iterator[store.Row]:
+    """The rewritten pairs that were kept, unless the puzzle that was missed may not teach."""
+    barred = barred_in(arm, number)
+    for row in streams.rows(arm.round(number) / "hindsight"):
+        if row["fate"] == "kept" and row["puzzle_id"] not in barred:
+            yield _example(arm, "hindsight", row, parse(row["source"]), row["solution"])
+
+
 def _redrawn(arm: Arm, number: int) -> Iterator[store.Row]:
     """The control's pairs with other constants: nobody asks whether they fit."""
-    folder, tries = arm.round(number), arm.recipe.vary.examples
+    folder, tries = arm.round(number), per_puzzle(arm)
     rows = streams.beside(_selected(arm, number), "candidate_id", folder / "solve", ["source"])
     pairs = (row | {"solution": solved["source"]} for row, solved in rows if solved)
     for row, vetted in streams.beside(pairs, "puzzle_id", folder / "vet", ["source"]):

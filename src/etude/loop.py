@@ -13,6 +13,7 @@ from etude.course import stops_after
 from etude.derive import derive
 from etude.evaluate import evaluate
 from etude.health import examine
+from etude.hindsight import hindsight
 from etude.probe import probe
 from etude.propose import propose
 from etude.screen import screen
@@ -41,6 +42,7 @@ def teach_itself(arm: Arm) -> None:
         judge(arm, number, candidates)
         if arm.name == "verified":  # the control takes its pairs whatever is found
             vary(arm, number)
+            hindsight(arm, number)
             probe(arm, number)
         screen(arm, number)
         select(arm, number)

@@ -46,7 +46,7 @@ def select(arm: Arm, number: int) -> Path:
 def _work(arm: Arm, _: int, *, number: int) -> Made:
     dropped: Counter[str] = Counter()
     rows, count = wanted(arm, number)
-    chosen = list(islice(_allowed(rows, _barred(arm, number), dropped), count))
+    chosen = list(islice(_allowed(rows, barred_in(arm, number), dropped), count))
     return Made(chosen, {tables.DROPPED: json.dumps(dropped, sort_keys=True)})
 
 
@@ -78,7 +78,7 @@ def wanted(arm: Arm, number: int) -> tuple[Iterator[store.Row], int]:
     return _verified(arm, number), sys.maxsize
 
 
-def _barred(arm: Arm, number: int) -> dict[str, str]:
+def barred_in(arm: Arm, number: int) -> dict[str, str]:
     """By id of a puzzle or example, why it is not trained on."""
     section, folder = arm.recipe.probe, arm.round(number)
     barred: dict[str, str] = {}

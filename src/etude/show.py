@@ -157,6 +157,9 @@ def vetting_items(arm: Path, number: int) -> Iterator[tuple[str, list[str]]]:
     tried = vetting.varied(arm, number)
     if tried["variants"]:
         yield "vary", [f"{count:,} {name}" for name, count in tried.items()]
+    fates = vetting.rewritten(arm, number)
+    if fates:
+        yield "hindsight", tally(fates)
     found = vetting.probed(arm, number)
     if found:
         yield "probe", [f"{found.weak:,} weak", f"{found.unstable:,} unstable",

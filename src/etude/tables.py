@@ -110,10 +110,29 @@ VARY = pa.schema(
         ("stable", pa.bool_()),
     ]
 )
+HINDSIGHT = pa.schema(
+    [
+        ("puzzle_id", TEXT),  # the puzzle that was missed
+        ("candidate_id", TEXT),  # by what
+        ("input", TEXT),  # whose default was rewritten
+        ("value", TEXT),  # to what, as the judge computed it
+        ("derived_id", TEXT),  # the id of the rewritten puzzle
+        ("source", TEXT),
+        ("solution", TEXT),  # the candidate's source with this default
+        ("outcome", TEXT),
+        ("answer", TEXT),
+        ("detail", TEXT),
+        ("cpu_seconds", pa.float64()),
+        ("peak_bytes", pa.int64()),
+        ("stable", pa.bool_()),
+        ("fate", TEXT),  # of an accepted pair: `kept`, or why it was dropped
+        ("fate_detail", TEXT),
+    ]
+)
 DERIVE = pa.schema(
     [
         ("example_id", TEXT),
-        ("origin", TEXT),  # variant; of the control, whose are not judged, redrawn
+        ("origin", TEXT),  # variant or hindsight; of the control, whose are not judged, redrawn
         ("puzzle_id", TEXT),  # the puzzle that it was made from
         ("candidate_id", TEXT),  # and its solution
         ("derived_id", TEXT),  # the id of its own puzzle

@@ -61,7 +61,7 @@ def _work(arm: Arm, unit: int, *, number: int) -> Made:
     proposed = arm.round(number) / "propose"
     paths = streams.segments(proposed)[unit * size : (unit + 1) * size]
     proposals = (row for path in paths for row in streams.rows_of(path))
-    screen = arm.remembered("vetting", (number, unit), lambda: _Screen(arm, number, unit))
+    screen = arm.remembered("vetting", (number, unit), lambda: Vetting(arm, number, unit))
     screen.begin(unit)
     rows = [screen.vetted(proposal) for proposal in proposals]
     arm.remembered("vetting", (number, unit + 1), lambda: screen)
@@ -88,7 +88,7 @@ class _Before:
             self.rounds = earlier
 
 
-class _Screen:
+class Vetting:
     """What a round's proposals are held against: everything known before them, and each other."""
 
     def __init__(self, arm: Arm, number: int, unit: int) -> None:

@@ -24,8 +24,8 @@ from etude.store import checkpoints, sums
 from etude.store.segments import PLACE, misplaced
 
 ORDER = (
-    *("seeds", "pretrain", "anchors", "propose", "vet", "solve", "judge", "vary", "probe"),
-    *("screen", "select", "derive", "train", "evaluate", "health"),
+    *("seeds", "pretrain", "anchors", "propose", "vet", "solve", "judge", "vary"),
+    *("hindsight", "probe", "screen", "select", "derive", "train", "evaluate", "health"),
 )
 """Stages, each after those that it is made from."""
 CHAIN = ("propose", "vet", "solve", "judge", "select", "train")

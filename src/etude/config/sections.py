@@ -269,6 +269,15 @@ class VarySection(Section):
     judge accepted for them."""
 
 
+class HindsightSection(Section):
+    """Wrong answers as right ones to other puzzles (see `docs/levers.md`)."""
+
+    per_puzzle: int = Field(0, ge=0)
+    """Rewritten pairs of each puzzle that become examples, at most; 0 rewrites none."""
+    general: bool = False
+    """Only those whose solution also solves `vary.generality` of its puzzle's variants."""
+
+
 class TrainSection(FitSection):
     """The training at the end of a round: seeds, new examples, a sample of the old."""
 
@@ -379,6 +388,7 @@ class Recipe(Section):
     decontaminate: DecontaminateSection = DecontaminateSection()
     select: SelectSection = SelectSection()
     vary: VarySection = VarySection()
+    hindsight: HindsightSection = HindsightSection()
     train: TrainSection = TrainSection()
     final: FinalSection = FinalSection()
     evaluate: EvaluateSection = EvaluateSection()
@@ -409,6 +419,11 @@ class Recipe(Section):
             raise ValueError(
                 f"vary.examples must be at most vary.tries = {self.vary.tries}, of which they are "
                 f"taken, but is {self.vary.examples}"
+            )
+        if self.hindsight.general and not self.vary.tries:
+            raise ValueError(
+                "hindsight.general needs vary.tries of at least 1: without variants nothing says "
+                "what generalises"
             )
         if self.judge.wall_seconds < self.judge.cpu_seconds:
             raise ValueError(

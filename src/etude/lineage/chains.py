@@ -20,6 +20,7 @@ DEEPEST = 20
 """Generations of parents that are followed: each is a round, and a round shows earlier ones."""
 _TOLD = {"proposals", "vetted", "candidates", "verdicts", "examples", "seeds"} | {
     "variants",
+    "rewritten",
     "derived",
 }
 """Views with puzzles of which a chain speaks link by link; any other is told row by row."""
@@ -69,6 +70,10 @@ class _Walk:
         """An example that was made from a pair: that pair's candidate and puzzle."""
         (row, *_) = self._rows("derived", "example_id", example)
         yield Link("derived", example, row)
+        if row["origin"] == "hindsight":
+            for made in self._rows("rewritten", "derived_id", row["derived_id"]):
+                if made["candidate_id"] == row["candidate_id"]:
+                    yield Link("rewritten", example, made)
         yield from self._candidate(row["candidate_id"])
         yield from self._puzzle(row["puzzle_id"])
         yield from trainings(self.sources, example, self.arm)

@@ -75,6 +75,12 @@ def varied(arm: Path, number: int) -> Counter[str]:
     return found
 
 
+def rewritten(arm: Path, number: int) -> Counter[str]:
+    """What became of the rewritten pairs that the judge accepted."""
+    stage = store.round_folder(arm, number) / "hindsight"
+    return Counter(row["fate"] for row in readings.columns(stage, ["fate"]) if row["fate"])
+
+
 def derived(arm: Path, number: int) -> Counter[str]:
     """Examples that were made from pairs, by their origin."""
     stage = store.round_folder(arm, number) / "derive"
