@@ -117,9 +117,20 @@ class _Counting:
         yield Work(arm, number, "solve", units, kept, texts)
         yield Work(arm, number, "judge", units, checks=texts)
         if arm == "verified":
+            yield from self._levers(arm, number, units, kept)
             yield Work(arm, number, "probe", units, checks=CHECKS_A_PROBE * kept)
         yield Work(arm, number, "screen", checks=kept + self.problems)
         yield Work(arm, number, "select")
+
+    def _levers(self, arm: str, number: int, units: int, kept: int) -> Iterator[Work]:
+        """At most: every attempt of every puzzle may be accepted, or wrong."""
+        vary, samples = self.recipe.vary, self.recipe.solve.samples
+        if vary.tries:
+            checks = kept * vary.tries * min(vary.solutions, samples)
+            yield Work(arm, number, "vary", units, checks=checks)
+        if self.recipe.hindsight.per_puzzle:
+            tries = vary.tries if self.recipe.hindsight.general else 0
+            yield Work(arm, number, "hindsight", checks=kept * samples * (2 + tries))
 
     def _training(self, arm: str, number: int) -> Work:
         section = self.recipe.train
@@ -132,6 +143,7 @@ class _Counting:
 
     def _examples(self, arm: str, number: int) -> int:
         most = min(self.recipe.select.per_puzzle, self.recipe.solve.samples)
+        most += self.recipe.vary.examples + self.recipe.hindsight.per_puzzle
         return self.kept(arm, number) * most
 
     def control(self, arm: str) -> Iterator[Work]:
