@@ -197,7 +197,7 @@ def test_rewritten_pairs_become_examples_and_say_of_what(opened: Open) -> None:
     chain = trace(arm.run.folder, rows[0]["example_id"])
     assert [link.kind for link in chain.links][:4] == [
         "derived",
-        "rewritten",
+        "tried",
         "candidate",
         "verdict",
     ]

@@ -156,7 +156,7 @@ def vetting_items(arm: Path, number: int) -> Iterator[tuple[str, list[str]]]:
     """What a round was probed for, and what was dropped."""
     tried = vetting.varied(arm, number)
     if tried["variants"]:
-        yield "vary", [f"{count:,} {name}" for name, count in tried.items()]
+        yield "vary", [f"{count:,} {name}" for name, count in tried.items() if count]
     fates = vetting.rewritten(arm, number)
     if fates:
         yield "hindsight", tally(fates)

@@ -70,10 +70,10 @@ class _Walk:
         """An example that was made from a pair: that pair's candidate and puzzle."""
         (row, *_) = self._rows("derived", "example_id", example)
         yield Link("derived", example, row)
-        if row["origin"] == "hindsight":
-            for made in self._rows("rewritten", "derived_id", row["derived_id"]):
-                if made["candidate_id"] == row["candidate_id"]:
-                    yield Link("rewritten", example, made)
+        for view, column in (("variants", "variant_id"), ("rewritten", "derived_id")):
+            for tried in self._rows(view, column, row["derived_id"]):
+                if tried["candidate_id"] == row["candidate_id"]:
+                    yield Link("tried", example, tried)
         yield from self._candidate(row["candidate_id"])
         yield from self._puzzle(row["puzzle_id"])
         yield from trainings(self.sources, example, self.arm)

@@ -233,6 +233,7 @@ def _contamination(console: Console, contents: Sequence[Content]) -> None:
 _TITLES = {
     "filters": "filters of the vetting",
     "training": "trained on",
+    "tried": "as it was tried",
     "variants": "with other constants",
     "parent": "puzzles that the prompt showed",
     "checkpoint": "model",
