@@ -162,10 +162,14 @@ def _of_proposals(vetted: _Vetted) -> Measured:
 
 
 def _of_puzzles(folder: Path, kept: int) -> Measured:
-    """The verdicts on a puzzle stand together, so that one puzzle is counted at a time."""
+    """The verdicts on a puzzle stand together, so that one puzzle is counted at a time; those of
+    earlier rounds that are tried again are left out."""
+    again = {row["puzzle_id"] for row in streams.rows(folder / streams.AGAIN, ["puzzle_id"])}
     found: Counter[str] = Counter()
     rates = array("d")
-    for _, tried in groupby(verdicts(folder / "judge"), key=itemgetter("puzzle_id")):
+    for puzzle, tried in groupby(verdicts(folder / "judge"), key=itemgetter("puzzle_id")):
+        if puzzle in again:
+            continue
         outcomes = Counter(row["outcome"] for row in tried)
         attempts, accepted = outcomes.total(), outcomes["accepted"]
         found.update({"tried": attempts, "accepted": accepted})
@@ -176,7 +180,7 @@ def _of_puzzles(folder: Path, kept: int) -> Measured:
         "accepted": _share(found["accepted"], found["tried"]),
         "solved": _share(found["solved"], kept),
         "learnable": _share(found["between"], kept),
-        "taught": _share(streams.distinct(folder / "select", "puzzle_id"), kept),
+        "taught": _share(streams.distinct(folder / "select", "puzzle_id", again), kept),
         "solve_rate": math.fsum(rates) / len(rates) if rates else None,
     }
 

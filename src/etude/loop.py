@@ -16,6 +16,7 @@ from etude.health import examine
 from etude.hindsight import hindsight
 from etude.probe import probe
 from etude.propose import propose
+from etude.recall import recall
 from etude.screen import screen
 from etude.select import select
 from etude.solve import judge, solve
@@ -38,6 +39,7 @@ def teach_itself(arm: Arm) -> None:
     for number in range(1, arm.recipe.run.rounds + 1):
         propose(arm, number, latest)
         vet(arm, number)
+        recall(arm, number)  # with `retry.puzzles`: what no earlier round solved, once more
         candidates = solve(arm, number, latest)  # they are judged while more are sampled
         judge(arm, number, candidates)
         if arm.name == "verified":  # the control takes its pairs whatever is found

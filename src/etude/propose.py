@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from etude import roles, store, streams, tables
 from etude.arm import Arm, set_aside_words
 from etude.cluster import Made, Stage
+from etude.parents import Parents, parents
 from etude.prompts import proposal_prompt
-from etude.types import Prompt, Puzzle, content_id
+from etude.types import Prompt, content_id
 
 
 def propose(arm: Arm, number: int, model: str | Path) -> Path:
@@ -35,16 +35,13 @@ def propose(arm: Arm, number: int, model: str | Path) -> Path:
 def _work(arm: Arm, unit: int, *, number: int, model: str | Path) -> Made:
     section = arm.recipe.propose
     size = min(section.per_unit, section.samples - unit * section.per_unit)
-    shown = arm.remembered("shown", number, lambda: arm.shown_in(number))
-    rows = _unit(arm, model, shown, arm.seed(number, "propose", unit), size)
+    rows = _unit(arm, model, parents(arm, number), arm.seed(number, "propose", unit), size)
     return Made(rows, arm.engine_note())
 
 
-def _unit(
-    arm: Arm, model: str | Path, shown: Sequence[Puzzle], seed: int, size: int
-) -> list[store.Row]:
+def _unit(arm: Arm, model: str | Path, shown: Parents, seed: int, size: int) -> list[store.Row]:
     section = arm.recipe.propose
-    prompts, parents = _prompts(arm, shown, seed, math.ceil(size / section.per_prompt), model)
+    prompts, chosen = _prompts(arm, shown, seed, math.ceil(size / section.per_prompt), model)
     sampled = arm.engine(model, "propose").sample(
         prompts,
         math.ceil(size / len(prompts)),  # shared out evenly: what is sampled may have to be paid
@@ -53,7 +50,7 @@ def _unit(
         max_new_tokens=section.max_new_tokens,
     )
     rows: list[store.Row] = []
-    for prompt, parent_ids, samples in zip(prompts, parents, sampled, strict=True):
+    for prompt, parent_ids, samples in zip(prompts, chosen, sampled, strict=True):
         for sample in samples[: size - len(rows)]:
             rows.append(
                 {
@@ -69,9 +66,9 @@ def _unit(
 
 
 def _prompts(
-    arm: Arm, puzzles: Sequence[Puzzle], seed: int, count: int, model: str | Path
+    arm: Arm, among: Parents, seed: int, count: int, model: str | Path
 ) -> tuple[list[Prompt], list[list[str]]]:
-    """`count` prompts, each with its own reshuffled training puzzles, and the ids of those."""
+    """`count` prompts, each with its own reshuffled parents, and the ids of those."""
     rng = random.Random(seed)
     section = arm.recipe.prompt
     engine = arm.engine(model, "propose")
@@ -79,7 +76,7 @@ def _prompts(
     def fits(prompt: Prompt) -> bool:
         return engine.fits(prompt, arm.recipe.propose.max_new_tokens)
 
-    sources = [puzzle.source for puzzle in puzzles]
+    sources = [puzzle.source for puzzle in among.puzzles]
     made = [
         proposal_prompt(
             sources,
@@ -87,9 +84,10 @@ def _prompts(
             layout=section.layout,
             fits=fits if section.few_shot else None,
             most=section.shown,
+            weights=among.weights,
         )
         for _ in range(count)
     ]
     return [prompt for prompt, _ in made], [
-        [puzzles[index].id for index in shown] for _, shown in made
+        [among.puzzles[index].id for index in shown] for _, shown in made
     ]

@@ -12,7 +12,7 @@ import random
 import sys
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -20,12 +20,18 @@ from pathlib import Path
 from etude import store, streams, tables
 from etude.arm import Arm
 from etude.cluster import Made, Stage
+from etude.difficulty import learnability, rates
 from etude.duplicates.keys import keys_of
 from etude.generality import VERDICTS, Generality, generalities, preferred
 from etude.prompts import example_text
 from etude.types import Puzzle, content_id
 
-REASONS = ("near a held-out problem", "of an unstable puzzle", "of a weak puzzle")
+REASONS = (
+    "near a held-out problem",
+    "of an unstable puzzle",
+    "of a weak puzzle",
+    "over the limit",  # of `select.most`
+)
 
 
 def select(arm: Arm, number: int) -> Path:
@@ -47,6 +53,10 @@ def _work(arm: Arm, _: int, *, number: int) -> Made:
     dropped: Counter[str] = Counter()
     rows, count = wanted(arm, number)
     chosen = list(islice(_allowed(rows, barred_in(arm, number), dropped), count))
+    if arm.name != "unverified" and (most := arm.recipe.select.most):
+        if len(chosen) > most:
+            dropped["over the limit"] = len(chosen) - most
+        chosen = worthiest(chosen, most, _worth(arm, number))
     return Made(chosen, {tables.DROPPED: json.dumps(dropped, sort_keys=True)})
 
 
@@ -78,19 +88,42 @@ def wanted(arm: Arm, number: int) -> tuple[Iterator[store.Row], int]:
     return _verified(arm, number), sys.maxsize
 
 
+def worthiest(
+    rows: Sequence[store.Row], most: int, worth: Callable[[str], float]
+) -> list[store.Row]:
+    """At most so many examples, in their order: the first of each puzzle goes before a second of
+    any, and of equal turns what is of a puzzle of more worth; of equal worth what stands first."""
+    turns: Counter[str] = Counter()
+    ranked = []
+    for place, row in enumerate(rows):
+        ranked.append((turns[row["puzzle_id"]], -worth(row["puzzle_id"]), place))
+        turns[row["puzzle_id"]] += 1
+    return [rows[place] for place in sorted(place for *_, place in sorted(ranked)[:most])]
+
+
+def _worth(arm: Arm, number: int) -> Callable[[str], float]:
+    """What an example of a puzzle is worth by the recipe: its learnability, by all verdicts up to
+    this round's, or something of chance."""
+    if arm.recipe.select.prefer == "learnable":
+        known = rates(arm, number + 1)
+        return lambda puzzle: learnability(known.of_tried(puzzle).mean)
+    seed = arm.seed(number, "select")
+    return lambda puzzle: random.Random(f"{seed} {puzzle}").random()
+
+
 def barred_in(arm: Arm, number: int) -> dict[str, str]:
     """By id of a puzzle or example, why it is not trained on."""
     section, folder = arm.recipe.probe, arm.round(number)
-    barred: dict[str, str] = {}
+    found: dict[str, str] = {}
     for row in streams.rows(folder / "probe", ["puzzle_id", "stable", "weak"]):
         if row["stable"] is False and section.unstable == "drop":
-            barred[row["puzzle_id"]] = "of an unstable puzzle"
+            found[row["puzzle_id"]] = "of an unstable puzzle"
         elif row["weak"] and section.weak == "drop":
-            barred[row["puzzle_id"]] = "of a weak puzzle"
+            found[row["puzzle_id"]] = "of a weak puzzle"
     for row in streams.rows(folder / "screen", ["puzzle_id", "example_id", "dropped"]):
         if row["dropped"]:
-            barred[row["example_id"] or row["puzzle_id"]] = "near a held-out problem"
-    return barred
+            found[row["example_id"] or row["puzzle_id"]] = "near a held-out problem"
+    return found
 
 
 def _allowed(

@@ -28,7 +28,7 @@ SAMPLES = 3
 MOST_PROBLEMS = 250
 """Problems of an evaluation that are listed; machines hear of all."""
 COUNTS = (
-    "asked", "well_formed", "kept", "fates", "candidates", "outcomes", "solved", "taught",
+    "asked", "well_formed", "kept", "fates", "again", "candidates", "outcomes", "solved", "taught",
     "examples",
 )  # fmt: skip
 """What machines are told of a funnel."""
@@ -145,6 +145,7 @@ def funnel_items(counts: Funnel) -> Iterator[tuple[str, list[str]]]:
     lines = {
         "propose": [f"{counts.asked:,} asked"],
         "vet": [f"{counts.kept:,} kept", *tally(counts.fates, "kept")],
+        "recall": [f"{counts.again:,} unsolved puzzles tried again"],
         "solve": [f"{counts.candidates:,} candidates"],
         "judge": [f"{counts.solved:,} puzzles solved", *tally(counts.outcomes)],
         "select": [f"{counts.taught:,} puzzles", f"{counts.examples:,} examples"],

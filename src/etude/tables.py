@@ -47,6 +47,20 @@ VET = pa.schema(
         ("form", TEXT),
     ]
 )
+RECALL = pa.schema(
+    [
+        ("puzzle_id", TEXT),  # of an earlier round, tried again in this one
+        ("proposal_id", TEXT),
+        ("source", TEXT),
+        ("answer_type", TEXT),
+        ("inputs", TEXT),
+        ("form", TEXT),
+        ("first_round", pa.int32()),  # that kept it
+        ("tries", pa.int32()),  # rounds before this one in which it was tried
+        ("attempts", pa.int32()),  # in all of these
+        ("expected", pa.float64()),  # solve rate, 0 to 1; null where verdicts are ignored
+    ]
+)
 SOLVE = pa.schema(
     [
         ("candidate_id", TEXT),  # content hash of (puzzle, seed of the unit, draw)

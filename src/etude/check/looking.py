@@ -24,7 +24,7 @@ from etude.store import checkpoints, sums
 from etude.store.segments import PLACE, misplaced
 
 ORDER = (
-    *("seeds", "pretrain", "anchors", "propose", "vet", "solve", "judge", "vary"),
+    *("seeds", "pretrain", "anchors", "propose", "vet", "recall", "solve", "judge", "vary"),
     *("hindsight", "probe", "screen", "select", "derive", "train", "evaluate", "health"),
 )
 """Stages, each after those that it is made from."""
@@ -221,7 +221,8 @@ def _expected(found: Findings, at: At, names: list[str]) -> int:
         if at.stage in ("solve", "judge", "vary", "probe"):
             rows = readings.columns(at.folder.parent / "vet", ["fate"])
             kept = sum(row["fate"] == "kept" for row in rows)
-            return max(least, _parts(kept, recipe.solve.puzzles_per_unit))
+            again = readings.length(at.folder.parent / "recall")
+            return max(least, _parts(kept + again, recipe.solve.puzzles_per_unit))
         if at.stage == "evaluate" and "problems.parquet" in names:
             problems = readings.segment(at.folder / "problems.parquet", ["problem"])
             return max(least, _parts(len(problems), recipe.evaluate.problems_per_unit))

@@ -4,6 +4,7 @@ from etude.config.differing import TIME_ONLY, differences
 from etude.config.reading import dump, load, parse, recipe_names
 from etude.config.sections import (
     ControlsSection,
+    DifficultySection,
     EngineSection,
     EvaluateSection,
     FinalSection,
@@ -26,6 +27,7 @@ from etude.config.sections import (
 __all__ = [
     "TIME_ONLY",
     "ControlsSection",
+    "DifficultySection",
     "EngineSection",
     "EvaluateSection",
     "FinalSection",

@@ -172,6 +172,10 @@ class ProposeSection(Section):
     per_unit: int = Field(512, ge=1)
     per_prompt: int = Field(64, ge=1)
     """Samples of one prompt, at most; a unit's are shared out evenly among its prompts."""
+    parents: Literal["any", "learnable"] = "any"
+    """Which puzzles a prompt shows first: any, or rather those of middling difficulty."""
+    pool: int = Field(0, ge=0)
+    """Self-made puzzles of earlier rounds among those that prompts show, at most."""
     temperature: float = Field(0.9, gt=0)
     max_new_tokens: int = Field(200, ge=1)
     engine: EngineSection | None = None
@@ -189,8 +193,30 @@ class VetSection(Section):
     """The share of puzzles that are not tried with trivial answers; the paper's is 0.05."""
 
 
+class DifficultySection(Section):
+    """What is expected of puzzles that were not tried yet, or by weaker models (`difficulty`)."""
+
+    prior: float = Field(4.0, ge=0.01, le=1e6)
+    """What a prior weighs: so many attempts at a puzzle, so many puzzles of a form or type."""
+    decay: float = Field(0.7, gt=0, le=1)
+    """What a round's verdicts weigh against those of the round after it."""
+
+
+class RetrySection(Section):
+    """Puzzles that nobody solved are tried again in later rounds."""
+
+    puzzles: int = Field(0, ge=0)
+    """So many a round, at most, beside the new ones."""
+    tries: int = Field(2, ge=1)
+    """Rounds in which a puzzle is tried again, at most."""
+
+
 class SolveSection(Section):
     samples: int = Field(ge=1)
+    """Attempts at each puzzle."""
+    budget: Literal["even", "adaptive"] = "even"
+    """`adaptive`: as many attempts in all, half as many at puzzles that are expected to be easy,
+    twice as many at hard ones."""
     puzzles_per_unit: int = Field(100, ge=1)
     temperature: float = Field(1.0, gt=0)
     max_new_tokens: int = Field(150, ge=1)
@@ -250,6 +276,11 @@ class SelectSection(Section):
     dedup: Literal["exact", "canonical"] = "exact"
     """What makes two solutions of a puzzle one: their texts, or all but names, layout and order of
     operands (`docs/dedup.md`)."""
+    most: int = Field(0, ge=0)
+    """Examples of a round, at most; 0 is no limit. One of each puzzle goes before a second of
+    any."""
+    prefer: Literal["any", "learnable"] = "any"
+    """With `most`: which puzzles go first. Any, or rather those of middling difficulty."""
 
 
 class VarySection(Section):
@@ -382,6 +413,8 @@ class Recipe(Section):
     prompt: PromptSection = PromptSection()
     propose: ProposeSection
     vet: VetSection
+    difficulty: DifficultySection = DifficultySection()
+    retry: RetrySection = RetrySection()
     solve: SolveSection
     judge: JudgeSection = JudgeSection()
     probe: ProbeSection = ProbeSection()
@@ -424,6 +457,11 @@ class Recipe(Section):
             raise ValueError(
                 "hindsight.general needs vary.tries of at least 1: without variants nothing says "
                 "what generalises"
+            )
+        if self.select.prefer != "any" and not self.select.most:
+            raise ValueError(
+                f'select.prefer = "{self.select.prefer}" chooses the examples that select.most '
+                "allows, so select.most must be above 0"
             )
         if self.judge.wall_seconds < self.judge.cpu_seconds:
             raise ValueError(

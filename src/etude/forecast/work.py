@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from etude.budget import levels
 from etude.config import FitSection, Recipe
 
 Kept = Callable[[str, int], int]
@@ -112,7 +113,9 @@ class _Counting:
         units = math.ceil(propose.samples / propose.per_unit)
         yield Work(arm, number, "propose", units, prompts, propose.samples)
         yield Work(arm, number, "vet", checks=propose.samples)
-        kept = self.kept(arm, number)
+        kept = self.kept(arm, number) + self._again(arm, number)
+        if self.recipe.retry.puzzles:
+            yield Work(arm, number, "recall")
         units, texts = math.ceil(kept / solve.puzzles_per_unit), kept * solve.samples
         yield Work(arm, number, "solve", units, kept, texts)
         yield Work(arm, number, "judge", units, checks=texts)
@@ -142,9 +145,18 @@ class _Counting:
         return _training((arm, number), "train", documents, section)
 
     def _examples(self, arm: str, number: int) -> int:
-        most = min(self.recipe.select.per_puzzle, self.recipe.solve.samples)
-        most += self.recipe.vary.examples + self.recipe.hindsight.per_puzzle
-        return self.kept(arm, number) * most
+        solve = self.recipe.solve
+        tried = levels(solve.samples)[-1] if solve.budget == "adaptive" else solve.samples
+        most = min(self.recipe.select.per_puzzle, tried)
+        puzzles = self.kept(arm, number) + self._again(arm, number)
+        found = min(puzzles * most, self.recipe.select.most or puzzles * most)
+        derived = self.recipe.vary.examples + self.recipe.hindsight.per_puzzle
+        return found + puzzles * derived
+
+    def _again(self, arm: str, number: int) -> int:
+        """Puzzles of earlier rounds that are tried once more, at most."""
+        earlier = sum(self.kept(arm, each) for each in range(1, number))
+        return min(self.recipe.retry.puzzles, earlier)
 
     def control(self, arm: str) -> Iterator[Work]:
         """One control, whole. `more-epochs` trains for as many tokens as the student did."""

@@ -81,7 +81,9 @@ class _Walk:
     def _taught(self, column: str, value: str) -> Iterator[Link]:
         """The examples of a candidate or puzzle, and what was derived from it."""
         for view, kind in (("examples", "example"), ("derived", "derived")):
-            for row in self._rows(view, column, value):
+            of_all = column == "puzzle_id"  # it may be tried again in later rounds
+            rows = self._of_puzzle(view, value) if of_all else self._rows(view, column, value)
+            for row in rows:
                 yield Link(kind, value, row)
                 yield from trainings(self.sources, row["example_id"], self.arm)
 
@@ -113,7 +115,7 @@ class _Walk:
     def _puzzle_first(self, puzzle: str) -> Iterator[Link]:
         yield from self._puzzle(puzzle)
         outcomes = Counter[str]()
-        for row in self._rows("verdicts", "puzzle_id", puzzle):
+        for row in self._of_puzzle("verdicts", puzzle):
             outcomes["unstable" if row["stable"] is False else row["outcome"]] += 1
         if outcomes:
             rate = share_interval(outcomes["accepted"], outcomes.total())
@@ -125,7 +127,21 @@ class _Walk:
             )
         yield from self._taught("puzzle_id", puzzle)
 
+    def _of_puzzle(self, view: str, puzzle: str) -> Iterator[store.Row]:
+        """The rows of the round that kept a puzzle, and of those that tried it again."""
+        again = self.sources.rows("recalled", "puzzle_id", puzzle, self.arm)
+        for number in (self.round, *(row["round"] for row in again)):
+            yield from self.sources.rows(view, "puzzle_id", puzzle, self.arm, number)
+
     def _puzzle(self, puzzle: str) -> Iterator[Link]:
+        """The puzzle as the round kept it that proposed it, though a later one tried it again."""
+        here = self.round
+        for row in self._rows("recalled", "puzzle_id", puzzle):
+            self.round = row["first_round"]
+        yield from self._kept(puzzle)
+        self.round = here
+
+    def _kept(self, puzzle: str) -> Iterator[Link]:
         """The puzzle that was kept, or the first of its copies; its filters; its proposal."""
         rows = self._rows("vetted", "puzzle_id", puzzle)
         rows = [row for row in rows if row["fate"] == "kept"] or rows[:1]

@@ -62,7 +62,7 @@ def _examples(
         "with own as (select examples.*, form, answer_type, "
         f"list_distinct(regexp_extract_all(text, '{_TOKEN}')) as words from examples "
         "left join (select puzzle_id, round, arm, any_value(form) as form, "
-        "any_value(answer_type) as answer_type from vetted where fate = 'kept' group by all) "
+        "any_value(answer_type) as answer_type from puzzles group by all) "
         "using (puzzle_id, round, arm) where arm = 'verified' and round <= ?), "
         "met as (select *, len(list_intersect(words, ?::varchar[])) as shared from own) "
         "select *, shared / (len(words) + ? - shared) as tokens from met "

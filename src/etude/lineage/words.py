@@ -14,7 +14,10 @@ from etude.readings.words import harmless
 MOST_PARENTS = 8
 """Parents that are shown of a prompt; machines hear of all."""
 _HIDDEN = {"arm", "round", "depth"}
-_TABLES = ("training", "variants", "passes", "parent", "checkpoint", "nearest", "contamination")
+_TABLES = (
+    *("training", "variants", "passes", "parent", "checkpoint", "nearest", "contamination"),
+    "recalled",
+)
 """Links of which there are several in a row: a line each."""
 
 Content = dict[str, Any]
@@ -222,6 +225,17 @@ def _nearest(console: Console, contents: Sequence[Content]) -> None:
         say_code(console, one["text"], lines=6)
 
 
+def _recalled(console: Console, contents: Sequence[Content]) -> None:
+    for one in contents:
+        rounds = f"{one['tries']:,} round{'s' * (one['tries'] != 1)}"
+        rate = one["expected"]
+        believed = "" if rate is None else f"; expected to be solved {rate:.0%} of the time"
+        console.say(
+            f"  round {one['round']}: kept by round {one['first_round']}, tried in {rounds} with "
+            f"{one['attempts']:,} attempts by then{believed}"
+        )
+
+
 def _contamination(console: Console, contents: Sequence[Content]) -> None:
     for one in contents:
         console.say(
@@ -242,6 +256,7 @@ _TITLES = {
     "contamination": "training examples that meet it",
     "nearest": "nearest training examples up to then",
     "attempts": "all attempts at it",
+    "recalled": "unsolved, and tried again",
 }
 _SHOWN: dict[str, Callable[[Console, Sequence[Content]], None]] = {
     "filters": _filters,
@@ -253,4 +268,5 @@ _SHOWN: dict[str, Callable[[Console, Sequence[Content]], None]] = {
     "solvable": _solvable,
     "nearest": _nearest,
     "contamination": _contamination,
+    "recalled": _recalled,
 }

@@ -82,6 +82,7 @@ def _summed(rounds: Sequence[Funnel]) -> Funnel:
         (),
         total("asked"),
         sum((counts.fates for counts in rounds), Counter()),
+        total("again"),
         total("candidates"),
         sum((counts.outcomes for counts in rounds), Counter()),
         total("solved"),
