@@ -1,9 +1,9 @@
 """Budget: how many attempts each puzzle of a round gets, of the same number in all.
 
 Even: `solve.samples` each. Adaptive: some hard puzzles get twice as many, and each of them is paid
-for by two easy ones that get half. What is maximised is the expected number of puzzles that are
-solved at all, by what is believed of them as the round begins; all attempts at hopeless puzzles are
-expected to fail, twice as many likewise, so that these keep theirs. After Damani and others,
+for by two easy ones that get half. What is raised is the expected number of puzzles that are solved
+at all, by what is believed of them as the round begins. Hopeless ones, for which twice as many
+attempts are expected to change next to nothing, keep theirs. After Damani and others,
 "Learning How Hard to Think: Input-Adaptive Allocation of LM Computation" (ICLR 2025, arXiv
 2410.04707), in three levels in place of any number, so that few texts are sampled apart.
 """
@@ -18,6 +18,8 @@ from etude.difficulty import Belief, rates
 
 FEWEST = 4
 """Attempts that every puzzle keeps, where `solve.samples` allows: of fewer no rate is told."""
+HOPELESS = 0.02
+"""So little is the chance of a hopeless puzzle to be solved by the attempts that `many` adds."""
 
 
 def levels(even: int) -> tuple[int, int, int]:
@@ -44,8 +46,9 @@ def missed(belief: Belief, attempts: int) -> float:
 def shared_out(beliefs: Sequence[Belief], even: int) -> list[int]:
     """The attempts at each puzzle: `even` times as many as there are puzzles, in all.
 
-    Those who win most by many attempts get them, as long as that is more than the two easiest of
-    the others lose; none of those who pay is expected to be as hard as one of those who get.
+    Those that win most by many attempts get them, as long as they are not hopeless and win more
+    than the two easiest of the others lose; whatever pays is expected to be easier than all that
+    get.
     """
     few, _, many = levels(even)
     shares = [even] * len(beliefs)
@@ -58,7 +61,8 @@ def shared_out(beliefs: Sequence[Belief], even: int) -> list[int]:
     easiest, start = 0.0, 0  # the mean of the easiest who gets many; the next who may pay
     for place in sorted(places, key=lambda place: (-gains[place], place)):
         pair = paying[start : start + 2]
-        if len(pair) < 2 or gains[place] <= sum(losses[one] for one in pair):
+        least = max(HOPELESS, sum(losses[one] for one in pair))
+        if len(pair) < 2 or gains[place] <= least:
             break
         if means[pair[1]] > max(easiest, means[place]):
             shares[place], start = many, start + 2

@@ -100,8 +100,11 @@ def why_selected(
         return found | {"reason": "not drawn: as many as the loop has, whatever the verdict"}
     siblings = sources.rows("examples", "puzzle_id", row["puzzle_id"], arm, number)
     reason = _why_not(own, rate or 0.0, section.max_solve_rate, taught=bool(siblings))
+    in_bounds = (rate or 0.0) <= section.max_solve_rate
     if own is not None and _accepted(own) and _is_special(sources, arm, number, row):
         reason = "it does not solve its puzzle with other constants (`vary`)"
+    elif section.most and own is not None and _accepted(own) and in_bounds:
+        reason += f"; or others were preferred, of which a round gives {section.most:,} at most"
     return found | {"reason": reason}
 
 
