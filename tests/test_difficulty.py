@@ -19,6 +19,7 @@ from etude.difficulty import Belief, Rates, Round, Tried, learnability, rates, t
 from etude.errors import RecipeError
 from etude.parents import parents
 from etude.prompts import proposal_prompt, shuffled
+from etude.propose import propose
 from etude.select import preferred, select
 from etude.solve import judge, solve
 from round_tables import PUZZLES, Opening, judged, kept, opening_in
@@ -265,6 +266,17 @@ def test_the_pool_is_drawn_by_weight_and_is_no_larger_than_it_may_be(opening: Op
         PUZZLES["middling"].id
     ]
     assert len(parents(arm, 1).puzzles) == len(arm.shown), "no round came before"
+
+
+def test_a_round_says_how_many_of_its_parents_are_self_made(opening: Opening) -> None:
+    arm = opening("propose.pool=9", "propose.samples=1", "propose.per_prompt=1")
+    judged(arm, 1, easy=8, middling=4, hard=0)
+    recording = Path(arm.recipe.engine.recordings)
+    recording.write_text('{"prompt": "def f(", "samples": ["x: int): return x"]}\n')
+    heard: list[str] = []
+    arm.tell = lambda event: heard.append(event.summary)
+    propose(arm, 2, "recorded")
+    assert heard[-1] == "1 asked  1 finished  2 self-made parents"
 
 
 def test_without_the_settings_all_parents_are_peoples_and_alike(opening: Opening) -> None:

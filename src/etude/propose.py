@@ -28,8 +28,16 @@ def propose(arm: Arm, number: int, model: str | Path) -> Path:
         asked = streams.length(folder)
         finished = sum(row["finished"] for row in streams.rows(folder, ["finished"]))
         watched.summary = f"{asked:,} asked  {finished:,} finished{roles.spent(folder)}"
-        watched.summary += set_aside_words(folder)
+        watched.summary += _pool_words(arm, number) + set_aside_words(folder)
     return folder
+
+
+def _pool_words(arm: Arm, number: int) -> str:
+    """`  20 self-made parents`, where the recipe asks for some."""
+    if not arm.recipe.propose.pool:
+        return ""
+    count = len(parents(arm, number).puzzles) - len(arm.shown_in(number))
+    return f"  {count:,} self-made parent{'s' * (count != 1)}"
 
 
 def _work(arm: Arm, unit: int, *, number: int, model: str | Path) -> Made:
