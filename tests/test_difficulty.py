@@ -20,7 +20,7 @@ from etude.errors import RecipeError
 from etude.parents import parents
 from etude.prompts import proposal_prompt, shuffled
 from etude.propose import propose
-from etude.select import preferred, select
+from etude.select import worthiest, select
 from etude.solve import judge, solve
 from round_tables import PUZZLES, Opening, judged, kept, opening_in
 
@@ -300,12 +300,12 @@ def test_a_limit_takes_one_example_of_each_puzzle_first() -> None:
     rows = [{"puzzle_id": name, "example_id": f"{name}{n}"} for name in "abc" for n in range(3)]
 
     def chosen(most: int) -> list[str]:
-        return [row["example_id"] for row in preferred(rows, most, worth.__getitem__)]
+        return [row["example_id"] for row in worthiest(rows, most, worth.__getitem__)]
 
     assert chosen(2) == ["b0", "c0"]
     assert chosen(4) == ["a0", "b0", "b1", "c0"]
     assert chosen(99) == [row["example_id"] for row in rows]
-    assert [row["example_id"] for row in preferred(rows, 2, lambda _: 0.0)] == ["a0", "b0"]
+    assert [row["example_id"] for row in worthiest(rows, 2, lambda _: 0.0)] == ["a0", "b0"]
 
 
 @pytest.mark.parametrize("prefer", ["any", "learnable"])
