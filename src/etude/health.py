@@ -24,7 +24,7 @@ from etude.cluster import Made, Stage
 from etude.course import STOP
 from etude.duplicates.keys import digest
 
-ABOVE = frozenset({"duplicates", "accepted", "weak", "unstable", "gap", "drop"})
+ABOVE = frozenset({"duplicates", "accepted", "weak", "unstable", "gap", "drop", "alarm"})
 """Measures that are ill when they are high; all others when they are low."""
 MEANINGS = {
     "well_formed": "share of the proposals that are a puzzle",
@@ -42,6 +42,7 @@ MEANINGS = {
     "drop": "how far held_out is below the best earlier round",
     "gap": "solve_rate less held_out",
     "loss": "mean loss a token in the last steps of the round's training",
+    "alarm": "1 where the monitor stopped the round's reinforcement",
     "types": "how even the mix of answer types is: 1 where all are as frequent",
 }
 """What each measure is, of one round, in the order in which they are read."""
@@ -98,6 +99,8 @@ def rows(arm: Arm, number: int) -> list[store.Row]:
     made = []
     for measure, value in measures(arm, number).items():
         limits = {name: getattr(getattr(section, name), measure, None) for name in (WARN, STOP)}
+        if measure == "alarm" and arm.recipe.reinforce:
+            limits = {WARN: 0.0, STOP: 0.0 if arm.recipe.reinforce.on_alarm == STOP else None}
         state = next((name for name in (STOP, WARN) if _beyond(measure, value, limits[name])), OK)
         made.append({"measure": measure, "value": value, **limits, "state": state})
     return made
@@ -120,6 +123,7 @@ def measures(arm: Arm, number: int) -> Measured:
         **_of_probes(folder),
         "novel_forms": _share(vetted.novel, vetted.fates["kept"]),
         **_of_learning(arm, number, puzzles["solve_rate"]),
+        **_of_reinforcement(arm, number),
         **_of_types(vetted.types, {puzzle.answer_type for puzzle in arm.shown}),
     }
 
@@ -210,6 +214,14 @@ def _of_learning(arm: Arm, number: int, own: float | None) -> Measured:
         "gap": None if now is None or own is None else own - now,
         "loss": store.read_table(losses)[-1]["loss"] if losses.exists() else None,
     }
+
+
+def _of_reinforcement(arm: Arm, number: int) -> Measured:
+    """Nothing where there is none."""
+    path = arm.round(number) / "reinforce" / "steps.parquet"
+    if not path.exists():
+        return {}
+    return {"alarm": float(store.read_table(path)[-1]["alarm"] is not None)}
 
 
 def held_out(folder: Path) -> float | None:

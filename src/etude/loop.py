@@ -17,6 +17,7 @@ from etude.hindsight import hindsight
 from etude.probe import probe
 from etude.propose import propose
 from etude.recall import recall
+from etude.reinforce import reinforce
 from etude.screen import screen
 from etude.select import select
 from etude.solve import judge, solve
@@ -49,7 +50,7 @@ def teach_itself(arm: Arm) -> None:
         screen(arm, number)
         select(arm, number)
         derive(arm, number)
-        latest = train(arm, number, base, latest)
+        latest = reinforce(arm, number, train(arm, number, base, latest))
         if arm.name == "verified":  # a control is scored at its end
             before = arm.round(number - 1) if number > 1 else None
             evaluate(arm, number, arm.round(number), latest, arm.recipe.evaluate.samples, before)
@@ -57,7 +58,7 @@ def teach_itself(arm: Arm) -> None:
         if stops_after(arm.run.folder, arm.recipe, number):
             break
         thin(arm, number)
-    student = train_student(arm, base, latest)
+    student = reinforce(arm, None, train_student(arm, base, latest))
     evaluate(arm, None, arm.folder / "final", student, arm.recipe.evaluate.final_samples)
 
 

@@ -98,7 +98,8 @@ def thin(arm: Arm, number: int) -> None:
         return
     stay = needed(arm.run.folder, arm.recipe, number)
     for earlier in set(range(1, number)) - stay:
-        store.thin(arm.round(earlier) / "train", WEIGHTS, f"run.checkpoints = {most}")
+        for stage in ("train", "reinforce"):
+            store.thin(arm.round(earlier) / stage, WEIGHTS, f"run.checkpoints = {most}")
 
 
 def train_student(arm: Arm, base: str | Path, latest: str | Path) -> Path:
@@ -106,13 +107,20 @@ def train_student(arm: Arm, base: str | Path, latest: str | Path) -> Path:
     section = arm.recipe.final
     course = course_of(arm.run.folder, arm.recipe)
     if course.kept < course.last:
-        latest = arm.round(course.kept) / "train"
+        latest = model_of(arm, course.kept)
     rounds = range(1, course.kept + 1)
     examples = _examples(arm, list(_selected(arm, rounds, arm.withdrawn(None))), section.loss)
     documents = seed_documents(arm) * section.seed_repeat + examples
     _check_any(documents, "the student", "final")
     start = base if section.start == "base" else latest
     return _fit(arm, None, "train", start, documents, arm.folder / "final" / "train", section)
+
+
+def model_of(arm: Arm, number: int) -> Path:
+    """The model that a round left: trained, and reinforced where the recipe asks for that."""
+    section = arm.recipe.reinforce
+    reinforced = section is not None and section.when != "student"
+    return arm.round(number) / ("reinforce" if reinforced else "train")
 
 
 def _check_any(documents: Sequence[Document], whose: str, section: str) -> None:
@@ -256,7 +264,7 @@ def _left(stage: Path, withdrawn: frozenset[str], columns: list[str]) -> Iterato
     return (row for row in streams.rows(stage, columns) if row["puzzle_id"] not in withdrawn)
 
 
-def _judged(arm: Arm, number: int | None) -> str:
+def conditions_of(arm: Arm, number: int | None) -> str:
     """What the verdicts rest on that chose a training's examples, as their table says it."""
     last = course_of(arm.run.folder, arm.recipe).kept if number is None else number
     stage = arm.round(last) / "judge"
@@ -291,7 +299,7 @@ def _fit(
         out=out,
         settings=settings,
         seed=arm.seed(number, stage),
-        judged=_judged(arm, number),
+        judged=conditions_of(arm, number),
     )
     needs = Needs(arm.recipe.run.threads * section.processes, section.processes)
     with arm.watched(number, stage, 1) as watched:

@@ -393,6 +393,67 @@ class HealthSection(Section):
     stop: StopLimits = StopLimits()
 
 
+class MonitorLimits(Section):
+    """Where a reinforcement is stopped, by measure (`docs/reinforce.md`); None is nowhere."""
+
+    held_out: Share | None = 0.15
+    """How far the rate on puzzles held apart may fall below its best while the reward rises."""
+    constants: Share | None = 0.8
+    """The share of accepted solutions that read none of their arguments."""
+    trivial: Share | None = 0.8
+    """The share of proposals that a trivial answer satisfies."""
+    entropy: Share | None = 0.1
+    """The least entropy a token, as a share of that at the start."""
+    kl: Annotated[float, Field(gt=0)] | None = 2.0
+    """The divergence from the start, in nats a token; it is measured where `beta` is not 0."""
+
+
+class ReinforceSection(Section):
+    """GRPO with the judge as reward (see `docs/reinforce.md`), by TRL."""
+
+    when: Literal["rounds", "student", "both"] = "rounds"
+    """After the training of each round, of the student, or of both."""
+    steps: int = Field(40, ge=1)
+    prompts: int = Field(8, ge=1)
+    """Prompts a step."""
+    num_generations: int = Field(8, ge=2)
+    """Samples of a prompt: its group."""
+    iterations: int = Field(1, ge=1)
+    """Updates with the samples of a step."""
+    accumulate: int = Field(1, ge=1)
+    """Parts that a step's samples are cut into, one after the other, to save memory."""
+    checkpointing: bool = False
+    """Compute activations twice instead of keeping them: slower, in less memory."""
+    learning_rate: float = Field(1e-4, gt=0)
+    beta: float = Field(0.02, ge=0)
+    """How much the divergence from the start counts; 0 measures none."""
+    epsilon: float = Field(0.2, gt=0, lt=1)
+    """How far from 1 a ratio of probabilities counts, with more than one iteration."""
+    loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo"] = "dr_grpo"
+    scale_rewards: Literal["group", "batch", "none"] = "group"
+    clip: float = Field(1.0, ge=0)
+    """Largest norm of the gradient; 0 clips nothing."""
+    temperature: float = Field(1.0, gt=0)
+    max_new_tokens: int | None = Field(None, ge=1)
+    """Tokens of a solution; without it those of `[solve]`. A proposal has those of `[propose]`."""
+    propose_share: Share = 0.25
+    """Of a step's prompts, how many ask for a puzzle."""
+    seed_share: Share = 0.25
+    """Of the prompts that ask for a solution, how many have a human-written puzzle."""
+    attempts: int = Field(4, ge=2)
+    """Solutions with which a proposed puzzle is tried."""
+    novelty: float = Field(0.2, ge=0)
+    """What a form that was not seen before adds to the reward of a puzzle that was solved."""
+    probe: int = Field(32, ge=0)
+    """Puzzles that are held apart and never rewarded, at most a quarter of all."""
+    probe_samples: int = Field(4, ge=1)
+    monitor_every: int = Field(10, ge=1)
+    """Steps from one look of the monitor, and one checkpoint, to the next."""
+    on_alarm: Literal["stop", "keep-best"] = "stop"
+    """After an alarm the last good weights are kept; `stop` ends the rounds too."""
+    limits: MonitorLimits = MonitorLimits()
+
+
 class ControlsSection(Section):
     arms: tuple[Literal["pretrained", "more-epochs", "unverified"], ...] = (
         "unverified",
@@ -424,6 +485,7 @@ class Recipe(Section):
     hindsight: HindsightSection = HindsightSection()
     train: TrainSection = TrainSection()
     final: FinalSection = FinalSection()
+    reinforce: ReinforceSection | None = None
     evaluate: EvaluateSection = EvaluateSection()
     health: HealthSection = HealthSection()
     controls: ControlsSection = ControlsSection()
@@ -448,6 +510,23 @@ class Recipe(Section):
                     f"which holds the prompt too, but is {asked}"
                 )
         self._check_engines()
+        self._check_levers()
+        self._check_reinforce()
+        if self.judge.wall_seconds < self.judge.cpu_seconds:
+            raise ValueError(
+                f"judge.wall_seconds must not be below judge.cpu_seconds = "
+                f"{self.judge.cpu_seconds}, in place of which it would decide, but is "
+                f"{self.judge.wall_seconds}"
+            )
+        fewest = min(self.evaluate.samples, self.evaluate.final_samples)
+        if not self.evaluate.ks or min(self.evaluate.ks) > fewest:
+            raise ValueError(
+                f"evaluate.ks needs a k of at most {fewest}, the attempts a problem, "
+                "because pass@k is undefined for k > n"
+            )
+        return self
+
+    def _check_levers(self) -> None:
         if self.vary.examples > self.vary.tries:
             raise ValueError(
                 f"vary.examples must be at most vary.tries = {self.vary.tries}, of which they are "
@@ -463,19 +542,6 @@ class Recipe(Section):
                 f'select.prefer = "{self.select.prefer}" chooses the examples that select.most '
                 "allows, so select.most must be above 0"
             )
-        if self.judge.wall_seconds < self.judge.cpu_seconds:
-            raise ValueError(
-                f"judge.wall_seconds must not be below judge.cpu_seconds = "
-                f"{self.judge.cpu_seconds}, in place of which it would decide, but is "
-                f"{self.judge.wall_seconds}"
-            )
-        fewest = min(self.evaluate.samples, self.evaluate.final_samples)
-        if not self.evaluate.ks or min(self.evaluate.ks) > fewest:
-            raise ValueError(
-                f"evaluate.ks needs a k of at most {fewest}, the attempts a problem, "
-                "because pass@k is undefined for k > n"
-            )
-        return self
 
     def _check_engines(self) -> None:
         if self.engine.kind == "openai" and self.run.rounds:
@@ -492,4 +558,21 @@ class Recipe(Section):
             raise ValueError(
                 'prompt.layout = "chat" needs a chat model as model.base: '
                 "a model built here has no chat template"
+            )
+
+    def _check_reinforce(self) -> None:
+        section = self.reinforce
+        if section is None:
+            return
+        samples = section.prompts * section.num_generations
+        if samples % section.accumulate:
+            raise ValueError(
+                f"reinforce.accumulate must divide prompts * num_generations = {samples}, "
+                f"but is {section.accumulate}"
+            )
+        asked = section.max_new_tokens or 0
+        if self.model.base == "scratch" and asked >= self.model.context:
+            raise ValueError(
+                f"reinforce.max_new_tokens must be below model.context = {self.model.context}, "
+                f"which holds the prompt too, but is {asked}"
             )
