@@ -1,4 +1,4 @@
-"""GRPO with the judge as reward: what is asked, what is paid, when it is stopped, and that it lasts."""
+"""GRPO with the judge as reward: what is asked, what is paid, when it is stopped."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from etude import store
+from etude import store, tables
 from etude.config import MonitorLimits, ReinforceSection
 from etude.judge import Judge
 from etude.prompts import solving_prompt
 from etude.puzzle import parse
 from etude.reinforce import check_extra, earnings, monitor
 from etude.reinforce.earnings import Earnings, Known
-from etude.reinforce.job import COUNTS, STEPS, Job
+from etude.reinforce.job import Job
 from etude.reinforce.monitor import alarms, measures
 from etude.reinforce.tasks import Rated, Task, Tasks, make_tasks
 from etude.types import Outcome, Prompt, Puzzle, Verdict
@@ -29,9 +29,9 @@ WELL |= {"reward": 0.5, "entropy": 0.6, "kl": 0.1, "held_out": 0.4}
 
 def history(**last: list[Any]) -> list[dict[str, Any]]:
     """Six steps with a look at 0, 3 and 6; columns given are those of the steps 1 to 6."""
-    rows = [dict.fromkeys(STEPS.names) | {"step": 0, "held_out": 0.4}]
+    rows = [dict.fromkeys(tables.REINFORCED.names) | {"step": 0, "held_out": 0.4}]
     for step in range(1, 7):
-        row = dict.fromkeys(STEPS.names) | WELL | {"step": step}
+        row = dict.fromkeys(tables.REINFORCED.names) | WELL | {"step": step}
         row["held_out"] = 0.4 if step % 3 == 0 else None
         rows.append(row | {name: values[step - 1] for name, values in last.items()})
     return rows
@@ -183,7 +183,7 @@ def test_a_proposal_earns_what_there_is_to_learn_from_it(judge: Judge) -> None:
     assert [row["outcome"] for row in rows] == [outcome for outcome, _ in texts.values()]
     assert paying.take() == []
     counted = earnings.counts(rows)
-    assert set(counted) == set(COUNTS)
+    assert set(counted) == set(tables.REWARD_COUNTS)
     assert (counted["proposals"], counted["duplicates"], counted["trivial"]) == (8, 2, 1)
 
 

@@ -222,6 +222,8 @@ def student_of(model: str) -> str:
     if not (path / "recipe.toml").is_file():
         return model
     student = path / "final" / "train"
+    if store.finished(path / "final" / "reinforce"):
+        student = path / "final" / "reinforce"
     if not store.finished(student):
         raise InputError(
             f"{path} must be a finished run to be evaluated, but has no student yet. Finish it "

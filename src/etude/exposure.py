@@ -27,7 +27,7 @@ def trained_on(model: str | Path) -> Iterator[Trained] | None:
     """
     path = store.place(model).absolute()
     run = next((one for one in path.parents if (one / "recipe.toml").is_file()), None)
-    if run is None or path.name != "train":
+    if run is None or path.name not in ("train", "reinforce"):
         return None
     arm, last = path.parent.parent, path.parent.name.removeprefix("round-")
     if last != "final" and not last.isdecimal():

@@ -40,6 +40,8 @@ VIEWS: dict[str, tuple[str, str, pa.Schema]] = {
     "examples": ("select", "[0-9]*.parquet", tables.SELECT),
     "derived": ("derive", "[0-9]*.parquet", tables.DERIVE),
     "trained": ("train", "examples.parquet", tables.TRAINED),
+    "reinforced": ("reinforce", "steps.parquet", tables.REINFORCED),
+    "rewarded": ("reinforce", "samples.parquet", tables.REWARDED),
     "attempts": ("evaluate", "[0-9]*.parquet", tables.EVALUATE),
     "health": ("health", "[0-9]*.parquet", tables.HEALTH),
     "scores": ("evaluate", "scores.parquet", tables.SCORES),

@@ -119,7 +119,7 @@ def train_student(arm: Arm, base: str | Path, latest: str | Path) -> Path:
 def model_of(arm: Arm, number: int) -> Path:
     """The model that a round left: trained, and reinforced where the recipe asks for that."""
     section = arm.recipe.reinforce
-    reinforced = section is not None and section.when != "student"
+    reinforced = section is not None and section.when in _OF_ROUNDS
     return arm.round(number) / ("reinforce" if reinforced else "train")
 
 
@@ -146,14 +146,21 @@ def train_longer_on_seeds(arm: Arm, base: str | Path, seeded: Path) -> Path:
     return _fit(arm, None, "train", start, seed_documents(arm), out, section)
 
 
+_OF_ROUNDS, _OF_STUDENT = ("rounds", "both"), ("student", "both")
+"""When rounds, and when the student, are reinforced."""
+
+
 def trainings_of_student(arm: Arm) -> list[Path]:
     """The trainings that made the student, from the first that began at the base or the seeds."""
     run, recipe = arm.run.folder, arm.recipe
-    made = [run / "final" / "train"]
+    when = recipe.reinforce.when if recipe.reinforce else ""
+    made = [run / "final" / "train", *([run / "final" / "reinforce"] * (when in _OF_STUDENT))]
     if recipe.final.start == "base":
         return made
     rounds = range(course_of(run, recipe).kept, 0, -1)
     for number in rounds[:1] if recipe.train.start == "base" else rounds:
+        if when in _OF_ROUNDS:
+            made.insert(0, store.round_folder(run, number) / "reinforce")
         made.insert(0, store.round_folder(run, number) / "train")
     return made
 

@@ -25,12 +25,13 @@ from etude.store.segments import PLACE, misplaced
 
 ORDER = (
     *("seeds", "pretrain", "anchors", "propose", "vet", "recall", "solve", "judge", "vary"),
-    *("hindsight", "probe", "screen", "select", "derive", "train", "evaluate", "health"),
+    *("hindsight", "probe", "screen", "select", "derive", "train", "reinforce", "evaluate"),
+    "health",
 )
 """Stages, each after those that it is made from."""
 CHAIN = ("propose", "vet", "solve", "judge", "select", "train")
 """The stages that every round of a loop has."""
-TRAININGS = ("blank", "pretrain", "train")
+TRAININGS = ("blank", "pretrain", "train", "reinforce")
 OF_PEOPLE = ("anchors", "reviews")
 """What nothing makes again."""
 MOST_UNITS = 10**7
@@ -282,7 +283,7 @@ def _within(folder: Path, path: Path) -> str:
 def _later(folder: Path, at: At) -> Iterator[Path]:
     """The stages that may have been made from one: those after it in its place, all rounds after
     it unless nothing is trained on it, and of the controls those that wait for the loop."""
-    teaches = _rank(at.stage) <= ORDER.index("train") and at.stage != "probe"
+    teaches = _rank(at.stage) <= ORDER.index("reinforce") and at.stage != "probe"
     for other in stages(folder):
         same = (other.arm, other.round) == (at.arm, at.round)
         after = _rank(other.stage) > _rank(at.stage) if same else teaches and _follows(at, other)

@@ -32,7 +32,7 @@ from datasets import Dataset
 from transformers import PrinterCallback, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from etude import store
+from etude import store, tables
 from etude.engines.samples import derived_seed
 from etude.engines.transformers import TransformersEngine
 from etude.engines.transformers.loading import (
@@ -45,7 +45,7 @@ from etude.errors import Fault, RecipeError
 from etude.judge import Judge
 from etude.prompts import completed, solving_prompt
 from etude.reinforce.earnings import Earnings, Known, counts, held_out_rate
-from etude.reinforce.job import SAMPLES, STEPS, Job
+from etude.reinforce.job import Job
 from etude.reinforce.monitor import alarms
 from etude.reinforce.tasks import Task
 from etude.replies import solution_source
@@ -402,14 +402,14 @@ _LOGGED = {
 def step_rows(history: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows of `steps.parquet`, of what the Trainer logged."""
     return [
-        {name: row.get(_LOGGED.get(name, name)) for name in STEPS.names}
+        {name: row.get(_LOGGED.get(name, name)) for name in tables.REINFORCED.names}
         for row in history
         if "loss" in row or row["step"] == 0
     ]
 
 
 def _write_samples(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    table = pa.Table.from_pylist(list(rows), schema=SAMPLES)
+    table = pa.Table.from_pylist(list(rows), schema=tables.REWARDED)
     temporary = path.with_name(f".{path.name}")
     pq.write_table(table, temporary)
     os.replace(temporary, path)
@@ -420,7 +420,7 @@ def _write(trained: Any, job: Job, work: Path, history: Sequence[dict[str, Any]]
     trained.save_pretrained(result)
     load_tokenizer(job.model).save_pretrained(result)
     rows = step_rows(history)
-    pq.write_table(pa.Table.from_pylist(rows, schema=STEPS), result / "steps.parquet")
+    pq.write_table(pa.Table.from_pylist(rows, schema=tables.REINFORCED), result / "steps.parquet")
     samples = [pq.read_table(path) for path in sorted(work.glob("samples-*.parquet"))]
     pq.write_table(pa.concat_tables(samples), result / "samples.parquet")
     report = json.dumps(asdict(_report(job, rows, model_id(result))), indent=2)

@@ -12,46 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from etude.config import ReinforceSection
 from etude.reinforce.tasks import Tasks
-
-TEXT = pa.string()
-COUNTS = (
-    *("solutions", "accepted", "with_arguments", "constants"),
-    *("proposals", "no_puzzle", "duplicates", "trivial", "unsolved"),
-)
-STEPS = pa.schema(
-    [
-        ("step", pa.int32()),  # an update; 0 is before the first
-        ("loss", pa.float64()),
-        ("reward", pa.float64()),  # mean of the samples
-        ("reward_std", pa.float64()),
-        ("flat_groups", pa.float64()),  # share of the groups that earned all alike: they teach none
-        ("kl", pa.float64()),  # from the start, in nats a token; null with beta = 0
-        ("entropy", pa.float64()),  # in nats a token
-        ("clipped", pa.float64()),  # share of the tokens whose ratio was clipped
-        ("gradient", pa.float64()),  # its norm before clipping
-        ("learning_rate", pa.float64()),
-        ("length", pa.float64()),  # mean tokens of a sample
-        *((name, pa.int32()) for name in COUNTS),  # null but in the first update with new samples
-        ("held_out", pa.float64()),  # accepted share on the puzzles held apart, at a look
-        ("alarm", TEXT),  # what the monitor found; then nothing is trained any more
-    ]
-)
-SAMPLES = pa.schema(
-    [
-        ("step", pa.int32()),
-        ("kind", TEXT),  # solve or propose
-        ("puzzle_id", TEXT),  # null for a proposal that is no new puzzle
-        ("source", TEXT),
-        ("outcome", TEXT),  # the judge's; of a proposal: solved, unsolved, trivial, ...
-        ("solve_rate", pa.float64()),  # of a proposal, in the policy's attempts
-        ("constant", pa.bool_()),  # an accepted solution that reads none of its arguments
-        ("reward", pa.float64()),  # null where the sandbox failed
-    ]
-)
 
 
 @dataclass(frozen=True)

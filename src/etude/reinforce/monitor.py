@@ -16,7 +16,7 @@ from typing import Any
 from etude.config import MonitorLimits
 
 Step = Mapping[str, Any]
-"""A row of the table: see `reinforce.job.STEPS`."""
+"""A row of the table: see `tables.REINFORCED`."""
 
 FEWEST = 20
 """Solutions, or proposals, below which their shares say nothing."""

@@ -259,7 +259,7 @@ class Facts:
 
 STAGES = (
     "seeds", "pretrain", "propose", "vet", "recall", "solve", "judge", "vary", "hindsight", "probe",
-    "screen", "select", "derive", "train", "evaluate", "health",
+    "screen", "select", "derive", "train", "reinforce", "evaluate", "health",
 )  # fmt: skip
 """In the order of the loop."""
 
