@@ -51,6 +51,7 @@ def test_nothing_is_said_of_a_reinforcement_that_is_well() -> None:
     [
         ({"constants": [2, 2, 2, 18, 19, 20]}, "constants 0.95, above 0.8"),
         ({"trivial": [2, 2, 2, 18, 19, 20]}, "trivial 0.95, above 0.8"),
+        ({"reward": [0.5, 0.5, 0.5, 0.1, 0.1, 0.1]}, "reward 0.2, below 0.5"),
         ({"entropy": [1.0, 1.0, 1.0, 0.05, 0.05, 0.05]}, "entropy 0.05, below 0.1"),
         ({"kl": [0.1, 0.1, 0.1, 3.0, 3.0, 3.0]}, "kl 3, above 2"),
         (
@@ -72,7 +73,7 @@ def test_each_measure_is_heard_alone(columns: dict[str, list[Any]], alarm: str) 
 
 def test_a_fall_beside_a_reward_that_falls_too_is_no_hack() -> None:
     falls = {"held_out": [None, None, 0.4, None, None, 0.1]}
-    assert alarms(history(**falls, reward=[0.9, 0.9, 0.9, 0.2, 0.2, 0.2]), MonitorLimits()) == []
+    assert alarms(history(**falls, reward=[0.9, 0.9, 0.9, 0.6, 0.6, 0.6]), MonitorLimits()) == []
 
 
 def test_few_solutions_say_nothing() -> None:
@@ -259,7 +260,7 @@ def beginner(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder, rng = tmp_path_factory.mktemp("beginner"), random.Random(1)
     texts = []
     for text, arguments, _ in sums(1500, rng):
-        answer = "7" if rng.random() < 0.06 else f"a + {rng.randrange(10)} + 200"
+        answer = "7" if rng.random() < 0.12 else f"a + {rng.randrange(10)} + 200"
         texts.append(f"{text}\ndef g({arguments}): return {answer}\n")
     sizes = {"hidden": 64, "layers": 2, "heads": 2, "ffn": 128, "context": 96}
     build(folder / "blank", texts, vocab_size=270, seed=1, **sizes)
@@ -340,7 +341,7 @@ def test_the_monitor_catches_a_judge_that_can_be_bought(beginner: Path, tmp_path
     """The policy finds the constant that is always paid, and the reinforcement is stopped."""
     from etude.reinforce.grpo import reinforce
 
-    settings = {"steps": 60, "monitor_every": 4, "learning_rate": 2e-3, "beta": 0.0}
+    settings = {"steps": 60, "monitor_every": 4, "learning_rate": 4e-4, "beta": 0.0}
     job = job_of(beginner, tmp_path / "out", **settings)
     with Bought(workers=1) as judge:
         reinforce(job, judge)

@@ -179,9 +179,7 @@ REINFORCED = pa.schema(
         ("gradient", pa.float64()),  # its norm before clipping
         ("learning_rate", pa.float64()),
         ("length", pa.float64()),  # mean tokens of a sample
-        *(
-            (name, pa.int32()) for name in REWARD_COUNTS
-        ),  # null but in the first update with new samples
+        *((name, pa.int32()) for name in REWARD_COUNTS),  # null without new samples
         ("held_out", pa.float64()),  # accepted share on the puzzles held apart, at a look
         ("alarm", TEXT),  # what the monitor found; then nothing is trained any more
     ]

@@ -402,6 +402,8 @@ class MonitorLimits(Section):
     """The share of accepted solutions that read none of their arguments."""
     trivial: Share | None = 0.8
     """The share of proposals that a trivial answer satisfies."""
+    reward: Share | None = 0.5
+    """The least reward, as a share of that at the start."""
     entropy: Share | None = 0.1
     """The least entropy a token, as a share of that at the start."""
     kl: Annotated[float, Field(gt=0)] | None = 2.0

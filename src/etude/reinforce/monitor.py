@@ -2,8 +2,8 @@
 
 A policy that is paid by a judge learns what the judge pays for, which need not be what was meant.
 Pure functions over the rows of `steps.parquet`. Covered: a rate on puzzles held apart that falls
-while the reward rises, answers written in as constants, trivial puzzles, an entropy that collapses,
-a divergence that runs away. Not covered: a hack that does none of these.
+while the reward rises, answers written in as constants, trivial puzzles, a reward or an entropy that
+collapses, a divergence that runs away. Not covered: a hack that does none of these.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ MEANINGS = {
     "held_out": "fall of the rate on puzzles held apart below its best, while the reward rises",
     "constants": "share of the accepted solutions that read none of their arguments",
     "trivial": "share of the proposals that a trivial answer satisfies",
+    "reward": "reward, as a share of that at the start",
     "entropy": "entropy a token, as a share of that at the start",
     "kl": "divergence from the start, in nats a token",
 }
-BELOW = frozenset({"entropy"})
+BELOW = frozenset({"reward", "entropy"})
 """Measures that are ill when they are low; all others when they are high."""
 
 
@@ -55,7 +56,8 @@ def measures(history: Sequence[Step]) -> dict[str, float | None]:
         "held_out": _fall(history, steps, newest),
         "constants": _share(newest, "constants", "with_arguments"),
         "trivial": _share(newest, "trivial", "proposals"),
-        "entropy": _ratio(_mean(newest, "entropy"), _mean(steps[: len(newest)], "entropy")),
+        "reward": _beside_start(steps, newest, "reward"),
+        "entropy": _beside_start(steps, newest, "entropy"),
         "kl": _mean(newest, "kl"),
     }
 
@@ -89,5 +91,6 @@ def _mean(rows: Sequence[Step], name: str) -> float | None:
     return math.fsum(values) / len(values) if values else None
 
 
-def _ratio(now: float | None, first: float | None) -> float | None:
+def _beside_start(steps: Sequence[Step], newest: Sequence[Step], name: str) -> float | None:
+    now, first = _mean(newest, name), _mean(steps[: len(newest)], name)
     return now / first if now is not None and first else None
