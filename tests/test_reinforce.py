@@ -242,25 +242,22 @@ def test_a_missing_extra_is_told_at_the_start(monkeypatch: pytest.MonkeyPatch) -
 # Below, models are trained.
 
 
-def sums(count: int, rng: random.Random) -> list[tuple[str, str, int]]:
-    """(puzzle, arguments, right number) of `x == a + k`."""
-    made = []
-    for _ in range(count):
-        a, k = rng.randrange(10, 99), rng.randrange(10)
-        made.append((f"def f(x: int, a={a}): return x == a + {k} + 200", f"a={a}", k))
-    return made
+def rests(count: int, rng: random.Random) -> list[tuple[str, str]]:
+    """(puzzle, arguments): what is asked is beyond what so small a model can compute."""
+    numbers = [rng.randrange(100, 999) for _ in range(count)]
+    return [(f"def f(x: int, a={a}): return x == a % 7 % 3", f"a={a}") for a in numbers]
 
 
 @pytest.fixture(scope="module")
 def beginner(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small model that adds some digit, right or wrong, and now and then says 7."""
+    """A small model that takes some remainder, right or wrong, and now and then says 7."""
     from etude.tiny.model import build
     from etude.training import FitSettings, fit
 
     folder, rng = tmp_path_factory.mktemp("beginner"), random.Random(1)
     texts = []
-    for text, arguments, _ in sums(1500, rng):
-        answer = "7" if rng.random() < 0.12 else f"a + {rng.randrange(10)} + 200"
+    for text, arguments in rests(1500, rng):
+        answer = "7" if rng.random() < 0.2 else f"a % {rng.randrange(2, 6)}"
         texts.append(f"{text}\ndef g({arguments}): return {answer}\n")
     sizes = {"hidden": 64, "layers": 2, "heads": 2, "ffn": 128, "context": 96}
     build(folder / "blank", texts, vocab_size=270, seed=1, **sizes)
@@ -273,7 +270,7 @@ def job_of(model: Path, out: Path, **settings: Any) -> Job:
     section = ReinforceSection(
         **{"prompts": 8, "num_generations": 8, "propose_share": 0.0, "probe": 8} | settings
     )
-    puzzles = [parse(text) for text, _, _ in sums(64, random.Random(2))]
+    puzzles = [parse(text) for text, _ in rests(64, random.Random(2))]
     made = make_tasks(
         [Rated(one, 0.5) for one in puzzles[:56]],
         [],
@@ -341,16 +338,16 @@ def test_the_monitor_catches_a_judge_that_can_be_bought(beginner: Path, tmp_path
     """The policy finds the constant that is always paid, and the reinforcement is stopped."""
     from etude.reinforce.grpo import reinforce
 
-    settings = {"steps": 60, "monitor_every": 4, "learning_rate": 4e-4, "beta": 0.0}
+    settings = {"steps": 40, "monitor_every": 4, "learning_rate": 1e-3, "beta": 0.0}
     job = job_of(beginner, tmp_path / "out", **settings)
     with Bought(workers=1) as judge:
         reinforce(job, judge)
     rows = store.read_table(job.out / "steps.parquet")
     first, last = rows[1], rows[-1]
     assert last["alarm"].startswith("constants ")
-    assert last["step"] < 60
+    assert last["step"] < 40
     assert last["reward"] > first["reward"] + 0.3
-    assert first["constants"] < 0.5 * first["with_arguments"]
+    assert first["constants"] < 0.7 * first["with_arguments"]
     samples = store.read_table(job.out / "samples.parquet")
     bought = [row["source"] for row in samples if row["step"] == last["step"] - 1]
     assert sum(source.endswith("return 7") for source in bought) > 32
