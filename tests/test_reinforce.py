@@ -351,3 +351,11 @@ def test_the_monitor_catches_a_judge_that_can_be_bought(beginner: Path, tmp_path
     samples = store.read_table(job.out / "samples.parquet")
     bought = [row["source"] for row in samples if row["step"] == last["step"] - 1]
     assert sum(source.endswith("return 7") for source in bought) > 32
+
+    # What is kept are the weights of the look before the alarm.
+    tasks = replace(job.tasks, steps=job.tasks.steps[: last["step"] - 4])
+    shorter = replace(job, out=tmp_path / "shorter", tasks=tasks)
+    with Bought(workers=1) as judge:
+        reinforce(shorter, judge)
+    kept, before = (one.out / "model.safetensors" for one in (job, shorter))
+    assert kept.read_bytes() == before.read_bytes()

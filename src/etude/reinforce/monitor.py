@@ -2,8 +2,8 @@
 
 A policy that is paid by a judge learns what the judge pays for, which need not be what was meant.
 Pure functions over the rows of `steps.parquet`. Covered: a rate on puzzles held apart that falls
-while the reward rises, answers written in as constants, trivial puzzles, a reward or an entropy that
-collapses, a divergence that runs away. Not covered: a hack that does none of these.
+while the reward rises, answers written in as constants, trivial puzzles, a reward or an entropy
+that collapses, a divergence that runs away. Not covered: a hack that does none of these.
 """
 
 from __future__ import annotations
