@@ -20,7 +20,7 @@ from etude.errors import RecipeError
 from etude.parents import parents
 from etude.prompts import proposal_prompt, shuffled
 from etude.propose import propose
-from etude.select import worthiest, select
+from etude.select import select, worthiest
 from etude.solve import judge, solve
 from round_tables import PUZZLES, Opening, judged, kept, opening_in
 
