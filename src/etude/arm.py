@@ -26,7 +26,7 @@ from etude.judge import Judge, Limits
 from etude.judge.record import METADATA_KEY
 from etude.seeds import SeedPair, load_seeds, load_shown
 from etude.times import Clock
-from etude.types import Event, Outcome, Problem, Puzzle, Verdict
+from etude.types import Event, Outcome, Problem, Puzzle, Usage, Verdict
 
 Tell = Callable[[Event], None]
 Found = TypeVar("Found")
@@ -159,9 +159,10 @@ class Arm:
         self._engine = (key, opened)
         return opened
 
-    def engine_note(self) -> dict[str, str]:
-        """What a segment says of the engine that made it."""
-        return roles.note(self._engine[1], self.run.folder) if self._engine else {}
+    def engine_note(self, earlier: Usage = roles.NOTHING) -> dict[str, str]:
+        """What a segment says of the engine that made it, by one call or, with what the `earlier`
+        ones cost, by several."""
+        return roles.note(self._engine[1], self.run.folder, earlier) if self._engine else {}
 
     def unit_kept(self) -> None:
         """A unit is on the disk, so that what was paid for it need not be kept apart."""

@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from etude import store, streams
+from etude import reviews, store, streams
 from etude.config import Recipe
 from etude.course import course_of
 from etude.decontaminate import Trained
 from etude.prompts import example_text
+from etude.puzzle import parse
 from etude.seeds import load_seeds
 from etude.types import content_id
 
@@ -34,6 +35,8 @@ def trained_on(model: str | Path) -> Iterator[Trained] | None:
         return None
     recipe = store.read_recipe(run)
     seeds = _seeds(recipe)
+    if arm.name != "more-epochs":  # which has the seeds alone
+        seeds += _edited(run, recipe, None if last == "final" else int(last))
     latest = course_of(run, recipe).kept if last == "final" else int(last)
     folders = [folder for number, folder in store.round_folders(arm) if number <= latest]
     return chain(seeds, chain.from_iterable(map(_examples, folders)))
@@ -46,6 +49,21 @@ def _seeds(recipe: Recipe) -> list[Trained]:
         text = example_text(pair.puzzle.source, pair.solution, layout=layout)
         made.append(Trained(content_id(text), text, pair.puzzle.id, pair.puzzle.source))
     return made
+
+
+def _edited(run: Path, recipe: Recipe, last: int | None) -> list[Trained]:
+    """Puzzles that people edited, which are trained on where their share is a setting."""
+    numbers: list[int | None] = []
+    if recipe.train.human_share is not None:
+        numbers += range(1, recipe.run.rounds + 1 if last is None else last + 1)
+    if last is None and recipe.final.human_share is not None:
+        numbers.append(None)
+    found: dict[str, Trained] = {}
+    for number in numbers:
+        for puzzle, solution in reviews.edited(run, reviews.frozen_rows(run, number)):
+            text = example_text(puzzle, solution, layout=recipe.prompt.layout)
+            found[content_id(text)] = Trained(content_id(text), text, parse(puzzle).id, puzzle)
+    return list(found.values())
 
 
 def _examples(folder: Path) -> Iterator[Trained]:

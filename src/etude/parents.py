@@ -3,17 +3,21 @@
 People's puzzles, and with `propose.pool` self-made ones of earlier rounds that became examples.
 With `propose.parents = "learnable"` the weight of each is its learnability (see `difficulty`), so
 that prompts rather show what the model solves about half the time; what was never tried goes by its
-form and type. The weights say both who is in the pool and who comes first in a prompt.
+form and type. With `thin` each cell weighs the same (see `archive`), so that prompts rather show
+what there are few of; with `thin-learnable` the two are multiplied. The weights say both who is in
+the pool and who comes first in a prompt.
 """
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
 from etude import streams
+from etude.archive import archive
 from etude.arm import Arm
 from etude.difficulty import learnability, rates
 from etude.prompts import shuffled
@@ -29,29 +33,42 @@ class Parents:
 
     puzzles: Sequence[Puzzle]
     weights: Weights
+    people: int
+    """So many of them, the first, are people's."""
 
 
 def parents(arm: Arm, number: int) -> Parents:
     """Those of a round: people's first, then self-made ones.
 
     The control that takes its pairs whatever is found asks no verdicts here either: its pool is of
-    what it was trained on, and all are alike.
+    what it was trained on, and all are equally learnable; its cells are filled by what was kept.
     """
 
     def find() -> Parents:
         shown = arm.shown_in(number)
         puzzles = [*shown, *_pool(arm, number, {puzzle.id for puzzle in shown})]
-        if not _by_verdicts(arm):
-            return Parents(puzzles, None)
-        known = rates(arm, number)
-        return Parents(puzzles, [learnability(known.of(puzzle).mean) for puzzle in puzzles])
+        worth = _worth(arm, number)
+        return Parents(puzzles, worth and list(map(worth, puzzles)), len(shown))
 
     found: Parents = arm.remembered("parents", number, find)
     return found
 
 
-def _by_verdicts(arm: Arm) -> bool:
-    return arm.recipe.propose.parents == "learnable" and arm.name != "unverified"
+def _worth(arm: Arm, number: int) -> Callable[[Puzzle | str], float] | None:
+    """What a puzzle weighs, or one that was tried and is given by its id; None: all are alike."""
+    asked = arm.recipe.propose.parents
+    parts: list[Callable[[Puzzle | str], float]] = []
+    if "learnable" in asked and arm.name != "unverified":
+        known = rates(arm, number)
+        parts.append(
+            lambda one: learnability(
+                (known.of_tried(one) if isinstance(one, str) else known.of(one)).mean
+            )
+        )
+    if "thin" in asked:
+        cells = archive(arm, number)
+        parts.append(lambda one: cells.thinness(one if isinstance(one, str) else one.id))
+    return (lambda one: math.prod(part(one) for part in parts)) if parts else None
 
 
 def _pool(arm: Arm, number: int, shown: set[str]) -> Iterator[Puzzle]:
@@ -61,10 +78,8 @@ def _pool(arm: Arm, number: int, shown: set[str]) -> Iterator[Puzzle]:
     if not most:
         return
     taught = _taught(arm, number, shown)
-    weights: Weights = None
-    if _by_verdicts(arm):
-        known = rates(arm, number)
-        weights = [learnability(known.of_tried(one).mean) for _, one in taught]
+    worth = _worth(arm, number)
+    weights: Weights = worth and [worth(one) for _, one in taught]
     order = shuffled(len(taught), random.Random(arm.seed(number, "parents")), weights)
     chosen = [taught[place] for place in sorted(order[:most])]
     for earlier in range(1, number):

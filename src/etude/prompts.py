@@ -52,6 +52,7 @@ def proposal_prompt(
     fits: Callable[[Prompt], bool] | None = None,
     most: int = 0,
     weights: Sequence[float] | None = None,
+    arrange: Callable[[list[int]], list[int]] = list,
 ) -> tuple[Prompt, list[int]]:
     """A prompt that asks for one more puzzle, and which training puzzles it shows, in order.
 
@@ -61,10 +62,11 @@ def proposal_prompt(
     the layout `chat` it is a message that shows them in a fenced block.
     """
     if layout == "chat":
-        return _proposal_message(training, rng, fits, most, weights)
+        order = arrange(shuffled(len(training), rng, weights))
+        return _proposal_message(training, order, fits, most)
     if fits is None:
         return Prompt("def f(", "def f("), []
-    order = shuffled(len(training), rng, weights)
+    order = arrange(shuffled(len(training), rng, weights))
     gap = "\n\n" if layout == "paper" else "\n"
     texts = [""]
 
@@ -116,12 +118,10 @@ def _most(limit: int, good: Callable[[int], bool]) -> int:
 
 def _proposal_message(
     training: Sequence[str],
-    rng: random.Random,
+    order: Sequence[int],
     fits: Callable[[Prompt], bool] | None,
     most: int,
-    weights: Sequence[float] | None,
 ) -> tuple[Prompt, list[int]]:
-    order = shuffled(len(training), rng, weights)
     if fits is None:
         return Prompt(_proposal_text([]), "", chat=True), []
 
@@ -130,7 +130,7 @@ def _proposal_message(
         return Prompt(_proposal_text(sources), "", chat=True)
 
     count = _most(min(most or len(order), len(order)), lambda tried: fits(showing(tried)))
-    return showing(count), order[:count]
+    return showing(count), list(order[:count])
 
 
 def _proposal_text(sources: Sequence[str]) -> str:

@@ -33,8 +33,11 @@ PROPOSE = pa.schema(
         ("prompt", TEXT),
         ("text", TEXT),  # what the model wrote, kept whole
         ("finished", pa.bool_()),  # False: the token limit came before the end of the function
+        ("mutation", TEXT),  # its kind (see `mutate`); null for a free one, and in runs without any
     ]
 )
+FREE = PROPOSE.remove(PROPOSE.get_field_index("mutation"))
+"""Of a run without mutations: as before there were any."""
 VET = pa.schema(
     [
         ("proposal_id", TEXT),

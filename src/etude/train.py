@@ -12,19 +12,22 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from etude import store, streams
+from etude import reviews, store, streams
 from etude.arm import Arm, fit_options
 from etude.cluster import Needs, Tick
-from etude.config import FitSection
+from etude.config import FinalSection, FitSection, TrainSection
 from etude.course import course_of, needed
 from etude.errors import Fault, InputError
 from etude.judge.record import METADATA_KEY
 from etude.prompts import Layout, example_end, example_text
+from etude.shares import repeated
 from etude.store.checkpoints import WEIGHTS
-from etude.types import Document
+from etude.types import Document, content_id
 
 if TYPE_CHECKING:
     from etude.training import FitSettings
+
+TeachingSection = TrainSection | FinalSection
 
 
 def pretrain(arm: Arm) -> str | Path:
@@ -44,7 +47,7 @@ def pretrain(arm: Arm) -> str | Path:
             _build(arm, blank, texts)
         _fit(arm, 0, "pretrain", blank, [Document(text) for text in texts], out, section)
     else:
-        _tell_finished(arm, 0, "pretrain", out)
+        _tell_finished(arm, 0, "pretrain", out, section)
     return out
 
 
@@ -80,12 +83,12 @@ def train(arm: Arm, number: int, base: str | Path, latest: str | Path) -> Path:
     """The model of a round: seeds, the round's examples, a sample of the earlier ones."""
     section, out = arm.recipe.train, arm.round(number) / "train"
     if store.finished(out):  # a long run that goes on reads its examples for no finished round
-        _tell_finished(arm, number, "train", out)
+        _tell_finished(arm, number, "train", out, section)
         return out
     withdrawn = arm.withdrawn(number)
     new = list(_selected(arm, [number], withdrawn))
     new += _replayed(arm, number, len(new), withdrawn)
-    documents = seed_documents(arm) * section.seed_repeat + _examples(arm, new, section.loss)
+    documents = _beside_people(arm, number, new, section)
     _check_any(documents, f"round {number}", "train")
     start = base if section.start == "base" else latest
     return _fit(arm, number, "train", start, documents, out, section)
@@ -109,8 +112,8 @@ def train_student(arm: Arm, base: str | Path, latest: str | Path) -> Path:
     if course.kept < course.last:
         latest = model_of(arm, course.kept)
     rounds = range(1, course.kept + 1)
-    examples = _examples(arm, list(_selected(arm, rounds, arm.withdrawn(None))), section.loss)
-    documents = seed_documents(arm) * section.seed_repeat + examples
+    examples = list(_selected(arm, rounds, arm.withdrawn(None)))
+    documents = _beside_people(arm, None, examples, section)
     _check_any(documents, "the student", "final")
     start = base if section.start == "base" else latest
     return _fit(arm, None, "train", start, documents, arm.folder / "final" / "train", section)
@@ -128,9 +131,9 @@ def _check_any(documents: Sequence[Document], whose: str, section: str) -> None:
     if not documents:
         raise InputError(
             f"The training of {whose} must have an example, but none was selected and "
-            f"{section}.seed_repeat is 0: `etude show` says what became of the proposals. Start "
-            "another run, with a model that writes puzzles, more propose.samples, or "
-            f"{section}.seed_repeat = 1."
+            f"{section}.seed_repeat, or human_share, is 0: `etude show` says what became of the "
+            "proposals. Start another run, with a model that writes puzzles, more "
+            f"propose.samples, or {section}.seed_repeat = 1."
         )
 
 
@@ -167,13 +170,75 @@ def trainings_of_student(arm: Arm) -> list[Path]:
 
 def seed_documents(arm: Arm) -> list[Document]:
     """The training texts of the seed pairs."""
+    return _documents(arm, [(pair.puzzle.source, pair.solution) for pair in arm.seeds])
+
+
+def _documents(arm: Arm, pairs: Sequence[tuple[str, str]]) -> list[Document]:
     layout = arm.recipe.prompt.layout
     return [
-        document_of(
-            example_text(pair.puzzle.source, pair.solution, layout=layout), pair.solution, layout
-        )
-        for pair in arm.seeds
+        document_of(example_text(puzzle, solution, layout=layout), solution, layout)
+        for puzzle, solution in pairs
     ]
+
+
+def _beside_people(
+    arm: Arm, number: int | None, made: Sequence[Selected], section: TeachingSection
+) -> list[Document]:
+    """The documents of a training: people's, as often as its section says, and the self-made."""
+    if section.human_share is None:
+        people, others = seed_documents(arm), made
+    else:
+        people, reviewed = _people(arm, number, section), _reviewed(arm, number)
+        others = [one for one in made if not _is_of(reviewed, one)]
+    return beside_others(arm, number, people, _examples(arm, others, section.loss), section)
+
+
+def beside_others(
+    arm: Arm,
+    number: int | None,
+    people: Sequence[Document],
+    others: Sequence[Document],
+    section: TeachingSection,
+) -> list[Document]:
+    """People's documents as often as a section says, then the others."""
+    if section.human_share is None:
+        return [*people] * section.seed_repeat + [*others]
+    chance = arm.seed(number, "people")
+    return [*repeated(people, len(others), section.human_share, chance), *others]
+
+
+def _people(arm: Arm, number: int | None, section: TeachingSection) -> list[Document]:
+    """What people wrote or found good by then: the seeds, edited puzzles with their solutions, the
+    examples so far of accepted puzzles."""
+    anchors, reviewed = arm.anchors(number), _reviewed(arm, number)
+    last = course_of(arm.run.folder, arm.recipe).kept if number is None else number
+    rounds = range(1, last + 1) if reviewed else ()
+    selected = _selected(arm, rounds, arm.withdrawn(number))
+    accepted = [one for one in selected if _is_of(reviewed, one)]
+    edited = _documents(arm, reviews.edited(arm.run.folder, anchors))
+    return seed_documents(arm) + edited + _examples(arm, accepted, section.loss)
+
+
+def _is_of(reviewed: frozenset[str], one: Selected) -> bool:
+    """Whether an example is of one of these puzzles itself: nobody looked at what was derived."""
+    return one[1]["puzzle_id"] in reviewed and "solution" not in one[1]
+
+
+def _reviewed(arm: Arm, number: int | None) -> frozenset[str]:
+    """The puzzles that a person accepted. None in the control: whoever accepts a puzzle says
+    nothing of solutions that no judge accepted."""
+    return reviews.accepted(arm.anchors(number)) if arm.name == "verified" else frozenset()
+
+
+def _people_words(arm: Arm, number: int | None, out: Path, section: FitSection) -> str:
+    """`  25% by people`, where the section asks for a share."""
+    if not isinstance(section, TrainSection | FinalSection) or section.human_share is None:
+        return ""
+    ids = {content_id(one.text) for one in _people(arm, number, section)}
+    with _whole(out):
+        rows = store.read_table(out / "examples.parquet")
+    ours = sum(row["documents"] for row in rows if row["example_id"] in ids)
+    return f"  {ours / sum(row['documents'] for row in rows):.0%} by people"
 
 
 def document_of(text: str, solution: str, layout: Layout) -> Document:
@@ -293,7 +358,7 @@ def _fit(
 ) -> Path:
     """One training. A finished one is left alone, an interrupted one is continued."""
     if store.finished(out):
-        _tell_finished(arm, number, stage, out)
+        _tell_finished(arm, number, stage, out, section)
         return out
     from etude.training import FitSettings
 
@@ -312,7 +377,7 @@ def _fit(
     with arm.watched(number, stage, 1) as watched:
         watched.tick(0, 1)
         arm.crew.job(work, needs, watched.tick)
-        watched.summary = _summary(out)
+        watched.summary = _summary(out) + _people_words(arm, number, out, section)
     return out
 
 
@@ -332,9 +397,11 @@ def _fitted(
     fit(model, documents, out, settings, seed=seed, progress=tick, judged=judged)
 
 
-def _tell_finished(arm: Arm, number: int | None, stage: str, out: Path) -> None:
+def _tell_finished(
+    arm: Arm, number: int | None, stage: str, out: Path, section: FitSection
+) -> None:
     with arm.watched(number, stage, 1) as watched:
-        watched.summary = _summary(out)
+        watched.summary = _summary(out) + _people_words(arm, number, out, section)
 
 
 def _summary(out: Path) -> str:

@@ -1,9 +1,9 @@
 """Vet: which proposals are puzzles worth solving.
 
 A proposal is dropped when it is no puzzle, breaks a rule, repeats an earlier one, is a held-out
-problem, has the form of too many others, or is satisfied by a trivial answer. What it is worth as
-an exercise shows only when it is solved (see `select`). `vet.rules = "paper"` takes the released
-code's rules and trivial answers in place of ours.
+problem, has the form or the cell of too many others, or is satisfied by a trivial answer. What it
+is worth as an exercise shows only when it is solved (see `select`). `vet.rules = "paper"` takes the
+released code's rules and trivial answers in place of ours.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from functools import partial
 from pathlib import Path
 
 from etude import store, streams, tables
+from etude.archive import cells_words
 from etude.arm import Arm, counted
+from etude.cells import Cell, cell_of, traits, words_of
 from etude.cluster import Made, Stage
 from etude.config import Recipe
 from etude.duplicates.keys import digest, plain
 from etude.earlier import Earlier
 from etude.errors import Fault
+from etude.mutate import opening_of
 from etude.prompts import completed, renamed
 from etude.puzzle import NotAPuzzle, answered_at_once, check_rules, parse, without_docstring
 from etude.replies import puzzle_source
@@ -28,6 +31,8 @@ from etude.trivial import trivial_answers
 from etude.types import Outcome, Prompt, Puzzle
 
 UNDEFINED = "can't be defined"
+_MET = ("kept", "over the limit", "same form", "same cell", "trivial")
+"""Fates of what a later proposal of the round repeats."""
 PROPOSALS = 1 << 16
 """A unit takes so many proposals or somewhat fewer: whole units of them."""
 
@@ -41,7 +46,7 @@ def vet(arm: Arm, number: int) -> Path:
         for unit in range(units):  # one after the other: what one keeps, the next must not repeat
             flow = arm.flow(Stage(folder, unit + 1, work, tables.VET, "judge", spare=False))
             flow.finish(0, lambda done, _: watched.tick(done, units))
-        watched.summary = counted(streams.tally(folder, "fate"), "kept")
+        watched.summary = counted(streams.tally(folder, "fate"), "kept") + cells_words(arm, number)
     return folder
 
 
@@ -106,6 +111,8 @@ class Vetting:
         self.shown, self.known = Earlier(), Earlier()
         """Places are rounds; 0 is what was shown from the start."""
         self.forms: Counter[int] = Counter()
+        self.cells: Counter[Cell] = Counter()
+        """Of this round alone."""
         self.room = self.section.max_puzzles
         for puzzle in arm.shown_in(number):
             self.shown.add(puzzle.id, 0, _shown(puzzle.source))
@@ -116,11 +123,11 @@ class Vetting:
         """Take up what an earlier unit of this round found."""
         for row in streams.rows_of(path):
             undefined = row["fate"] == "broken rule" and row["detail"].startswith(UNDEFINED)
-            if undefined or row["fate"] in ("kept", "over the limit", "same form", "trivial"):
+            if undefined or row["fate"] in _MET:
                 self.known.add(row["puzzle_id"], self.number, _shown(row["source"]))
             if row["fate"] == "kept":
-                self.forms[digest(row["form"])] += 1
-                self.room -= 1
+                known = (row[name] for name in ("answer_type", "inputs", "form"))
+                self._keep(Puzzle(row["puzzle_id"], row["source"], "f", *known))
 
     def begin(self, unit: int) -> None:
         self.skips = random.Random(self.arm.seed(self.number, "vet", unit))
@@ -134,13 +141,14 @@ class Vetting:
             row["fate"] = "over the limit"
         elif self._of_form(puzzle) >= self.section.max_per_form:
             row["fate"] = "same form"
+        elif self._cell_is_full(puzzle):
+            row |= {"fate": "same cell", "detail": words_of(puzzle, self.arm.recipe.archive.by)}
         elif detail := self.undefined(puzzle):
             row |= {"fate": "broken rule", "detail": detail}
         elif detail := self.trivial(puzzle):
             row |= {"fate": "trivial", "detail": detail}
         else:
-            self.forms[digest(puzzle.form)] += 1
-            self.room -= 1
+            self._keep(puzzle)
         return row
 
     def row(self, proposal: store.Row) -> tuple[store.Row, Puzzle | None]:
@@ -185,6 +193,19 @@ class Vetting:
         key = digest(puzzle.form)
         return self.before.forms[key] + self.forms[key]
 
+    def _keep(self, puzzle: Puzzle) -> None:
+        self.forms[digest(puzzle.form)] += 1
+        if self.section.max_per_cell:
+            self.cells[self._cell(puzzle)] += 1
+        self.room -= 1
+
+    def _cell_is_full(self, puzzle: Puzzle) -> bool:
+        most = self.section.max_per_cell
+        return bool(most) and self.cells[self._cell(puzzle)] >= most
+
+    def _cell(self, puzzle: Puzzle) -> Cell:
+        return cell_of(traits(puzzle), self.arm.recipe.archive.by)
+
     def repeats(self, id: str, place: int, same: bool) -> str:
         """At which level a known puzzle is met again, and which: `exact: puzzle ID of round 1`."""
         where = "shown from the start" if place == 0 else f"of round {place}"
@@ -194,8 +215,8 @@ class Vetting:
     def _source(self, proposal: store.Row) -> str:
         if self.chat:
             return puzzle_source(proposal["text"])
-        opening = "def " + proposal["prompt"].rpartition("def ")[2]
-        return completed(Prompt(proposal["prompt"], opening), proposal["text"], "f")
+        prompt = Prompt(proposal["prompt"], opening_of(proposal["prompt"]))
+        return completed(prompt, proposal["text"], "f")
 
     def undefined(self, puzzle: Puzzle) -> str:
         """Why the function can't even be defined and called, by the paper's rule; run in the judge.

@@ -3,6 +3,7 @@
 from etude.config.differing import TIME_ONLY, differences
 from etude.config.reading import dump, load, parse, recipe_names
 from etude.config.sections import (
+    ArchiveSection,
     ControlsSection,
     DifficultySection,
     EngineSection,
@@ -28,6 +29,7 @@ from etude.config.sections import (
 
 __all__ = [
     "TIME_ONLY",
+    "ArchiveSection",
     "ControlsSection",
     "DifficultySection",
     "EngineSection",

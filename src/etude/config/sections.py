@@ -160,6 +160,9 @@ class PromptSection(Section):
     """Show training puzzles when proposing, and the paper's five examples when solving."""
     shown: int = Field(0, ge=0)
     """Training puzzles that a prompt shows when proposing, at most; 0 is as many as fit."""
+    human_share: float = Field(0.0, ge=0, le=1)
+    """Where `propose.pool` shows self-made puzzles: the share of the shown ones that are people's,
+    at least."""
     examples: int = Field(5, ge=0, le=5)
     """Of the paper's five solved examples, how many are shown when solving."""
     examples_seed: int = Field(0, ge=0)
@@ -172,10 +175,20 @@ class ProposeSection(Section):
     per_unit: int = Field(512, ge=1)
     per_prompt: int = Field(64, ge=1)
     """Samples of one prompt, at most; a unit's are shared out evenly among its prompts."""
-    parents: Literal["any", "learnable"] = "any"
-    """Which puzzles a prompt shows first: any, or rather those of middling difficulty."""
+    parents: Literal["any", "learnable", "thin", "thin-learnable"] = "any"
+    """Which puzzles a prompt shows first: any, or rather those of middling difficulty, of cells
+    that hold few (see `[archive]`), or both."""
     pool: int = Field(0, ge=0)
     """Self-made puzzles of earlier rounds among those that prompts show, at most."""
+    mutate: float = Field(0.0, ge=0, le=1)
+    """The share of the samples that are asked for by mutation: with prompts that start from one or
+    two puzzles (see `docs/levers.md`)."""
+    mutations: tuple[Literal["change", "combine", "harder", "easier"], ...] = ("change", "combine")
+    """Their kinds, one drawn for each prompt. In the layout `line` there are no others."""
+    per_mutation: int = Field(4, ge=1)
+    """Samples of one such prompt, at most."""
+    redraw: bool = False
+    """Such prompts show their parents with other constants as defaults."""
     temperature: float = Field(0.9, gt=0)
     max_new_tokens: int = Field(200, ge=1)
     engine: EngineSection | None = None
@@ -187,10 +200,21 @@ class VetSection(Section):
     """Puzzles that go on to be solved, at most, in each round."""
     max_per_form: int = Field(12, ge=1)
     """Puzzles of one form (canonical source without constants), over all rounds."""
+    max_per_cell: int = Field(0, ge=0)
+    """Puzzles of one cell (see `[archive]`), in one round; 0 is no limit."""
     rules: Literal["etude", "paper"] = "etude"
     """`paper`: the released code's own rules and trivial answers (`docs/recipes.md`)."""
     skip_triviality: float = Field(0.0, ge=0, le=1)
     """The share of puzzles that are not tried with trivial answers; the paper's is 0.05."""
+
+
+class ArchiveSection(Section):
+    """What kinds of puzzles there are: the cells of `propose.parents` and `vet.max_per_cell`."""
+
+    by: tuple[Literal["type", "constructs", "size", "form"], ...] = Field(
+        ("type", "constructs", "size"), min_length=1
+    )
+    """Puzzles that agree in all of these stand in one cell."""
 
 
 class DifficultySection(Section):
@@ -309,6 +333,9 @@ class HindsightSection(Section):
     """Only those whose solution also solves `vary.generality` of its puzzle's variants."""
 
 
+HumanShare = Annotated[float, Field(ge=0, lt=1)]
+
+
 class TrainSection(FitSection):
     """The training at the end of a round: seeds, new examples, a sample of the old."""
 
@@ -317,6 +344,9 @@ class TrainSection(FitSection):
     epochs: float = Field(2, gt=0)
     learning_rate: float = Field(8e-4, gt=0)
     seed_repeat: int = Field(4, ge=0)
+    human_share: HumanShare | None = None
+    """The share of the training's documents that people wrote, or reviewed: they are repeated as
+    often as that takes, in place of `seed_repeat` times."""
     replay: Annotated[float, Field(ge=0)] | Literal["all"] = 1.0
     """Old examples, as a multiple of the new ones; `all` trains on everything so far."""
 
@@ -329,6 +359,8 @@ class FinalSection(FitSection):
     epochs: float = Field(6, gt=0)
     learning_rate: float = Field(1e-3, gt=0)
     seed_repeat: int = Field(5, ge=0)
+    human_share: HumanShare | None = None
+    """As in `[train]`."""
 
 
 class EvaluateSection(Section):
@@ -476,6 +508,7 @@ class Recipe(Section):
     prompt: PromptSection = PromptSection()
     propose: ProposeSection
     vet: VetSection
+    archive: ArchiveSection = ArchiveSection()
     difficulty: DifficultySection = DifficultySection()
     retry: RetrySection = RetrySection()
     solve: SolveSection
@@ -514,6 +547,7 @@ class Recipe(Section):
         self._check_engines()
         self._check_levers()
         self._check_reinforce()
+        self._check_mutations()
         if self.judge.wall_seconds < self.judge.cpu_seconds:
             raise ValueError(
                 f"judge.wall_seconds must not be below judge.cpu_seconds = "
@@ -543,6 +577,18 @@ class Recipe(Section):
             raise ValueError(
                 f'select.prefer = "{self.select.prefer}" chooses the examples that select.most '
                 "allows, so select.most must be above 0"
+            )
+
+    def _check_mutations(self) -> None:
+        kinds = self.propose.mutations
+        if not self.propose.mutate:
+            return
+        if not kinds:
+            raise ValueError("propose.mutations must name a kind where propose.mutate is above 0")
+        if self.prompt.layout == "line" and not set(kinds) <= {"change", "combine"}:
+            raise ValueError(
+                'prompt.layout = "line" follows no words, so propose.mutations must be of '
+                f"change and combine, but is {', '.join(kinds)}"
             )
 
     def _check_engines(self) -> None:

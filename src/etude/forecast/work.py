@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from etude.budget import levels
-from etude.config import FitSection, Recipe
+from etude.config import FinalSection, FitSection, ProposeSection, Recipe, TrainSection
+from etude.shares import wanted
 
 Kept = Callable[[str, int], int]
 """How many puzzles a round of an arm keeps, by the names of both."""
@@ -76,6 +77,13 @@ def count_work(
     return made
 
 
+def _prompts(section: ProposeSection, samples: int) -> int:
+    """The prompts of a unit of so many samples."""
+    mutated = round(section.mutate * samples)
+    free = math.ceil((samples - mutated) / section.per_prompt)
+    return free + math.ceil(mutated / section.per_mutation)
+
+
 class _Counting:
     def __init__(self, recipe: Recipe, pairs: int, problems: int, kept: Kept) -> None:
         self.recipe, self.pairs, self.problems, self.kept = recipe, pairs, problems, kept
@@ -100,7 +108,7 @@ class _Counting:
                 yield self.evaluate(arm, number, recipe.evaluate.samples)
         examples = sum(self._examples(arm, n) for n in range(1, recipe.run.rounds + 1))
         final = recipe.final
-        documents = final.seed_repeat * self.pairs + examples
+        documents = self._people(final, examples) + examples
         yield _training((arm, None), "train", documents, final)
         yield self.evaluate(arm, None, recipe.evaluate.final_samples)
 
@@ -108,8 +116,7 @@ class _Counting:
         """What comes before the training of a round."""
         propose, solve = self.recipe.propose, self.recipe.solve
         full, rest = divmod(propose.samples, propose.per_unit)
-        prompts = full * math.ceil(propose.per_unit / propose.per_prompt)
-        prompts += math.ceil(rest / propose.per_prompt)
+        prompts = full * _prompts(propose, propose.per_unit) + _prompts(propose, rest)
         units = math.ceil(propose.samples / propose.per_unit)
         yield Work(arm, number, "propose", units, prompts, propose.samples)
         yield Work(arm, number, "vet", checks=propose.samples)
@@ -141,8 +148,14 @@ class _Counting:
         old = sum(self._examples(arm, earlier) for earlier in range(1, number))
         if section.replay != "all":
             old = min(old, round(section.replay * new))
-        documents = section.seed_repeat * self.pairs + new + old
+        documents = self._people(section, new + old) + new + old
         return _training((arm, number), "train", documents, section)
+
+    def _people(self, section: TrainSection | FinalSection, made: int) -> int:
+        """People's documents beside so many self-made ones. Reviews are not foreseen."""
+        if section.human_share is None:
+            return section.seed_repeat * self.pairs
+        return wanted(made, section.human_share)
 
     def _examples(self, arm: str, number: int) -> int:
         solve = self.recipe.solve

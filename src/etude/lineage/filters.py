@@ -21,6 +21,7 @@ _NAMES = {
     "duplicate": "new",
     "over the limit": "in the limit",
     "same form": "form not full",
+    "same cell": "cell not full",
     "undefined": "defined",
     "trivial": "not trivial",
 }
@@ -65,6 +66,8 @@ def _rules(recipe: Recipe, row: store.Row) -> dict[str, str]:
         "over the limit": f"at most {section.max_puzzles:,} puzzles a round",
         "same form": f"at most {section.max_per_form:,} puzzles of one form",
     }
+    if section.max_per_cell:
+        rules["same cell"] = f"at most {section.max_per_cell:,} puzzles of one cell in a round"
     if section.rules == "paper":
         rules["undefined"] = "can be defined and called"
     answers = ""
