@@ -38,7 +38,6 @@ ROWS = (
     {
         "judge",
         "engines",
-        "suites",
         "tiny",
         "training",
         "cluster",
@@ -50,6 +49,8 @@ ROWS = (
     },
     {"variants"},
     {"rewrites", "mutate"},
+    {"domains"},
+    {"suites"},
     {"roles", "behaviour", "reviews"},
     {"duplicates"},
     {"cells", "decontaminate", "earlier", "pool"},
@@ -88,7 +89,6 @@ ALLOWED = {
     ("prompts", "puzzle"),
     ("store", "config"),
     ("times", "store"),
-    ("suites", "tiny"),
     ("training", "engines"),
     ("arm", "seeds"),
 }

@@ -18,8 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from etude import cluster, reviews, roles, store, streams, suites
+from etude import cluster, domains, reviews, roles, store, streams, suites
 from etude.config import EngineSection, FitSection, JudgeSection, Recipe
+from etude.domains import Domain
 from etude.engines import Engine, Metered
 from etude.errors import Fault, InputError
 from etude.judge import Judge, Limits
@@ -66,6 +67,10 @@ class Arm:
     @property
     def recipe(self) -> Recipe:
         return self.run.recipe
+
+    @property
+    def domain(self) -> Domain:
+        return domains.named(self.recipe.domain)
 
     @property
     def folder(self) -> Path:

@@ -10,12 +10,10 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from etude import reviews, store, streams
+from etude import domains, reviews, store, streams
 from etude.config import Recipe
 from etude.course import course_of
 from etude.decontaminate import Trained
-from etude.prompts import example_text
-from etude.puzzle import parse
 from etude.seeds import load_seeds
 from etude.types import content_id
 
@@ -43,10 +41,10 @@ def trained_on(model: str | Path) -> Iterator[Trained] | None:
 
 
 def _seeds(recipe: Recipe) -> list[Trained]:
-    layout = recipe.prompt.layout
+    layout, domain = recipe.prompt.layout, domains.named(recipe.domain)
     made = []
     for pair in load_seeds(recipe):
-        text = example_text(pair.puzzle.source, pair.solution, layout=layout)
+        text = domain.example_text(pair.puzzle.source, pair.solution, layout=layout)
         made.append(Trained(content_id(text), text, pair.puzzle.id, pair.puzzle.source))
     return made
 
@@ -58,11 +56,13 @@ def _edited(run: Path, recipe: Recipe, last: int | None) -> list[Trained]:
         numbers += range(1, recipe.run.rounds + 1 if last is None else last + 1)
     if last is None and recipe.final.human_share is not None:
         numbers.append(None)
+    domain = domains.named(recipe.domain)
     found: dict[str, Trained] = {}
     for number in numbers:
         for puzzle, solution in reviews.edited(run, reviews.frozen_rows(run, number)):
-            text = example_text(puzzle, solution, layout=recipe.prompt.layout)
-            found[content_id(text)] = Trained(content_id(text), text, parse(puzzle).id, puzzle)
+            text = domain.example_text(puzzle, solution, layout=recipe.prompt.layout)
+            known = domain.parse(puzzle)
+            found[content_id(text)] = Trained(content_id(text), text, known.id, puzzle)
     return list(found.values())
 
 

@@ -16,7 +16,6 @@ from etude.breeding import Breeder
 from etude.cluster import Made, Stage
 from etude.mutate import PARENTS
 from etude.parents import Parents, parents
-from etude.prompts import proposal_prompt
 from etude.shares import Shown, arranged
 from etude.types import Prompt, Sample, content_id
 from etude.variants import words_of
@@ -135,7 +134,7 @@ def _free(arm: Arm, model: str | Path, among: Parents, seed: int, count: int) ->
     fits = _fits(arm, model)
     sources = [puzzle.source for puzzle in among.puzzles]
     made = [
-        proposal_prompt(
+        arm.domain.proposal_prompt(
             sources,
             rng,
             layout=section.layout,

@@ -23,7 +23,6 @@ from etude.cluster import Made, Stage
 from etude.difficulty import learnability, rates
 from etude.duplicates.keys import keys_of
 from etude.generality import VERDICTS, Generality, generalities, preferred
-from etude.prompts import example_text
 from etude.types import Puzzle, content_id
 
 REASONS = (
@@ -239,7 +238,7 @@ def distinct(rows: list[store.Row], level: str) -> list[store.Row]:
 
 
 def _example(arm: Arm, puzzle: Puzzle, row: store.Row, rate: float | None) -> store.Row:
-    text = example_text(puzzle.source, row["source"], layout=arm.recipe.prompt.layout)
+    text = arm.domain.example_text(puzzle.source, row["source"], layout=arm.recipe.prompt.layout)
     text = store.escaped(text)  # as it will be trained on, by whose id that is recorded
     return {
         "example_id": content_id(text),

@@ -19,7 +19,6 @@ from etude.config import FinalSection, FitSection, TrainSection
 from etude.course import course_of, needed
 from etude.errors import Fault, InputError
 from etude.judge.record import METADATA_KEY
-from etude.prompts import Layout, example_end, example_text
 from etude.shares import repeated
 from etude.store.checkpoints import WEIGHTS
 from etude.types import Document, content_id
@@ -35,13 +34,12 @@ def pretrain(arm: Arm) -> str | Path:
     section = arm.recipe.pretrain
     if section is None:
         return arm.recipe.model.base
-    from etude.tiny.grammar import document
 
     folder = store.round_folder(arm.run.folder, 0)
     out = folder / "pretrain"
     if not store.finished(out):
         rng = random.Random(arm.seed(0, "pretrain"))
-        texts = ["\n".join((*document(rng), "")) for _ in range(section.documents)]
+        texts = [arm.domain.document(rng) for _ in range(section.documents)]
         blank = folder / "blank"
         if not store.finished(blank):
             _build(arm, blank, texts)
@@ -174,9 +172,12 @@ def seed_documents(arm: Arm) -> list[Document]:
 
 
 def _documents(arm: Arm, pairs: Sequence[tuple[str, str]]) -> list[Document]:
-    layout = arm.recipe.prompt.layout
+    layout, domain = arm.recipe.prompt.layout, arm.domain
     return [
-        document_of(example_text(puzzle, solution, layout=layout), solution, layout)
+        document_of(
+            domain.example_text(puzzle, solution, layout=layout),
+            domain.example_tail(solution, layout),
+        )
         for puzzle, solution in pairs
     ]
 
@@ -241,12 +242,12 @@ def _people_words(arm: Arm, number: int | None, out: Path, section: FitSection) 
     return f"  {ours / sum(row['documents'] for row in rows):.0%} by people"
 
 
-def document_of(text: str, solution: str, layout: Layout) -> Document:
-    """A training text, of which the puzzle is only read where the loss is that of the solution.
+def document_of(text: str, end: str) -> Document:
+    """A training text, of which the puzzle is only read where the loss is that of the solution:
+    its `end`, as the domain says it.
 
     That is looked for nowhere but at its place: an unverified one may be a mere bracket, or empty.
     """
-    end = solution + example_end(layout)
     if not text.endswith(end):
         raise Fault(f"a training text must hold its solution, but this one does not: {text[:80]!r}")
     return Document(text, len(text) - len(end))
@@ -280,9 +281,9 @@ def _examples(arm: Arm, selected: Sequence[Selected], loss: str) -> list[Documen
     be, and of no round but theirs."""
     if loss == "text":
         return [Document(row["text"]) for _, row in selected]
-    layout = arm.recipe.prompt.layout
+    layout, domain = arm.recipe.prompt.layout, arm.domain
     found = {
-        place: document_of(row["text"], row["solution"], layout)
+        place: document_of(row["text"], domain.example_tail(row["solution"], layout))
         for place, (_, row) in enumerate(selected)
         if "solution" in row
     }
@@ -293,7 +294,8 @@ def _examples(arm: Arm, selected: Sequence[Selected], loss: str) -> list[Documen
         solved = arm.round(number) / "solve"
         for row, candidate in streams.beside(rows, "candidate_id", solved, ["source"]):
             assert candidate is not None, "an example is of a candidate"
-            found[row["place"]] = document_of(row["text"], candidate["source"], layout)
+            end = arm.domain.example_tail(candidate["source"], layout)
+            found[row["place"]] = document_of(row["text"], end)
     return [found[place] for place in range(len(selected))]
 
 

@@ -23,12 +23,10 @@ from etude.config import Recipe
 from etude.duplicates.keys import digest, plain
 from etude.earlier import Earlier
 from etude.errors import Fault
-from etude.mutate import opening_of
-from etude.prompts import completed, renamed
-from etude.puzzle import NotAPuzzle, answered_at_once, check_rules, parse, without_docstring
-from etude.replies import puzzle_source
+from etude.prompts import renamed
+from etude.puzzle import NotAPuzzle, answered_at_once, without_docstring
 from etude.trivial import trivial_answers
-from etude.types import Outcome, Prompt, Puzzle
+from etude.types import Outcome, Puzzle
 
 UNDEFINED = "can't be defined"
 _MET = ("kept", "over the limit", "same form", "same cell", "trivial")
@@ -102,7 +100,7 @@ class Vetting:
         self.judge = arm.judge
         self.section = arm.recipe.vet
         self.paper = self.section.rules == "paper"
-        self.chat = arm.recipe.prompt.layout == "chat"
+        self.domain, self.layout = arm.domain, arm.recipe.prompt.layout
         self.held_out = {problem.id for problem in arm.problems}
         self.before: _Before = arm.remembered("before", None, _Before)
         if self.before.rounds >= number:  # a round that is vetted again
@@ -170,13 +168,13 @@ class Vetting:
     def _read(self, proposal: store.Row) -> tuple[Puzzle | None, str, str]:
         if not proposal["finished"]:
             return None, "unparsed", "not finished within the token limit"
-        source = self._source(proposal)
+        source = self.domain.proposed(proposal["prompt"], proposal["text"], self.layout)
         try:
-            puzzle = parse(source)
+            puzzle = self.domain.parse(source)
         except NotAPuzzle as error:
             return None, "unparsed", str(error)
         try:
-            check_rules(puzzle, paper=self.paper)
+            self.domain.check_rules(puzzle, paper=self.paper)
         except NotAPuzzle as error:
             return puzzle, "broken rule", str(error)
         if puzzle.id in self.held_out:
@@ -212,12 +210,6 @@ class Vetting:
         where = "of this round" if place == self.number else where
         return f"{'exact' if same else 'canonical'}: puzzle {id} {where}"
 
-    def _source(self, proposal: store.Row) -> str:
-        if self.chat:
-            return puzzle_source(proposal["text"])
-        prompt = Prompt(proposal["prompt"], opening_of(proposal["prompt"]))
-        return completed(prompt, proposal["text"], "f")
-
     def undefined(self, puzzle: Puzzle) -> str:
         """Why the function can't even be defined and called, by the paper's rule; run in the judge.
 
@@ -239,7 +231,7 @@ class Vetting:
         """
         if self.skips.random() < self.section.skip_triviality:
             return ""
-        answers = trivial_answers(puzzle.answer_type, paper=self.paper)
+        answers = self.domain.trivial_answers(puzzle.answer_type, paper=self.paper)
         for answer, outcome in zip(answers, self.judge.satisfied(puzzle, answers), strict=True):
             if outcome is Outcome.ACCEPTED:
                 return f"satisfied by {answer!r}"

@@ -496,10 +496,18 @@ class ControlsSection(Section):
     )
 
 
+_PYTHONS = frozenset(
+    ("tiny", "p3", "p3-train", "p3-all", "humaneval", "mbpp", "humaneval+", "mbpp+")
+)
+"""Seeds and suites of Python."""
+
+
 class Recipe(Section):
     """Every setting of a run. `name` is the recipe's, and the default name of its folder."""
 
     name: str = Field(pattern=r"^[\w.-]+$")
+    domain: Literal["python", "regex"] = "python"
+    """What the puzzles are of (`docs/domains.md`)."""
     run: RunSection = RunSection()
     model: ModelSection = ModelSection()
     pretrain: PretrainSection | None = None
@@ -548,6 +556,7 @@ class Recipe(Section):
         self._check_levers()
         self._check_reinforce()
         self._check_mutations()
+        self._check_domain()
         if self.judge.wall_seconds < self.judge.cpu_seconds:
             raise ValueError(
                 f"judge.wall_seconds must not be below judge.cpu_seconds = "
@@ -590,6 +599,38 @@ class Recipe(Section):
                 'prompt.layout = "line" follows no words, so propose.mutations must be of '
                 f"change and combine, but is {', '.join(kinds)}"
             )
+
+    def _check_domain(self) -> None:
+        """What is Python's alone, and what is another domain's own."""
+        others = {"regex"} - {self.domain}
+        own, plain = self.domain, self.domain == "python"
+        for setting, value in (
+            ("seeds.source", self.seeds.source),
+            ("evaluate.suite", self.evaluate.suite),
+        ):
+            if value in others or (not plain and value in _PYTHONS):
+                raise ValueError(
+                    f'{setting} must be of the domain "{own}" but is "{value}"; give '
+                    + (f'domain = "{value}" too' if plain else f'"{own}"')
+                )
+        if plain:
+            return
+        if self.prompt.layout != "line" or self.prompt.few_shot:
+            raise ValueError(
+                f'domain = "{own}" needs prompt.layout = "line" and prompt.few_shot = false: '
+                "it has no other prompts"
+            )
+        for setting, on in (
+            ("vary.tries", self.vary.tries),
+            ("hindsight.per_puzzle", self.hindsight.per_puzzle),
+            ("propose.mutate", self.propose.mutate),
+        ):
+            if on:
+                raise ValueError(f'domain = "{own}" needs {setting} = 0: that reads Python alone')
+        if self.reinforce is not None:
+            raise ValueError(f'domain = "{own}" has no [reinforce]: its prompts are of Python')
+        if self.vet.rules == "paper":
+            raise ValueError(f'domain = "{own}" needs vet.rules = "etude": the paper has no others')
 
     def _check_engines(self) -> None:
         if self.engine.kind == "openai" and self.run.rounds:

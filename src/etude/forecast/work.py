@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from etude import domains
 from etude.budget import levels
 from etude.config import FinalSection, FitSection, ProposeSection, Recipe, TrainSection
 from etude.shares import wanted
@@ -91,7 +92,7 @@ class _Counting:
     def begin(self) -> Iterator[Work]:
         """Round 0."""
         recipe = self.recipe
-        if recipe.seeds.source != "tiny":
+        if recipe.seeds.source != domains.named(recipe.domain).own:
             yield Work("verified", 0, "seeds", checks=self.pairs)
         if recipe.pretrain:
             documents = recipe.pretrain.documents

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from etude import store
+from etude import domains, store
 from etude.config import Recipe
 from etude.generality import generalities
 from etude.lineage.sources import Sources
-from etude.trivial import trivial_answers
 
 Step = dict[str, Any]
 """`filter`, `fate` of what it drops, `passed` (None: not reached), `rule`: what it asks, `detail`:
@@ -72,7 +71,11 @@ def _rules(recipe: Recipe, row: store.Row) -> dict[str, str]:
         rules["undefined"] = "can be defined and called"
     answers = ""
     if row["fate"] in ("kept", "trivial"):  # other types than those of the rules have no answers
-        count = len(trivial_answers(row["answer_type"], paper=section.rules == "paper"))
+        count = len(
+            domains.named(recipe.domain).trivial_answers(
+                row["answer_type"], paper=section.rules == "paper"
+            )
+        )
         answers = f"none of {count} trivial answers satisfies it"
     skipped = f"; {section.skip_triviality:.0%} are let through untried"
     rules["trivial"] = answers + (skipped if section.skip_triviality else "")

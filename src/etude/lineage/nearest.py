@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from etude import domains
 from etude.decontaminate import grams_of, shown_text
 from etude.lineage.sources import Sources
 from etude.types import Problem
@@ -26,7 +27,7 @@ def nearest(sources: Sources, problem: Problem | None, last: int | None) -> list
     """The nearest examples of the loop, those of rounds up to `last`, and seeds; nearest first."""
     if problem is None:
         return []
-    text = shown_text(problem)
+    text = shown_text(problem, domains.named(sources.run.recipe.domain))
     form = problem.puzzle.form if problem.puzzle else None
     kind = problem.puzzle.answer_type if problem.puzzle else None
     tokens = sorted(set(re.findall(_TOKEN, text)))

@@ -71,7 +71,10 @@ def _of_round(arm: Arm, number: int, withdrawn: frozenset[str]) -> list[Example]
     return [
         Example(
             row["example_id"],
-            document_of(row["text"], solutions[row["candidate_id"]], recipe.prompt.layout)
+            document_of(
+                row["text"],
+                arm.domain.example_tail(solutions[row["candidate_id"]], recipe.prompt.layout),
+            )
             if solutions
             else Document(row["text"]),
             puzzles[row["puzzle_id"]].source,
