@@ -431,6 +431,7 @@ def tables(run: Path) -> dict[str, bytes]:
     return found
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_ends_with_the_same_tables(run: Path, tmp_path: Path) -> None:
     again = tmp_path / "run"
     process = subprocess.Popen(
@@ -463,21 +464,20 @@ def etude(*words: object) -> str:
     return ended.stdout
 
 
+@pytest.mark.slow
 def test_the_readers_read_a_run_of_the_domain(run: Path, tmp_path: Path) -> None:
     assert "round 1" in etude("show", run)
     vetted = pq.read_table(next(run.glob("round-01/vet/*.parquet"))).to_pylist()
     kept = next(row for row in vetted if row["fate"] == "kept")
-    told = etude("why", kept["puzzle_id"], "--run", run)
+    told = etude("why", kept["puzzle_id"], run)
     assert notation.text_of(kept["source"]) in told
     problem = domains.named("regex").held_out(SPLIT)[0]
     assert problem.puzzle is not None
-    assert notation.text_of(problem.puzzle.source) in etude("why", problem.name, "--run", run)
+    assert notation.text_of(problem.puzzle.source) in etude("why", problem.name, run)
     etude("check", run)
     etude("report", run, "--out", tmp_path / "report.html")
     etude("dedup", run)
     etude("diversity", run)
-    etude("quality", run)
-    etude("diff", run, run)
     etude("export", run, "--include-seeds", "--out", tmp_path / "pairs")
     shown = [pq.read_table(path).to_pylist() for path in (tmp_path / "pairs").rglob("*.parquet")]
     rows = [row for one in shown for row in one]
