@@ -33,7 +33,18 @@ LONGEST_FUNCTION = 60
 ROWS = (
     {"etude", "types", "errors", "recipes", "sweeps"},
     {"spill"},
-    {"offspring", "config", "puzzle", "prompts", "store", "tables", "stats", "trivial", "times"},
+    {
+        "offspring",
+        "kernels",
+        "config",
+        "puzzle",
+        "prompts",
+        "store",
+        "tables",
+        "stats",
+        "trivial",
+        "times",
+    },
     {"streams"},
     {
         "judge",

@@ -25,6 +25,7 @@ from etude.engines import Engine, Metered
 from etude.errors import Fault, InputError
 from etude.judge import Judge, Limits
 from etude.judge.record import METADATA_KEY
+from etude.kernels import keep_few
 from etude.seeds import SeedPair, load_seeds, load_shown
 from etude.times import Clock
 from etude.types import Event, Outcome, Problem, Puzzle, Usage, Verdict
@@ -48,6 +49,7 @@ class Arm:
         way: str = "inline",
         starting: cluster.Starting = cluster.nobody,
     ) -> None:
+        keep_few()  # in a worker's process too, which imports torch when it is given a unit
         self.run = run
         self.name = name
         self.tell = tell

@@ -15,11 +15,13 @@ from etude.cli import data  # noqa: F401
 # isort: on
 from etude.cli.app import app
 from etude.errors import Fault, for_the_caller
+from etude.kernels import keep_few
 
 
 def main() -> None:
     """Exit codes: 0; 1 for a fault of ours, or verdicts that flipped; 2 for bad input; 130 for
     Ctrl-C; 141 when nobody reads the verdicts any more."""
+    keep_few()
     try:
         app()
     except Fault as error:
