@@ -82,7 +82,7 @@ SEGMENTS: list[list[Damage]] = [
     ],
     [
         ("round-02/propose/00001.parquet", without_its_end),
-        ("round-02/solve/00002.parquet", with_a_bit_flipped),
+        ("round-02/solve/00002.parquet", without_its_end),
         ("round-02/judge/00001.parquet", without_its_footer),
         ("round-01/probe/00000.parquet", emptied),
     ],
