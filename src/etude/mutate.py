@@ -166,7 +166,7 @@ def merged(one: Puzzle, other: Puzzle) -> tuple[str, int] | None:
 
     >>> from etude.puzzle import parse
     >>> merged(parse("def f(x: int, a=7): return x > a"), parse("def f(y: int, a=3): return y < a"))
-    ('def f(x: int, a=7, b=3): return x > a and x < b', 43)
+    ('def f(x: int, a=7, b=3): return x > a and x < b', 41)
     """
     if one.answer_type != other.answer_type or not other.inputs:
         return None
