@@ -48,7 +48,10 @@ def test_help_is_also_asked_for_by_its_letter(tmp_path: Path) -> None:
         (["run", "smoke", "--set", "evaluate.ks=[100]"], r"pass@k is undefined for k > n"),
         (["run", "smoke", "--set", "model.heads=5"], r"a multiple of twice model\.heads = 5"),
         (["run", "smoke", "--out", "x" * 300], r"must be a folder that can be written"),
-        (["run", "smoke", "--set", "evaluate.suite=poems"], r"one of tiny, p3, .*, but 'poems'"),
+        (
+            ["run", "smoke", "--set", "evaluate.suite=poems"],
+            r"one of tiny, regex, p3, .*, but 'poems'",
+        ),
         (["run", "smoke", "--set", "seeds.source=no.jsonl"], r"no\.jsonl"),
         (["run", "empty"], r"must be a run folder with a recipe\.toml, but has none"),
         (["run", "smoke", "--out", "full"], r"full must be a run folder or not exist"),
@@ -58,7 +61,10 @@ def test_help_is_also_asked_for_by_its_letter(tmp_path: Path) -> None:
         (["run", "smoke", "--dry-run", "--track", "paper"], r"--track must be .* got paper"),
         (["evaluate", "--model", "./nowhere"], r"must be a folder or a name on the hub"),
         (["evaluate", "--model", "empty"], r"has no config\.json"),
-        (["evaluate", "--model", "empty", "--suite", "poems"], r"one of tiny, p3, .*, but 'poems'"),
+        (
+            ["evaluate", "--model", "empty", "--suite", "poems"],
+            r"one of tiny, regex, p3, .*, but 'poems'",
+        ),
         (["evaluate", "--model", "x", "--suite", "p3", "--folder", "empty"], r"must hold puzzles"),
         (["evaluate", "--model", "x", "--layout", "verse"], r"prompt\.layout is 'verse'"),
         (["evaluate"], r"takes --model, or --check-suite without one"),

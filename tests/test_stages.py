@@ -14,7 +14,7 @@ from etude import config, store, tables
 from etude.arm import Arm, checked
 from etude.errors import Fault, InputError
 from etude.evaluate import evaluate, scores
-from etude.prompts import Layout, example_text
+from etude.prompts import Layout, example_end, example_text
 from etude.propose import propose
 from etude.select import select
 from etude.solve import judge, solve
@@ -341,7 +341,7 @@ def test_what_is_learned_of_an_example_is_its_solution(arm: Arm) -> None:
 def test_what_is_learned_is_whatever_was_written(solution: str, layout: Layout) -> None:
     """The unverified control trains on anything, which may stand in its frame once more."""
     text = example_text("def f(x: int, a=7): return x + a == 9", solution, layout=layout)
-    document = document_of(text, solution, layout)
+    document = document_of(text, solution + example_end(layout))
     assert text[document.prompt_characters :].startswith(solution)
     assert text[: document.prompt_characters].strip() == "def f(x: int, a=7): return x + a == 9"
     assert document.prompt_characters < len(text), "something is learned"

@@ -118,7 +118,7 @@ def test_a_changed_local_file_is_refused(p3: Path, tmp_path: Path) -> None:
 
 
 def test_an_unknown_suite_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match=r"tiny, p3, .*mbpp\+, but 'p4'"):
+    with pytest.raises(InputError, match=r"tiny, regex, p3, .*mbpp\+, but 'p4'"):
         load("p4")
 
 

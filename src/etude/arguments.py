@@ -19,7 +19,7 @@ Default = bool | int | float | str | list[object]
 
 def unused_arguments(puzzle: Puzzle) -> list[str]:
     """The names of the arguments, the answer among them, that the body never reads."""
-    function = _function(syntax_tree(puzzle.source))
+    function = function_of(syntax_tree(puzzle.source))
     read = {
         node.id
         for statement in function.body
@@ -40,9 +40,9 @@ def changed(puzzle: Puzzle, turn: int) -> dict[str, Puzzle]:
     'def f(x: int, a=8):\\n    return x + a == 9'
     """
     found = {}
-    for number, name in enumerate(_inputs(_function(syntax_tree(puzzle.source)))):
+    for number, name in enumerate(inputs_of(function_of(syntax_tree(puzzle.source)))):
         tree = syntax_tree(puzzle.source)
-        default = list(_inputs(_function(tree)).values())[number]
+        default = list(inputs_of(function_of(tree)).values())[number]
         try:
             value = ast.literal_eval(default)
             other = _other(value, turn)
@@ -51,7 +51,7 @@ def changed(puzzle: Puzzle, turn: int) -> dict[str, Puzzle]:
             text = repr(other)
         except (ValueError, TypeError, RecursionError, MemoryError, OverflowError):
             continue
-        _replace(_function(tree), default, ast.parse(text, mode="eval").body)
+        _replace(function_of(tree), default, ast.parse(text, mode="eval").body)
         found[name] = dataclasses.replace(puzzle, source=source_of(tree))
     return found
 
@@ -80,11 +80,12 @@ def _replace(function: ast.FunctionDef, old: ast.expr, new: ast.expr) -> None:
     arguments.kw_defaults = [new if one is old else one for one in arguments.kw_defaults]
 
 
-def _inputs(function: ast.FunctionDef) -> dict[str, ast.expr]:
-    """The arguments after the answer with their defaults."""
+def inputs_of(function: ast.FunctionDef) -> dict[str, ast.expr]:
+    """The arguments with a default, which are all of a puzzle but the answer."""
     arguments = function.args
-    positional = (arguments.posonlyargs + arguments.args)[1:]
-    pairs = [*zip(positional, arguments.defaults, strict=True)]
+    positional = arguments.posonlyargs + arguments.args
+    first = len(positional) - len(arguments.defaults)
+    pairs = [*zip(positional[first:], arguments.defaults, strict=True)]
     keywords = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     pairs += [(name, default) for name, default in keywords if default is not None]
     return {name.arg: default for name, default in pairs}
@@ -94,7 +95,8 @@ def _all(function: ast.FunctionDef) -> list[ast.arg]:
     return function.args.posonlyargs + function.args.args + function.args.kwonlyargs
 
 
-def _function(tree: ast.Module) -> ast.FunctionDef:
+def function_of(tree: ast.Module) -> ast.FunctionDef:
+    """The only function of a text. Raises `NotAPuzzle` where there is none, or another one."""
     found = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     if len(found) != 1:
         raise NotAPuzzle("not one function")

@@ -18,8 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from etude import cluster, reviews, roles, store, streams, suites
+from etude import cluster, domains, reviews, roles, store, streams, suites
 from etude.config import EngineSection, FitSection, JudgeSection, Recipe
+from etude.domains import Domain
 from etude.engines import Engine, Metered
 from etude.errors import Fault, InputError
 from etude.judge import Judge, Limits
@@ -27,7 +28,7 @@ from etude.judge.record import METADATA_KEY
 from etude.kernels import keep_few
 from etude.seeds import SeedPair, load_seeds, load_shown
 from etude.times import Clock
-from etude.types import Event, Outcome, Problem, Puzzle, Verdict
+from etude.types import Event, Outcome, Problem, Puzzle, Usage, Verdict
 
 Tell = Callable[[Event], None]
 Found = TypeVar("Found")
@@ -68,6 +69,10 @@ class Arm:
     @property
     def recipe(self) -> Recipe:
         return self.run.recipe
+
+    @property
+    def domain(self) -> Domain:
+        return domains.named(self.recipe.domain)
 
     @property
     def folder(self) -> Path:
@@ -161,9 +166,10 @@ class Arm:
         self._engine = (key, opened)
         return opened
 
-    def engine_note(self) -> dict[str, str]:
-        """What a segment says of the engine that made it."""
-        return roles.note(self._engine[1], self.run.folder) if self._engine else {}
+    def engine_note(self, earlier: Usage = roles.NOTHING) -> dict[str, str]:
+        """What a segment says of the engine that made it, by one call or, with what the `earlier`
+        ones cost, by several."""
+        return roles.note(self._engine[1], self.run.folder, earlier) if self._engine else {}
 
     def unit_kept(self) -> None:
         """A unit is on the disk, so that what was paid for it need not be kept apart."""

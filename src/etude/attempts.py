@@ -8,16 +8,16 @@ from pathlib import Path
 
 from etude import store
 from etude.arm import Arm
+from etude.domains import Domain
 from etude.judge import Program
 from etude.prompts import (
     Layout,
     chosen_examples,
     completed,
     exercise_prompt,
-    solving_prompt,
     task_message,
 )
-from etude.replies import SOLUTION_NAMES, solution_source
+from etude.replies import solution_source
 from etude.roles import Role
 from etude.types import Exercise, Prompt, Puzzle, Sample, Verdict
 
@@ -43,7 +43,7 @@ def attempts(
     prompts = [
         _exercise_prompt(puzzle, section.layout)
         if isinstance(puzzle, Exercise)
-        else solving_prompt(puzzle, examples, layout=section.layout)
+        else arm.domain.solving_prompt(puzzle, examples, layout=section.layout)
         for puzzle in puzzles
     ]
     engine = arm.engine(model, role)
@@ -54,10 +54,9 @@ def attempts(
         )
     )
     asked = {id(prompt) for prompt in fitting}
-    names = [one.entry_point if isinstance(one, Exercise) else "g" for one in puzzles]
     return [
-        _functions(prompt, next(sampled), name) if id(prompt) in asked else []
-        for prompt, name in zip(prompts, names, strict=True)
+        _functions(arm.domain, prompt, next(sampled), one) if id(prompt) in asked else []
+        for prompt, one in zip(prompts, puzzles, strict=True)
     ]
 
 
@@ -67,10 +66,14 @@ def _exercise_prompt(exercise: Exercise, layout: Layout) -> Prompt:
     return exercise_prompt(exercise)
 
 
-def _functions(prompt: Prompt, samples: list[Sample], name: str) -> list[tuple[str, bool]]:
+def _functions(
+    domain: Domain, prompt: Prompt, samples: list[Sample], task: Puzzle | Exercise
+) -> list[tuple[str, bool]]:
+    if isinstance(task, Puzzle):
+        return [(domain.solution(prompt, sample.text), sample.finished) for sample in samples]
+    name = task.entry_point
     if prompt.chat:
-        names = SOLUTION_NAMES if name == "g" else (name,)
-        return [(solution_source(one.text, names=names), one.finished) for one in samples]
+        return [(solution_source(one.text, names=(name,)), one.finished) for one in samples]
     return [(completed(prompt, sample.text, name), sample.finished) for sample in samples]
 
 

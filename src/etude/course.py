@@ -26,6 +26,8 @@ class Course:
 
 def may_stop(recipe: Recipe) -> bool:
     """Whether the recipe sets a limit at which the rounds end."""
+    if recipe.reinforce is not None and recipe.reinforce.on_alarm == "stop":
+        return True
     return any(limit is not None for limit in recipe.health.stop.model_dump().values())
 
 

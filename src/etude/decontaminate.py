@@ -19,9 +19,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from etude.domains import PYTHON, Domain
 from etude.duplicates.keys import keys_of
-from etude.prompts import renamed
-from etude.puzzle import without_docstring
 from etude.types import Problem
 
 LEVELS = ("exact", "canonical", "form", "8-gram")
@@ -70,12 +69,14 @@ class Met:
     """Of the problem's 8-grams, how many stand in the example."""
 
 
-def contamination(problems: Sequence[Problem], trained: Iterable[Trained]) -> list[Hit]:
+def contamination(
+    problems: Sequence[Problem], trained: Iterable[Trained], domain: Domain = PYTHON
+) -> list[Hit]:
     """At most one hit for each problem and level, in the order of the problems and LEVELS.
 
     Takes 13 seconds for 100,000 examples of the length of P3's, against its 228 problems.
     """
-    screen = Screen(problems)
+    screen = Screen(problems, domain=domain)
     count: Counter[tuple[int, str]] = Counter()
     worst: dict[tuple[int, str], tuple[float, Trained]] = {}
     for example in trained:
@@ -102,11 +103,14 @@ def counts(hits: Iterable[Hit]) -> dict[str, int]:
 class Screen:
     """The problems by what is looked up of each example."""
 
-    def __init__(self, problems: Sequence[Problem], *, share: float = OVERLAP) -> None:
-        """`share`: of a problem's 8-grams, from which on an example counts."""
+    def __init__(
+        self, problems: Sequence[Problem], *, share: float = OVERLAP, domain: Domain = PYTHON
+    ) -> None:
+        """`share`: of a problem's 8-grams, from which on an example counts. `domain` is that of the
+        examples: texts are compared as it shows them."""
         self.problems = problems
         self.share = share
-        self.texts = [shown_text(problem) for problem in problems]
+        self.texts = [shown_text(problem, domain) for problem in problems]
         self._plain = [_plain(text) for text in self.texts]
         self._sizes: list[int] = []
         self._index: dict[Gram, list[int]] = defaultdict(list)
@@ -119,7 +123,7 @@ class Screen:
             for gram in grams:
                 self._index[gram].append(place)
             if problem.puzzle is not None:
-                keys = keys_of(self.texts[place], "")
+                keys = keys_of(PYTHON.shown(problem.puzzle), "")
                 self._ids[problem.puzzle.id].append(place)
                 self._canonical[keys.canonical].append(place)
                 self._forms[keys.form].append(place)
@@ -156,11 +160,11 @@ class Screen:
         return same, same | set(self._forms.get(keys.form, ()))
 
 
-def shown_text(problem: Problem) -> str:
-    """A problem as a model would see it in training: a puzzle `f` without its docstring; an
-    exercise with its reference solution."""
+def shown_text(problem: Problem, domain: Domain = PYTHON) -> str:
+    """A problem as a model would see it in training: a puzzle as its domain shows it, so for Python
+    `f` without its docstring; an exercise with its reference solution."""
     if problem.puzzle is not None:
-        return renamed(without_docstring(problem.puzzle.source).strip(), "f")
+        return domain.shown(problem.puzzle)
     exercise = problem.exercise
     assert exercise is not None
     solution = problem.solution.removeprefix(exercise.opening)

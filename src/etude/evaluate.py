@@ -22,6 +22,7 @@ from etude import decontaminate, roles, store, tables
 from etude.arm import Arm, checked, set_aside_words
 from etude.attempts import attempts, program_of, verdict_columns
 from etude.cluster import SET_ASIDE, Flow, Made, Stage
+from etude.domains import Domain
 from etude.errors import InputError
 from etude.exposure import trained_on
 from etude.judge import Judge
@@ -56,7 +57,7 @@ def evaluate(
             )
         section = arm.recipe.evaluate
         made = write_scores(stage, rows, problems, section.suite, section.ks, samples)
-        _write_contamination(stage, problems, model)
+        _write_contamination(stage, problems, model, arm.domain)
         watched.summary = summary(made)
         if before is not None:
             earlier = store.read_stage(before / "evaluate")
@@ -222,7 +223,9 @@ def problem_rows(
     ]
 
 
-def _write_contamination(stage: Path, problems: Sequence[Problem], model: str | Path) -> None:
+def _write_contamination(
+    stage: Path, problems: Sequence[Problem], model: str | Path, domain: Domain
+) -> None:
     """Nothing is written where the model's training examples are not known.
 
     Where a run was copied without the file of its seeds, that is said: the scores are there.
@@ -233,7 +236,7 @@ def _write_contamination(stage: Path, problems: Sequence[Problem], model: str | 
         print(f"The suite was not held against what was trained on: {error}", file=sys.stderr)
         return
     if trained is not None:
-        hits = decontaminate.contamination(problems, trained)
+        hits = decontaminate.contamination(problems, trained, domain)
         store.write_table(
             stage / "contamination.parquet", [asdict(hit) for hit in hits], tables.CONTAMINATION
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import tomli_w
 
-from etude import config, readings, store
+from etude import config, domains, readings, store
 from etude.arm import Arm, checked, load_problems
 from etude.comparing import check_same_problems, is_evaluated, read_side, show_comparison
 from etude.config import Recipe
@@ -40,9 +40,11 @@ class Asked:
 
     def recipe(self, model: str) -> Recipe:
         """A model of a run is asked as the run asks it, but for what the options say."""
-        samples = self._samples()
+        samples, domain = self._samples(), domains.of_suite(self.suite) or domains.PYTHON
         given = [
             f"evaluate.suite={_toml(self.suite)}",
+            f"domain={_toml(domain.name)}",
+            f"seeds.source={_toml(domain.own)}",
             f"evaluate.samples={samples}",
             f"evaluate.final_samples={samples}",
             f"evaluate.ks={[k for k in (1, 10, 100) if k <= samples]}",
@@ -222,6 +224,8 @@ def student_of(model: str) -> str:
     if not (path / "recipe.toml").is_file():
         return model
     student = path / "final" / "train"
+    if store.finished(path / "final" / "reinforce"):
+        student = path / "final" / "reinforce"
     if not store.finished(student):
         raise InputError(
             f"{path} must be a finished run to be evaluated, but has no student yet. Finish it "

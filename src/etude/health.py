@@ -24,7 +24,7 @@ from etude.cluster import Made, Stage
 from etude.course import STOP
 from etude.duplicates.keys import digest
 
-ABOVE = frozenset({"duplicates", "accepted", "weak", "unstable", "gap", "drop"})
+ABOVE = frozenset({"duplicates", "accepted", "weak", "unstable", "gap", "drop", "alarm"})
 """Measures that are ill when they are high; all others when they are low."""
 MEANINGS = {
     "well_formed": "share of the proposals that are a puzzle",
@@ -42,6 +42,7 @@ MEANINGS = {
     "drop": "how far held_out is below the best earlier round",
     "gap": "solve_rate less held_out",
     "loss": "mean loss a token in the last steps of the round's training",
+    "alarm": "1 where the monitor stopped the round's reinforcement",
     "types": "how even the mix of answer types is: 1 where all are as frequent",
 }
 """What each measure is, of one round, in the order in which they are read."""
@@ -98,6 +99,8 @@ def rows(arm: Arm, number: int) -> list[store.Row]:
     made = []
     for measure, value in measures(arm, number).items():
         limits = {name: getattr(getattr(section, name), measure, None) for name in (WARN, STOP)}
+        if measure == "alarm" and arm.recipe.reinforce:
+            limits = {WARN: 0.0, STOP: 0.0 if arm.recipe.reinforce.on_alarm == STOP else None}
         state = next((name for name in (STOP, WARN) if _beyond(measure, value, limits[name])), OK)
         made.append({"measure": measure, "value": value, **limits, "state": state})
     return made
@@ -120,6 +123,7 @@ def measures(arm: Arm, number: int) -> Measured:
         **_of_probes(folder),
         "novel_forms": _share(vetted.novel, vetted.fates["kept"]),
         **_of_learning(arm, number, puzzles["solve_rate"]),
+        **_of_reinforcement(arm, number),
         **_of_types(vetted.types, {puzzle.answer_type for puzzle in arm.shown}),
     }
 
@@ -162,10 +166,14 @@ def _of_proposals(vetted: _Vetted) -> Measured:
 
 
 def _of_puzzles(folder: Path, kept: int) -> Measured:
-    """The verdicts on a puzzle stand together, so that one puzzle is counted at a time."""
+    """The verdicts on a puzzle stand together, so that one puzzle is counted at a time; those of
+    earlier rounds that are tried again are left out."""
+    again = {row["puzzle_id"] for row in streams.rows(folder / streams.AGAIN, ["puzzle_id"])}
     found: Counter[str] = Counter()
     rates = array("d")
-    for _, tried in groupby(verdicts(folder / "judge"), key=itemgetter("puzzle_id")):
+    for puzzle, tried in groupby(verdicts(folder / "judge"), key=itemgetter("puzzle_id")):
+        if puzzle in again:
+            continue
         outcomes = Counter(row["outcome"] for row in tried)
         attempts, accepted = outcomes.total(), outcomes["accepted"]
         found.update({"tried": attempts, "accepted": accepted})
@@ -176,7 +184,7 @@ def _of_puzzles(folder: Path, kept: int) -> Measured:
         "accepted": _share(found["accepted"], found["tried"]),
         "solved": _share(found["solved"], kept),
         "learnable": _share(found["between"], kept),
-        "taught": _share(streams.distinct(folder / "select", "puzzle_id"), kept),
+        "taught": _share(streams.distinct(folder / "select", "puzzle_id", again), kept),
         "solve_rate": math.fsum(rates) / len(rates) if rates else None,
     }
 
@@ -206,6 +214,14 @@ def _of_learning(arm: Arm, number: int, own: float | None) -> Measured:
         "gap": None if now is None or own is None else own - now,
         "loss": store.read_table(losses)[-1]["loss"] if losses.exists() else None,
     }
+
+
+def _of_reinforcement(arm: Arm, number: int) -> Measured:
+    """Nothing where there is none."""
+    path = arm.round(number) / "reinforce" / "steps.parquet"
+    if not path.exists():
+        return {}
+    return {"alarm": float(store.read_table(path)[-1]["alarm"] is not None)}
 
 
 def held_out(folder: Path) -> float | None:

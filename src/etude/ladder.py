@@ -31,7 +31,7 @@ from etude.errors import Fault, UserError, for_the_caller
 from etude.evaluate import evaluate
 from etude.loop import begin, start_of, teach_itself
 from etude.offspring import die_with_parent, no_interrupt
-from etude.train import train_longer_on_seeds
+from etude.train import train_longer_on_seeds, trainings_of_student
 from etude.types import Event
 
 LONGEST_FIRST = ("verified", "unverified", "more-epochs", "seeds", "pretrained")
@@ -79,8 +79,7 @@ def run_arm(arm: Arm) -> None:
 
 def _longer(arm: Arm, base: str | Path, seeded: Path) -> Path:
     """As many epochs on the seeds as the student's tokens allow; the student is waited for."""
-    student = arm.run.folder / "final" / "train"
-    store.wait_for(student)
+    store.wait_for(trainings_of_student(arm)[-1])
     return train_longer_on_seeds(arm, base, seeded)
 
 

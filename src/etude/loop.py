@@ -10,14 +10,19 @@ from pathlib import Path
 
 from etude.arm import Arm
 from etude.course import stops_after
+from etude.derive import derive
 from etude.evaluate import evaluate
 from etude.health import examine
+from etude.hindsight import hindsight
 from etude.probe import probe
 from etude.propose import propose
+from etude.recall import recall
+from etude.reinforce import reinforce
 from etude.screen import screen
 from etude.select import select
 from etude.solve import judge, solve
 from etude.train import pretrain, thin, train, train_on_seeds, train_student
+from etude.vary import vary
 from etude.vet import vet
 from etude.vouch import vouch
 
@@ -35,13 +40,17 @@ def teach_itself(arm: Arm) -> None:
     for number in range(1, arm.recipe.run.rounds + 1):
         propose(arm, number, latest)
         vet(arm, number)
+        recall(arm, number)  # with `retry.puzzles`: what no earlier round solved, once more
         candidates = solve(arm, number, latest)  # they are judged while more are sampled
         judge(arm, number, candidates)
         if arm.name == "verified":  # the control takes its pairs whatever is found
+            vary(arm, number)
+            hindsight(arm, number)
             probe(arm, number)
         screen(arm, number)
         select(arm, number)
-        latest = train(arm, number, base, latest)
+        derive(arm, number)
+        latest = reinforce(arm, number, train(arm, number, base, latest))
         if arm.name == "verified":  # a control is scored at its end
             before = arm.round(number - 1) if number > 1 else None
             evaluate(arm, number, arm.round(number), latest, arm.recipe.evaluate.samples, before)
@@ -49,7 +58,7 @@ def teach_itself(arm: Arm) -> None:
         if stops_after(arm.run.folder, arm.recipe, number):
             break
         thin(arm, number)
-    student = train_student(arm, base, latest)
+    student = reinforce(arm, None, train_student(arm, base, latest))
     evaluate(arm, None, arm.folder / "final", student, arm.recipe.evaluate.final_samples)
 
 

@@ -144,7 +144,7 @@ class _Probing:
             for puzzle in puzzles
         ]
         asked = [[*own, *strangers, *probes] for own, strangers, probes in parts]
-        looks = looked_at(self.arm.judge, puzzles, asked)
+        looks = looked_at(self.arm.judge, puzzles, asked, free=self.arm.domain.free)
         idle = self._idle(puzzles, [own + others for own, others, _ in parts], looks)
         return [
             self._row(puzzle, len(own), len(strangers), look)
@@ -214,11 +214,12 @@ def difficulty(outcomes: Counter[str]) -> store.Row:
 
 
 def looked_at(
-    judge: Judge, puzzles: Sequence[Puzzle], asked: Sequence[list[object]]
+    judge: Judge, puzzles: Sequence[Puzzle], asked: Sequence[list[object]], *, free: bool = True
 ) -> list[list[str]]:
     """What each puzzle says of its answers, and what it says when it is asked again: with other
     chance, time, hashes and places in memory, from the last answer to the first. A puzzle that
-    may rest on chance, by its text, is asked again several times.
+    may rest on chance, by its text, is asked again several times; but none in a domain whose
+    programs no model writes (`free`).
 
     One text a look, with a letter an answer, in their order. Raises `Fault` when the sandbox fails.
     """
@@ -228,7 +229,7 @@ def looked_at(
         places = [
             place
             for place, puzzle in enumerate(puzzles)
-            if look is SECOND or _may_rest_on_chance(puzzle)
+            if look is SECOND or (free and _may_rest_on_chance(puzzle))
         ]
         jobs = [(puzzles[place], asked[place][::-1]) for place in places]
         for place, again in zip(places, judge.satisfied_all(jobs, look=look), strict=True):

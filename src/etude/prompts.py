@@ -13,6 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from functools import cache
+from math import inf
 from typing import Literal
 
 from etude.puzzle import without_docstring
@@ -50,20 +51,22 @@ def proposal_prompt(
     layout: Layout = "paper",
     fits: Callable[[Prompt], bool] | None = None,
     most: int = 0,
+    weights: Sequence[float] | None = None,
+    arrange: Callable[[list[int]], list[int]] = list,
 ) -> tuple[Prompt, list[int]]:
     """A prompt that asks for one more puzzle, and which training puzzles it shows, in order.
 
-    The training puzzles are reshuffled, stripped of docstrings, renamed f1, f2, ..., and as many
-    are shown as `fits` lets in, at most `most` of them where that is not 0; then comes
-    `def f{k+1}(`. Without `fits` none is shown and the prompt is `def f(`. In the layout `chat`
-    it is a message that shows them in a fenced block.
+    The training puzzles are reshuffled (see `shuffled` for weights), stripped of docstrings,
+    renamed f1, f2, ..., and as many are shown as `fits` lets in, at most `most` of them where that
+    is not 0; then comes `def f{k+1}(`. Without `fits` none is shown and the prompt is `def f(`. In
+    the layout `chat` it is a message that shows them in a fenced block.
     """
     if layout == "chat":
-        return _proposal_message(training, rng, fits, most)
+        order = arrange(shuffled(len(training), rng, weights))
+        return _proposal_message(training, order, fits, most)
     if fits is None:
         return Prompt("def f(", "def f("), []
-    order = list(range(len(training)))
-    rng.shuffle(order)
+    order = arrange(shuffled(len(training), rng, weights))
     gap = "\n\n" if layout == "paper" else "\n"
     texts = [""]
 
@@ -76,6 +79,21 @@ def proposal_prompt(
 
     count = _most(min(most or len(order), len(order)), lambda tried: fits(showing(tried)))
     return showing(count), order[:count]
+
+
+def shuffled(count: int, rng: random.Random, weights: Sequence[float] | None = None) -> list[int]:
+    """The numbers below `count` in an order of chance.
+
+    With weights, as if each next one were drawn from those left in proportion to its weight; what
+    weighs 0 comes last. Every one waits for a time of its rate: Efraimidis and Spirakis, "Weighted
+    random sampling with a reservoir" (Information Processing Letters 97, 2006).
+    """
+    order = list(range(count))
+    rng.shuffle(order)
+    if weights is None:
+        return order
+    waits = {place: rng.expovariate(weights[place]) if weights[place] else inf for place in order}
+    return sorted(order, key=waits.__getitem__)
 
 
 @cache
@@ -100,12 +118,10 @@ def _most(limit: int, good: Callable[[int], bool]) -> int:
 
 def _proposal_message(
     training: Sequence[str],
-    rng: random.Random,
+    order: Sequence[int],
     fits: Callable[[Prompt], bool] | None,
     most: int,
 ) -> tuple[Prompt, list[int]]:
-    order = list(range(len(training)))
-    rng.shuffle(order)
     if fits is None:
         return Prompt(_proposal_text([]), "", chat=True), []
 
@@ -114,7 +130,7 @@ def _proposal_message(
         return Prompt(_proposal_text(sources), "", chat=True)
 
     count = _most(min(most or len(order), len(order)), lambda tried: fits(showing(tried)))
-    return showing(count), order[:count]
+    return showing(count), list(order[:count])
 
 
 def _proposal_text(sources: Sequence[str]) -> str:

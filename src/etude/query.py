@@ -5,7 +5,8 @@
 
 Each view has the columns of its table (see `tables`) and before them `arm` and `round`; of the
 student's evaluation, which belongs to no round, `round` is null. A stage that has no segment yet
-is an empty view. Covered: one run, finished or going on. Not covered: writing, and what rows mean.
+is an empty view. One more view, `puzzles`, has those that a round tries to solve: what it kept, and
+what it tries again. Covered: one run, finished or going on. Not covered: writing, what rows mean.
 """
 
 from __future__ import annotations
@@ -29,12 +30,18 @@ VIEWS: dict[str, tuple[str, str, pa.Schema]] = {
     "seeds": ("seeds", "[0-9]*.parquet", tables.SEEDS),
     "proposals": ("propose", "[0-9]*.parquet", tables.PROPOSE),
     "vetted": ("vet", "[0-9]*.parquet", tables.VET),
+    "recalled": ("recall", "[0-9]*.parquet", tables.RECALL),
     "candidates": ("solve", "[0-9]*.parquet", tables.SOLVE),
     "verdicts": ("judge", "[0-9]*.parquet", tables.JUDGE),
+    "variants": ("vary", "[0-9]*.parquet", tables.VARY),
+    "rewritten": ("hindsight", "[0-9]*.parquet", tables.HINDSIGHT),
     "probes": ("probe", "[0-9]*.parquet", tables.PROBE),
     "leaks": ("screen", "[0-9]*.parquet", tables.SCREEN),
     "examples": ("select", "[0-9]*.parquet", tables.SELECT),
+    "derived": ("derive", "[0-9]*.parquet", tables.DERIVE),
     "trained": ("train", "examples.parquet", tables.TRAINED),
+    "reinforced": ("reinforce", "steps.parquet", tables.REINFORCED),
+    "rewarded": ("reinforce", "samples.parquet", tables.REWARDED),
     "attempts": ("evaluate", "[0-9]*.parquet", tables.EVALUATE),
     "health": ("health", "[0-9]*.parquet", tables.HEALTH),
     "scores": ("evaluate", "scores.parquet", tables.SCORES),
@@ -47,6 +54,10 @@ VIEWS: dict[str, tuple[str, str, pa.Schema]] = {
 
 ACCEPTED = "outcome = 'accepted' and stable is distinct from false"
 """Of `verdicts`: accepted, and not by chance alone, which a second look found out."""
+_PUZZLE = "arm, round, puzzle_id, proposal_id, source, answer_type, inputs, form"
+_PUZZLES = f"""
+    select {_PUZZLE} from vetted where fate = 'kept' union all select {_PUZZLE} from recalled
+"""
 ARMS = ("verified", "unverified", "more-epochs", "pretrained")
 _TYPES = {
     pa.string(): "varchar",
@@ -75,6 +86,7 @@ class Tables:
             self.connection.execute(f"set threads = {threads}")
         for name, (stage, pattern, schema) in VIEWS.items():
             self._view(name, stage, pattern, schema)
+        self.connection.execute(f"create view puzzles as {_PUZZLES}")
 
     def rows(self, query: str, parameters: Sequence[object] = ()) -> list[store.Row]:
         """What a query finds, one dict a row; `parameters` take the places of its `?`."""

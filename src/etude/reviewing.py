@@ -18,13 +18,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from etude import reviews, store
+from etude import domains, reviews, store
 from etude.arm import checked, limits_of, load_problems
 from etude.config import Recipe
 from etude.console import Console
 from etude.errors import InputError
 from etude.judge import Judge
-from etude.puzzle import NotAPuzzle, check_rules, parse
+from etude.puzzle import NotAPuzzle
 from etude.query import ACCEPTED, Tables
 from etude.readings.words import harmless
 from etude.reviews import Review
@@ -153,19 +153,18 @@ class Reviewer:
 
         Raises `InputError` where it is no puzzle by the rules, is held out, or none is accepted.
         """
-        source = source.replace("\r\n", "\n").strip()
-        puzzle = self._parsed(source)
+        puzzle = self._parsed(source.replace("\r\n", "\n").strip())
         if not solutions:
             raise InputError("An edit needs a solution that the judge accepts: give one.")
         with self._lock:
             if self._judge is None:
                 section = self.recipe.judge
                 self._judge = Judge(1, limits_of(section), section.isolation)
-            tried = [one.replace("\r\n", "\n").strip() for one in solutions]
+            tried = self._sources(solutions)
             [verdicts] = self._judge.verify_all([(puzzle, tried)])
         for solution, verdict in zip(tried, checked(verdicts), strict=True):
             if verdict.outcome is Outcome.ACCEPTED:
-                return source, solution
+                return puzzle.source, solution
         first = verdicts[0]
         found = str(first.outcome) + (f" ({first.detail})" if first.detail else "")
         whose = "this solution" if len(tried) == 1 else f"{len(tried)} solutions"
@@ -174,15 +173,26 @@ class Reviewer:
             f"{harmless(found, lines=1, width=200)}. Mend the puzzle or give another solution."
         )
 
-    def _parsed(self, source: str) -> Puzzle:
+    def _sources(self, solutions: Sequence[str]) -> list[str]:
+        """What was typed, or stands in a table, as the judge takes it."""
+        domain = domains.named(self.recipe.domain)
         try:
-            puzzle = parse(source)
-            if puzzle.name != "f":
-                raise NotAPuzzle("a function of another name than f")
-            check_rules(puzzle, paper=self.recipe.vet.rules == "paper")
+            return [domain.solution_source(one.replace("\r\n", "\n").strip()) for one in solutions]
         except NotAPuzzle as reason:
             raise InputError(
-                "An edit must be one function f(answer: type, inputs=...) by the recipe's rules "
+                f"An edit's solution must be one of the domain {domain.name} but is {reason}."
+            ) from None
+
+    def _parsed(self, source: str) -> Puzzle:
+        domain = domains.named(self.recipe.domain)
+        try:
+            puzzle = domain.parse(source)
+            if puzzle.name != "f":
+                raise NotAPuzzle("a function of another name than f")
+            domain.check_rules(puzzle, paper=self.recipe.vet.rules == "paper")
+        except NotAPuzzle as reason:
+            raise InputError(
+                f"An edit must be {domain.puzzles_are} by the recipe's rules "
                 f"but is refused: {reason}."
             ) from None
         if puzzle.id in {problem.id for problem in load_problems(self.recipe)}:

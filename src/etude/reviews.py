@@ -108,6 +108,13 @@ def frozen(run: Path, arm: Path, number: int | None) -> list[store.Row]:
     path = store.unit_path(place / "anchors", 0)
     if not path.exists() and not _begun(place) and not _begun(arm / place.name):
         store.write_new_table(path, _anchors(run), tables.ANCHORS)
+    return frozen_rows(run, number)
+
+
+def frozen_rows(run: Path, number: int | None) -> list[store.Row]:
+    """The same, as it is written down; none where nobody has asked for it yet."""
+    place = run / "final" if number is None else store.round_folder(run, number)
+    path = store.unit_path(place / "anchors", 0)
     return store.read_table(path) if path.exists() else []
 
 
@@ -141,6 +148,18 @@ def with_anchors(shown: Sequence[Puzzle], anchors: Sequence[store.Row]) -> list[
     known = {puzzle.id: puzzle for puzzle in shown}
     added = {row["shown_id"]: row["source"] for row in anchors if row["shown_id"]}
     return [*shown, *(parse(added[name]) for name in sorted(added) if name not in known)]
+
+
+def accepted(anchors: Sequence[store.Row]) -> frozenset[str]:
+    """The puzzles that a person found good as they are."""
+    return frozenset(row["puzzle_id"] for row in anchors if row["decision"] == "accept")
+
+
+def edited(run: Path, anchors: Sequence[store.Row]) -> list[tuple[str, str]]:
+    """The puzzles that a person edited, with the solutions that the judge accepted by then."""
+    wanted = {row["review_id"] for row in anchors if row["decision"] == "edit"}
+    found = [one for one in read(run) if one.review_id in wanted] if wanted else []
+    return [(one.source, one.solution) for one in found]
 
 
 def withdrawn_by_now(run: Path) -> frozenset[str]:

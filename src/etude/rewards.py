@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from etude.errors import Fault, InputError
 from etude.judge import Judge
-from etude.readings.words import printable
 from etude.replies import solution_source
 from etude.types import Outcome, Verdict
 
@@ -106,11 +105,11 @@ class SolverReward:
             if self._faults_in_a_row >= MOST_FAULTS:
                 raise Fault(
                     f"the sandbox failed on {MOST_FAULTS} completions in a row (lastly: "
-                    f"{printable(verdict.detail)}), so there is nothing to reward"
+                    f"{verdict.detail!r}), so there is nothing to reward"
                 )
         _log.warning(
             "the sandbox failed on %d of %d completions, which get no reward (lastly: %s)",
-            *(len(faults), len(verdicts), printable(faults[-1].detail)),
+            *(len(faults), len(verdicts), repr(faults[-1].detail)),
         )
 
 

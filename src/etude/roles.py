@@ -21,6 +21,7 @@ Role = Literal["propose", "solve", "evaluate"]
 
 NOTE_KEY = "etude.engine"
 """Metadata of a segment: which engine made it, and what that cost."""
+NOTHING = Usage()
 _SERVER = (
     *("url", "key_variable", "context", "choices", "token_limit", "concurrency"),
     *("requests_per_minute", "tokens_per_minute", "timeout", "retries"),
@@ -109,11 +110,19 @@ def _check_one(recipe: Recipe, section: EngineSection, source: str) -> None:
         check_vllm(source, section.python)
 
 
-def note(engine: Engine, run: Path) -> dict[str, str]:
-    """What a segment says of the engine that made it. A model of the run by its place in there."""
+def usage(engine: Engine) -> Usage:
+    """What an engine's last call cost."""
+    return engine.usage if isinstance(engine, Metered) else Usage()
+
+
+def note(engine: Engine, run: Path, earlier: Usage = NOTHING) -> dict[str, str]:
+    """What a segment says of the engine that made it. A model of the run by its place in there.
+
+    `earlier`: what the calls before the last one cost, of those that made the segment.
+    """
     said: dict[str, Any] = {"engine": engine.name.replace(f"{store.scratch(run)}/", "")}
     if isinstance(engine, Metered):
-        used = engine.usage
+        used = earlier + engine.usage
         said |= {
             "requests": used.requests,
             "prompt_tokens": used.prompt_tokens,

@@ -63,7 +63,7 @@ class _HeldOut:
         held_out = load_held_out(arm.recipe)
         self.suites = [suite for suite, _ in held_out]
         self.problems = [problem for _, problem in held_out]
-        self.screen = Screen(self.problems, share=arm.recipe.decontaminate.share)
+        self.screen = Screen(self.problems, share=arm.recipe.decontaminate.share, domain=arm.domain)
         self.places = [place for place, problem in enumerate(self.problems) if problem.puzzle]
         """Of the puzzles among them."""
         self.known = reference_answers(arm.judge, [self.problems[place] for place in self.places])

@@ -1,22 +1,22 @@
-"""The human-written pairs that a run starts from: the tiny world's, P3's training half, a file's.
+"""The human-written pairs that a run starts from: a domain's own, P3's training half, a file's.
 
 Covered: reading them. Not covered: whether a solution solves its puzzle (see `vouch`).
 """
 
 from __future__ import annotations
 
-import ast
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from etude import domains
 from etude.config import Recipe, SeedsSection
+from etude.domains import Domain
 from etude.errors import Fault, InputError
 from etude.judge.pairs import BrokenLine, Exam, Pair, read_pairs
 from etude.prompts import renamed
-from etude.puzzle import NotAPuzzle, parse, syntax_tree
+from etude.puzzle import NotAPuzzle, parse
 from etude.suites.p3 import p3_records
-from etude.tiny import families
 from etude.types import Puzzle
 
 P3 = "p3-train"
@@ -39,17 +39,16 @@ def load_seeds(recipe: Recipe) -> list[SeedPair]:
     Of P3's 155 training puzzles the 145 that come with a reference solution.
     """
     section = recipe.seeds
-    if section.source == "tiny":
-        made = families.seed_pairs(
-            recipe.run.seed, section.per_family, split_seed=section.split_seed
-        )
-        return [SeedPair(parse(pair.puzzle), pair.solution, pair.family) for pair in made]
+    domain = domains.named(recipe.domain)
+    if section.source == domain.own:
+        made = domain.seed_pairs(recipe.run.seed, section.per_family, section.split_seed)
+        return [SeedPair(pair.puzzle, pair.solution, pair.family) for pair in made]
     if section.source == P3:
         solved = [record for record in _p3(section) if record["sol_bodies"]]
         return [
             SeedPair(_p3_puzzle(record), _p3_solution(record), record["name"]) for record in solved
         ]
-    pairs = [_seed(section.source, pair) for pair in read_pairs(section.source)]
+    pairs = [_seed(domain, section.source, pair) for pair in read_pairs(section.source)]
     if not pairs:
         raise InputError(f"{section.source} must hold at least one pair but holds none.")
     return pairs
@@ -80,29 +79,15 @@ def _p3_solution(record: dict[str, Any]) -> str:
     return f"{renamed(record['sol_header'], 'g')}\n{body}"
 
 
-def _seed(source: str, pair: Pair | Exam | BrokenLine) -> SeedPair:
+def _seed(domain: Domain, source: str, pair: Pair | Exam | BrokenLine) -> SeedPair:
     if not isinstance(pair, Pair):
         why = pair.reason if isinstance(pair, BrokenLine) else "a program with tests is no puzzle"
         raise InputError(f"{source}, line {pair.line}: {why}. Mend or remove the line.")
     try:
-        return SeedPair(
-            checked_pair(pair.puzzle, pair.solution), pair.solution, f"line {pair.line}"
-        )
+        return SeedPair(*domain.pair(pair.puzzle, pair.solution), f"line {pair.line}")
     except NotAPuzzle as error:
         raise InputError(
-            f"{source}, line {pair.line}: a pair must be one function f(answer: type, inputs=...) "
-            f"and one function g(inputs=...) but is {error}. Mend or remove the line."
+            f"{source}, line {pair.line}: a pair must be {domain.puzzles_are} "
+            f"and {domain.solutions_are} but is {error}. "
+            "Mend or remove the line."
         ) from None
-
-
-def checked_pair(source: str, solution: str) -> Puzzle:
-    """The puzzle of a pair: one function `f`, and one `g`, for the model is asked for these.
-
-    Raises `NotAPuzzle` with the reason.
-    """
-    puzzle = parse(source)
-    functions = [node for node in syntax_tree(solution).body if isinstance(node, ast.FunctionDef)]
-    names = [puzzle.name, *(function.name for function in functions)]
-    if names != ["f", "g"]:
-        raise NotAPuzzle(f"a pair with the functions {', '.join(names)}")
-    return puzzle

@@ -12,19 +12,25 @@ import random
 import sys
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 
 from etude import store, streams, tables
 from etude.arm import Arm
 from etude.cluster import Made, Stage
+from etude.difficulty import learnability, rates
 from etude.duplicates.keys import keys_of
-from etude.prompts import example_text
+from etude.generality import VERDICTS, Generality, generalities, preferred
 from etude.types import Puzzle, content_id
 
-REASONS = ("near a held-out problem", "of an unstable puzzle", "of a weak puzzle")
+REASONS = (
+    "near a held-out problem",
+    "of an unstable puzzle",
+    "of a weak puzzle",
+    "over the limit",  # of `select.most`
+)
 
 
 def select(arm: Arm, number: int) -> Path:
@@ -45,7 +51,11 @@ def select(arm: Arm, number: int) -> Path:
 def _work(arm: Arm, _: int, *, number: int) -> Made:
     dropped: Counter[str] = Counter()
     rows, count = wanted(arm, number)
-    chosen = list(islice(_allowed(rows, _barred(arm, number), dropped), count))
+    chosen = list(islice(_allowed(rows, barred_in(arm, number), dropped), count))
+    if arm.name != "unverified" and (most := arm.recipe.select.most):
+        if len(chosen) > most:
+            dropped["over the limit"] = len(chosen) - most
+        chosen = worthiest(chosen, most, _worth(arm, number))
     return Made(chosen, {tables.DROPPED: json.dumps(dropped, sort_keys=True)})
 
 
@@ -61,12 +71,12 @@ def _of_loop(arm: Arm, number: int) -> Path:
     return store.unit_path(store.round_folder(arm.run.folder, number) / "select", 0)
 
 
-def dropped_words(stage: Path) -> list[str]:
+def dropped_words(stage: Path, reasons: Sequence[str] = REASONS) -> list[str]:
     """`12 near a held-out problem, dropped`, for each reason; none of an older run."""
     found: Counter[str] = Counter()
     for note in store.read_notes(stage, tables.DROPPED):
         found.update(json.loads(note))
-    return [f"{found[reason]:,} {reason}, dropped" for reason in REASONS if found[reason]]
+    return [f"{found[reason]:,} {reason}, dropped" for reason in reasons if found[reason]]
 
 
 def wanted(arm: Arm, number: int) -> tuple[Iterator[store.Row], int]:
@@ -77,19 +87,42 @@ def wanted(arm: Arm, number: int) -> tuple[Iterator[store.Row], int]:
     return _verified(arm, number), sys.maxsize
 
 
-def _barred(arm: Arm, number: int) -> dict[str, str]:
+def worthiest(
+    rows: Sequence[store.Row], most: int, worth: Callable[[str], float]
+) -> list[store.Row]:
+    """At most so many examples, in their order: the first of each puzzle goes before a second of
+    any, and of equal turns what is of a puzzle of more worth; of equal worth what stands first."""
+    turns: Counter[str] = Counter()
+    ranked = []
+    for place, row in enumerate(rows):
+        ranked.append((turns[row["puzzle_id"]], -worth(row["puzzle_id"]), place))
+        turns[row["puzzle_id"]] += 1
+    return [rows[place] for place in sorted(place for *_, place in sorted(ranked)[:most])]
+
+
+def _worth(arm: Arm, number: int) -> Callable[[str], float]:
+    """What an example of a puzzle is worth by the recipe: its learnability, by all verdicts up to
+    this round's, or something of chance."""
+    if arm.recipe.select.prefer == "learnable":
+        known = rates(arm, number + 1)
+        return lambda puzzle: learnability(known.of_tried(puzzle).mean)
+    seed = arm.seed(number, "select")
+    return lambda puzzle: random.Random(f"{seed} {puzzle}").random()
+
+
+def barred_in(arm: Arm, number: int) -> dict[str, str]:
     """By id of a puzzle or example, why it is not trained on."""
     section, folder = arm.recipe.probe, arm.round(number)
-    barred: dict[str, str] = {}
+    found: dict[str, str] = {}
     for row in streams.rows(folder / "probe", ["puzzle_id", "stable", "weak"]):
         if row["stable"] is False and section.unstable == "drop":
-            barred[row["puzzle_id"]] = "of an unstable puzzle"
+            found[row["puzzle_id"]] = "of an unstable puzzle"
         elif row["weak"] and section.weak == "drop":
-            barred[row["puzzle_id"]] = "of a weak puzzle"
+            found[row["puzzle_id"]] = "of a weak puzzle"
     for row in streams.rows(folder / "screen", ["puzzle_id", "example_id", "dropped"]):
         if row["dropped"]:
-            barred[row["example_id"] or row["puzzle_id"]] = "near a held-out problem"
-    return barred
+            found[row["example_id"] or row["puzzle_id"]] = "near a held-out problem"
+    return found
 
 
 def _allowed(
@@ -135,13 +168,25 @@ def _outcome(verdict: store.Row) -> str:
 
 
 def _verified(arm: Arm, number: int) -> Iterator[store.Row]:
-    section = arm.recipe.select
-    for puzzle, tried in chain.from_iterable(_attempts(arm, number)):
-        accepted = [row for row in tried if row["outcome"] == "accepted"]
-        rate = len(accepted) / len(tried) if tried else 0.0
-        if 0 < rate <= section.max_solve_rate:
-            shortest = _distinct(accepted, section.dedup)[: section.per_puzzle]
-            yield from (_example(arm, puzzle, row, rate) for row in shortest)
+    section, rule = arm.recipe.select, arm.recipe.vary
+    for unit, attempts in enumerate(_attempts(arm, number)):
+        general = _general(arm, number, unit)
+        for puzzle, tried in attempts:
+            accepted = [row for row in tried if row["outcome"] == "accepted"]
+            rate = len(accepted) / len(tried) if tried else 0.0
+            if 0 < rate <= section.max_solve_rate:
+                found = distinct(accepted, section.dedup)
+                found = preferred(found, general.get(puzzle.id), rule.rule, rule.generality)
+                shortest = found[: section.per_puzzle]
+                yield from (_example(arm, puzzle, row, rate) for row in shortest)
+
+
+def _general(arm: Arm, number: int, unit: int) -> dict[str, dict[str, Generality]]:
+    """What `vary` found of the puzzles of a unit; nothing where the recipe asks for none."""
+    if not arm.recipe.vary.tries:
+        return {}
+    varied = store.unit_path(arm.round(number) / "vary", unit)
+    return generalities(streams.rows_of(varied, VERDICTS))
 
 
 DRAWN = 1 << 16
@@ -173,11 +218,11 @@ def _pairs(arm: Arm, unit: Sequence[Attempts]) -> list[tuple[Puzzle, store.Row]]
     return [
         (puzzle, row)
         for puzzle, tried in unit
-        for row in _distinct([row for row in tried if row["finished"]], arm.recipe.select.dedup)
+        for row in distinct([row for row in tried if row["finished"]], arm.recipe.select.dedup)
     ]
 
 
-def _distinct(rows: list[store.Row], level: str) -> list[store.Row]:
+def distinct(rows: list[store.Row], level: str) -> list[store.Row]:
     """One candidate of each source, the shortest first; at the level `canonical` the shortest of
     those that are the same but for names, layout and order of operands."""
     by_source: dict[str, store.Row] = {}
@@ -193,7 +238,7 @@ def _distinct(rows: list[store.Row], level: str) -> list[store.Row]:
 
 
 def _example(arm: Arm, puzzle: Puzzle, row: store.Row, rate: float | None) -> store.Row:
-    text = example_text(puzzle.source, row["source"], layout=arm.recipe.prompt.layout)
+    text = arm.domain.example_text(puzzle.source, row["source"], layout=arm.recipe.prompt.layout)
     text = store.escaped(text)  # as it will be trained on, by whose id that is recorded
     return {
         "example_id": content_id(text),

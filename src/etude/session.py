@@ -21,6 +21,7 @@ from etude.console import Console
 from etude.errors import InputError, MissingExtra
 from etude.judge import Judge
 from etude.ladder import climb
+from etude.reinforce import check_extra
 from etude.report import write_report
 from etude.seeds import load_seeds
 from etude.tracking import check_tracker, tracking
@@ -34,6 +35,7 @@ RECORDED = (
     "tokenizers",
     "accelerate",
     "peft",
+    "trl",
     "pyarrow",
     "numpy",
     "pydantic",
@@ -150,6 +152,7 @@ def check_inputs(recipe: Recipe) -> None:
     ETUDE_MEMORY that is no size, and `RecipeError` for a precision that this machine has not.
     """
     spill.memory()
+    check_extra(recipe)
     if recipe.model.precision == "fp16":
         from etude.training import resolve_precision
 

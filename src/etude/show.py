@@ -28,7 +28,7 @@ SAMPLES = 3
 MOST_PROBLEMS = 250
 """Problems of an evaluation that are listed; machines hear of all."""
 COUNTS = (
-    "asked", "well_formed", "kept", "fates", "candidates", "outcomes", "solved", "taught",
+    "asked", "well_formed", "kept", "fates", "again", "candidates", "outcomes", "solved", "taught",
     "examples",
 )  # fmt: skip
 """What machines are told of a funnel."""
@@ -145,6 +145,7 @@ def funnel_items(counts: Funnel) -> Iterator[tuple[str, list[str]]]:
     lines = {
         "propose": [f"{counts.asked:,} asked"],
         "vet": [f"{counts.kept:,} kept", *tally(counts.fates, "kept")],
+        "recall": [f"{counts.again:,} unsolved puzzles tried again"],
         "solve": [f"{counts.candidates:,} candidates"],
         "judge": [f"{counts.solved:,} puzzles solved", *tally(counts.outcomes)],
         "select": [f"{counts.taught:,} puzzles", f"{counts.examples:,} examples"],
@@ -154,10 +155,19 @@ def funnel_items(counts: Funnel) -> Iterator[tuple[str, list[str]]]:
 
 def vetting_items(arm: Path, number: int) -> Iterator[tuple[str, list[str]]]:
     """What a round was probed for, and what was dropped."""
+    tried = vetting.varied(arm, number)
+    if tried["variants"]:
+        yield "vary", [f"{count:,} {name}" for name, count in tried.items() if count]
+    fates = vetting.rewritten(arm, number)
+    if fates:
+        yield "hindsight", tally(fates)
     found = vetting.probed(arm, number)
     if found:
         yield "probe", [f"{found.weak:,} weak", f"{found.unstable:,} unstable",
                         f"{found.idle:,} with an idle argument"]  # fmt: skip
+    made = vetting.derived(arm, number)
+    if made:
+        yield "derive", tally(made)
     lost = vetting.dropped(arm, number)
     if lost.total():
         yield "dropped", [f"{count:,} {reason}" for reason, count in sorted(lost.items())]

@@ -6,11 +6,12 @@ While the next candidates are sampled, those that are on the disk are judged.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from etude import roles, store, streams, tables
+from etude import budget, roles, store, streams, tables
 from etude.arm import Arm, checked, counted, set_aside_words
 from etude.attempts import attempts, verdict_columns
 from etude.cluster import Flow, Made, Stage
@@ -18,7 +19,7 @@ from etude.types import Puzzle, content_id
 
 
 def solve(arm: Arm, number: int, model: str | Path) -> Flow:
-    """Sample the round's candidates, `solve.samples` of each kept puzzle.
+    """Sample the round's candidates, `solve.samples` of each puzzle or as `budget` shares them out.
 
     Their verdicts, as far as these are not found yet, are the rest of the flow: see `judge`.
     """
@@ -35,7 +36,7 @@ def solve(arm: Arm, number: int, model: str | Path) -> Flow:
         flow.finish(0, watched.tick)
         arm.crew.release("engine")
         count = streams.length(folder)
-        watched.summary = f"{puzzles:,} x {arm.recipe.solve.samples}  {count:,} candidates"
+        watched.summary = f"{budget.words(arm, number)}  {count:,} candidates"
         watched.summary += roles.spent(folder) + set_aside_words(folder)
     return flow
 
@@ -58,7 +59,9 @@ def judge(arm: Arm, number: int, flow: Flow) -> Path:
 
 def _sampled(arm: Arm, unit: int, *, number: int, model: str | Path) -> Made:
     chosen = _puzzles(arm, number, unit)
-    rows = _candidates(arm, model, chosen, arm.seed(number, "solve", unit))
+    start = unit * arm.recipe.solve.puzzles_per_unit
+    shares = budget.budget(arm, number)[start : start + len(chosen)]
+    rows = _candidates(arm, model, chosen, shares, arm.seed(number, "solve", unit))
     return Made(rows, arm.engine_note())
 
 
@@ -74,18 +77,15 @@ def _puzzles(arm: Arm, number: int, unit: int) -> list[Puzzle]:
     return kept[unit * size : (unit + 1) * size]
 
 
-def _candidates(arm: Arm, model: str | Path, puzzles: list[Puzzle], seed: int) -> list[store.Row]:
-    section = arm.recipe.solve
-    written = attempts(
-        arm,
-        model,
-        puzzles,
-        samples=section.samples,
-        seed=seed,
-        temperature=section.temperature,
-        max_new_tokens=section.max_new_tokens,
-        role="solve",
-    )
+def _candidates(
+    arm: Arm, model: str | Path, puzzles: list[Puzzle], shares: Sequence[int], seed: int
+) -> list[store.Row]:
+    """Those of a unit in the order of its puzzles; puzzles with equal shares are asked together."""
+    written: dict[str, list[tuple[str, bool]]] = {}
+    for share in sorted(set(shares)):
+        alike = [puzzle for puzzle, own in zip(puzzles, shares, strict=True) if own == share]
+        found = _written(arm, model, alike, share, seed)
+        written |= {puzzle.id: own for puzzle, own in zip(alike, found, strict=True)}
     return [
         {
             "candidate_id": content_id(puzzle.id, str(seed), str(draw), source),
@@ -94,9 +94,26 @@ def _candidates(arm: Arm, model: str | Path, puzzles: list[Puzzle], seed: int) -
             "source": source,
             "finished": finished,
         }
-        for puzzle, functions in zip(puzzles, written, strict=True)
-        for draw, (source, finished) in enumerate(functions)
+        for puzzle in puzzles
+        for draw, (source, finished) in enumerate(written[puzzle.id])
     ]
+
+
+def _written(
+    arm: Arm, model: str | Path, puzzles: list[Puzzle], samples: int, seed: int
+) -> list[list[tuple[str, bool]]]:
+    section = arm.recipe.solve
+    own = seed if samples == section.samples else store.seed_for(seed, samples)  # other chance
+    return attempts(
+        arm,
+        model,
+        puzzles,
+        samples=samples,
+        seed=own,
+        temperature=section.temperature,
+        max_new_tokens=section.max_new_tokens,
+        role="solve",
+    )
 
 
 def _verdicts(arm: Arm, puzzles: dict[str, Puzzle], candidates: list[store.Row]) -> list[store.Row]:

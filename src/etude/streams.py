@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import accumulate, islice
 from pathlib import Path
 
@@ -24,6 +24,8 @@ BATCH = 4_096
 """Rows that are Python objects at once."""
 BESIDE = 1 << 16
 """And of rows that are looked up in another stage."""
+AGAIN = "recall"
+"""The stage with the puzzles of earlier rounds that a round tries again."""
 
 
 def rows(stage: Path, columns: Sequence[str] | None = None) -> Iterator[store.Row]:
@@ -60,12 +62,12 @@ def tally(stage: Path, column: str) -> Counter[str]:
     return found
 
 
-def distinct(stage: Path, column: str) -> int:
-    """How many different values a column of ids has: 8 bytes each are held."""
+def distinct(stage: Path, column: str, without: Collection[str] = ()) -> int:
+    """How many different values a column of ids has, some left out: 8 bytes each are held."""
     found: set[int] = set()
     for row in rows(stage, [column]):
         found.add(int(row[column], 16))
-    return len(found)
+    return len(found.difference(int(one, 16) for one in without))
 
 
 def beside(
@@ -74,7 +76,7 @@ def beside(
     """Each row with what another stage says of its id: some columns, None where it has none.
 
     So many rows are held at once, and the other stage is read once for each lot of them. Of `vet`
-    only puzzles that were kept count.
+    only puzzles that were kept count, and beside them those that are tried again.
     """
     rows = iter(rows)
     while some := list(islice(rows, BESIDE)):
@@ -86,6 +88,8 @@ def beside(
 
 def _with(stage: Path, key: str, ids: pa.Array, columns: Sequence[str]) -> Iterator[store.Row]:
     fate = ["fate"] if stage.name == "vet" else []
+    if fate:
+        yield from _with(stage.parent / AGAIN, key, ids, columns)
     for path in segments(stage):
         with store.open_table(path) as file:
             for batch in file.iter_batches(BESIDE, columns=[key, *columns, *fate]):
@@ -101,7 +105,8 @@ def segments(stage: Path) -> list[Path]:
 
 
 class Kept(Sequence[Puzzle]):
-    """The puzzles of a round that go on to be solved, read when they are asked for.
+    """The puzzles of a round that go on to be solved: those that it kept, and after them those of
+    earlier rounds that it tries again. They are read when they are asked for.
 
     A group of rows of a segment is held at a time, and one count of each.
     """
@@ -110,11 +115,11 @@ class Kept(Sequence[Puzzle]):
         """`folder` is that of the round. Raises `InputError` for a broken segment."""
         self._groups: list[tuple[Path, int]] = []
         counts = [0]
-        for path in segments(folder / "vet"):
+        for path in [*segments(folder / "vet"), *segments(folder / AGAIN)]:
             with store.open_table(path) as file:
                 for group in range(file.num_row_groups):
-                    fates = file.read_row_group(group, ["fate"], use_threads=False)["fate"]
-                    counts.append(pc.sum(pc.equal(fates, "kept")).as_py() or 0)
+                    read = file.read_row_group(group, _of(path)[:1], use_threads=False)
+                    counts.append(_kept(read).num_rows)
                     self._groups.append((path, group))
         self._starts = list(accumulate(counts))
         self._read: tuple[int, pa.Table] | None = None
@@ -144,12 +149,22 @@ class Kept(Sequence[Puzzle]):
         if self._read is None or self._read[0] != number:
             path, group = self._groups[number]
             with store.open_table(path) as file:
-                table = file.read_row_group(group, _PUZZLE, use_threads=False)
-            self._read = number, table.filter(pc.equal(table["fate"], "kept"))
+                table = file.read_row_group(group, _of(path), use_threads=False)
+            self._read = number, _kept(table)
         return self._read[1]
 
 
-_PUZZLE = ["fate", "puzzle_id", "source", "answer_type", "inputs", "form"]
+_PUZZLE = ["puzzle_id", "source", "answer_type", "inputs", "form"]
+
+
+def _of(path: Path) -> list[str]:
+    """The columns of a segment that a puzzle is read from."""
+    return _PUZZLE if path.parent.name == AGAIN else ["fate", *_PUZZLE]
+
+
+def _kept(table: pa.Table) -> pa.Table:
+    """The rows of puzzles that were not dropped."""
+    return table.filter(pc.equal(table["fate"], "kept")) if "fate" in table.column_names else table
 
 
 def _puzzle(row: store.Row) -> Puzzle:

@@ -33,8 +33,11 @@ PROPOSE = pa.schema(
         ("prompt", TEXT),
         ("text", TEXT),  # what the model wrote, kept whole
         ("finished", pa.bool_()),  # False: the token limit came before the end of the function
+        ("mutation", TEXT),  # its kind (see `mutate`); null for a free one, and in runs without any
     ]
 )
+FREE = PROPOSE.remove(PROPOSE.get_field_index("mutation"))
+"""Of a run without mutations: as before there were any."""
 VET = pa.schema(
     [
         ("proposal_id", TEXT),
@@ -45,6 +48,20 @@ VET = pa.schema(
         ("answer_type", TEXT),
         ("inputs", TEXT),
         ("form", TEXT),
+    ]
+)
+RECALL = pa.schema(
+    [
+        ("puzzle_id", TEXT),  # of an earlier round, tried again in this one
+        ("proposal_id", TEXT),
+        ("source", TEXT),
+        ("answer_type", TEXT),
+        ("inputs", TEXT),
+        ("form", TEXT),
+        ("first_round", pa.int32()),  # that kept it
+        ("tries", pa.int32()),  # rounds before this one in which it was tried
+        ("attempts", pa.int32()),  # in all of these
+        ("expected", pa.float64()),  # solve rate, 0 to 1; null where verdicts are ignored
     ]
 )
 SOLVE = pa.schema(
@@ -95,11 +112,91 @@ SELECT = pa.schema(
         ("solve_rate", pa.float64()),
     ]
 )
+VARY = pa.schema(
+    [
+        ("puzzle_id", TEXT),  # the puzzle that was solved
+        ("variant_id", TEXT),  # the id of the same puzzle with other constants
+        ("variant", TEXT),  # its source
+        ("candidate_id", TEXT),  # null for a variant that is a held-out problem
+        ("solution", TEXT),  # the candidate's source with these constants
+        ("outcome", TEXT),  # or `held out`: asked of nobody
+        ("answer", TEXT),
+        ("detail", TEXT),
+        ("cpu_seconds", pa.float64()),
+        ("peak_bytes", pa.int64()),
+        ("stable", pa.bool_()),
+    ]
+)
+HINDSIGHT = pa.schema(
+    [
+        ("puzzle_id", TEXT),  # the puzzle that was missed
+        ("candidate_id", TEXT),  # by what
+        ("input", TEXT),  # whose default was rewritten
+        ("value", TEXT),  # to what, as the judge computed it
+        ("derived_id", TEXT),  # the id of the rewritten puzzle
+        ("source", TEXT),
+        ("solution", TEXT),  # the candidate's source with this default
+        ("outcome", TEXT),
+        ("answer", TEXT),
+        ("detail", TEXT),
+        ("cpu_seconds", pa.float64()),
+        ("peak_bytes", pa.int64()),
+        ("stable", pa.bool_()),
+        ("fate", TEXT),  # of an accepted pair: `kept`, or why it was dropped
+        ("fate_detail", TEXT),
+    ]
+)
+DERIVE = pa.schema(
+    [
+        ("example_id", TEXT),
+        ("origin", TEXT),  # variant or hindsight; of the control, whose are not judged, redrawn
+        ("puzzle_id", TEXT),  # the puzzle that it was made from
+        ("candidate_id", TEXT),  # and its solution
+        ("derived_id", TEXT),  # the id of its own puzzle
+        ("source", TEXT),  # that puzzle
+        ("solution", TEXT),
+        ("text", TEXT),
+    ]
+)
 TRAINED = pa.schema(
     [
         ("example_id", TEXT),  # content hash of the text, a seed pair's too
         ("documents", pa.int32()),  # how often it stands among the documents of the training
         ("shown", pa.int32()),  # how often it was trained on, over all epochs; 0: it is too long
+    ]
+)
+REWARD_COUNTS = (
+    *("solutions", "accepted", "with_arguments", "constants"),
+    *("proposals", "no_puzzle", "duplicates", "trivial", "unsolved"),
+)
+REINFORCED = pa.schema(
+    [
+        ("step", pa.int32()),  # an update; 0 is before the first
+        ("loss", pa.float64()),
+        ("reward", pa.float64()),  # mean of the samples
+        ("reward_std", pa.float64()),
+        ("flat_groups", pa.float64()),  # share of the groups that earned all alike: they teach none
+        ("kl", pa.float64()),  # from the start, in nats a token; null with beta = 0
+        ("entropy", pa.float64()),  # in nats a token
+        ("clipped", pa.float64()),  # share of the tokens whose ratio was clipped
+        ("gradient", pa.float64()),  # its norm before clipping
+        ("learning_rate", pa.float64()),
+        ("length", pa.float64()),  # mean tokens of a sample
+        *((name, pa.int32()) for name in REWARD_COUNTS),  # null without new samples
+        ("held_out", pa.float64()),  # accepted share on the puzzles held apart, at a look
+        ("alarm", TEXT),  # what the monitor found; then nothing is trained any more
+    ]
+)
+REWARDED = pa.schema(
+    [
+        ("step", pa.int32()),
+        ("kind", TEXT),  # solve or propose
+        ("puzzle_id", TEXT),  # null for a proposal that is no new puzzle
+        ("source", TEXT),
+        ("outcome", TEXT),  # the judge's; of a proposal: solved, unsolved, trivial, ...
+        ("solve_rate", pa.float64()),  # of a proposal, in the policy's attempts
+        ("constant", pa.bool_()),  # an accepted solution that reads none of its arguments
+        ("reward", pa.float64()),  # null where the sandbox failed
     ]
 )
 SCREEN = pa.schema(
@@ -210,4 +307,4 @@ ANCHORS = pa.schema(
 MEASURED = frozenset({"cpu_seconds", "peak_bytes"})
 """Columns of measured time and memory: left out when two runs are compared."""
 DROPPED = "etude.dropped"
-"""Where a `select` segment's metadata has how many examples were dropped, by the reason (JSON)."""
+"""Where the metadata of `select` and `derive` has how many were dropped, by the reason (JSON)."""

@@ -12,19 +12,21 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from etude import store, streams
+from etude import reviews, store, streams
 from etude.arm import Arm, fit_options
 from etude.cluster import Needs, Tick
-from etude.config import FitSection
+from etude.config import FinalSection, FitSection, TrainSection
 from etude.course import course_of, needed
 from etude.errors import Fault, InputError
 from etude.judge.record import METADATA_KEY
-from etude.prompts import Layout, example_end, example_text
+from etude.shares import repeated
 from etude.store.checkpoints import WEIGHTS
-from etude.types import Document
+from etude.types import Document, content_id
 
 if TYPE_CHECKING:
     from etude.training import FitSettings
+
+TeachingSection = TrainSection | FinalSection
 
 
 def pretrain(arm: Arm) -> str | Path:
@@ -32,19 +34,18 @@ def pretrain(arm: Arm) -> str | Path:
     section = arm.recipe.pretrain
     if section is None:
         return arm.recipe.model.base
-    from etude.tiny.grammar import document
 
     folder = store.round_folder(arm.run.folder, 0)
     out = folder / "pretrain"
     if not store.finished(out):
         rng = random.Random(arm.seed(0, "pretrain"))
-        texts = ["\n".join((*document(rng), "")) for _ in range(section.documents)]
+        texts = [arm.domain.document(rng) for _ in range(section.documents)]
         blank = folder / "blank"
         if not store.finished(blank):
             _build(arm, blank, texts)
         _fit(arm, 0, "pretrain", blank, [Document(text) for text in texts], out, section)
     else:
-        _tell_finished(arm, 0, "pretrain", out)
+        _tell_finished(arm, 0, "pretrain", out, section)
     return out
 
 
@@ -80,12 +81,12 @@ def train(arm: Arm, number: int, base: str | Path, latest: str | Path) -> Path:
     """The model of a round: seeds, the round's examples, a sample of the earlier ones."""
     section, out = arm.recipe.train, arm.round(number) / "train"
     if store.finished(out):  # a long run that goes on reads its examples for no finished round
-        _tell_finished(arm, number, "train", out)
+        _tell_finished(arm, number, "train", out, section)
         return out
     withdrawn = arm.withdrawn(number)
     new = list(_selected(arm, [number], withdrawn))
     new += _replayed(arm, number, len(new), withdrawn)
-    documents = seed_documents(arm) * section.seed_repeat + _examples(arm, new, section.loss)
+    documents = _beside_people(arm, number, new, section)
     _check_any(documents, f"round {number}", "train")
     start = base if section.start == "base" else latest
     return _fit(arm, number, "train", start, documents, out, section)
@@ -98,7 +99,8 @@ def thin(arm: Arm, number: int) -> None:
         return
     stay = needed(arm.run.folder, arm.recipe, number)
     for earlier in set(range(1, number)) - stay:
-        store.thin(arm.round(earlier) / "train", WEIGHTS, f"run.checkpoints = {most}")
+        for stage in ("train", "reinforce"):
+            store.thin(arm.round(earlier) / stage, WEIGHTS, f"run.checkpoints = {most}")
 
 
 def train_student(arm: Arm, base: str | Path, latest: str | Path) -> Path:
@@ -106,13 +108,20 @@ def train_student(arm: Arm, base: str | Path, latest: str | Path) -> Path:
     section = arm.recipe.final
     course = course_of(arm.run.folder, arm.recipe)
     if course.kept < course.last:
-        latest = arm.round(course.kept) / "train"
+        latest = model_of(arm, course.kept)
     rounds = range(1, course.kept + 1)
-    examples = _examples(arm, list(_selected(arm, rounds, arm.withdrawn(None))), section.loss)
-    documents = seed_documents(arm) * section.seed_repeat + examples
+    examples = list(_selected(arm, rounds, arm.withdrawn(None)))
+    documents = _beside_people(arm, None, examples, section)
     _check_any(documents, "the student", "final")
     start = base if section.start == "base" else latest
     return _fit(arm, None, "train", start, documents, arm.folder / "final" / "train", section)
+
+
+def model_of(arm: Arm, number: int) -> Path:
+    """The model that a round left: trained, and reinforced where the recipe asks for that."""
+    section = arm.recipe.reinforce
+    reinforced = section is not None and section.when in _OF_ROUNDS
+    return arm.round(number) / ("reinforce" if reinforced else "train")
 
 
 def _check_any(documents: Sequence[Document], whose: str, section: str) -> None:
@@ -120,9 +129,9 @@ def _check_any(documents: Sequence[Document], whose: str, section: str) -> None:
     if not documents:
         raise InputError(
             f"The training of {whose} must have an example, but none was selected and "
-            f"{section}.seed_repeat is 0: `etude show` says what became of the proposals. Start "
-            "another run, with a model that writes puzzles, more propose.samples, or "
-            f"{section}.seed_repeat = 1."
+            f"{section}.seed_repeat, or human_share, is 0: `etude show` says what became of the "
+            "proposals. Start another run, with a model that writes puzzles, more "
+            f"propose.samples, or {section}.seed_repeat = 1."
         )
 
 
@@ -138,35 +147,107 @@ def train_longer_on_seeds(arm: Arm, base: str | Path, seeded: Path) -> Path:
     return _fit(arm, None, "train", start, seed_documents(arm), out, section)
 
 
+_OF_ROUNDS, _OF_STUDENT = ("rounds", "both"), ("student", "both")
+"""When rounds, and when the student, are reinforced."""
+
+
 def trainings_of_student(arm: Arm) -> list[Path]:
     """The trainings that made the student, from the first that began at the base or the seeds."""
     run, recipe = arm.run.folder, arm.recipe
-    made = [run / "final" / "train"]
+    when = recipe.reinforce.when if recipe.reinforce else ""
+    made = [run / "final" / "train", *([run / "final" / "reinforce"] * (when in _OF_STUDENT))]
     if recipe.final.start == "base":
         return made
     rounds = range(course_of(run, recipe).kept, 0, -1)
     for number in rounds[:1] if recipe.train.start == "base" else rounds:
+        if when in _OF_ROUNDS:
+            made.insert(0, store.round_folder(run, number) / "reinforce")
         made.insert(0, store.round_folder(run, number) / "train")
     return made
 
 
 def seed_documents(arm: Arm) -> list[Document]:
     """The training texts of the seed pairs."""
-    layout = arm.recipe.prompt.layout
+    return _documents(arm, [(pair.puzzle.source, pair.solution) for pair in arm.seeds])
+
+
+def _documents(arm: Arm, pairs: Sequence[tuple[str, str]]) -> list[Document]:
+    layout, domain = arm.recipe.prompt.layout, arm.domain
     return [
         document_of(
-            example_text(pair.puzzle.source, pair.solution, layout=layout), pair.solution, layout
+            domain.example_text(puzzle, solution, layout=layout),
+            domain.example_tail(solution, layout),
         )
-        for pair in arm.seeds
+        for puzzle, solution in pairs
     ]
 
 
-def document_of(text: str, solution: str, layout: Layout) -> Document:
-    """A training text, of which the puzzle is only read where the loss is that of the solution.
+def _beside_people(
+    arm: Arm, number: int | None, made: Sequence[Selected], section: TeachingSection
+) -> list[Document]:
+    """The documents of a training: people's, as often as its section says, and the self-made."""
+    if section.human_share is None:
+        people, others = seed_documents(arm), made
+    else:
+        people, reviewed = _people(arm, number, section), _reviewed(arm, number)
+        others = [one for one in made if not _is_of(reviewed, one)]
+    return beside_others(arm, number, people, _examples(arm, others, section.loss), section)
+
+
+def beside_others(
+    arm: Arm,
+    number: int | None,
+    people: Sequence[Document],
+    others: Sequence[Document],
+    section: TeachingSection,
+) -> list[Document]:
+    """People's documents as often as a section says, then the others."""
+    if section.human_share is None:
+        return [*people] * section.seed_repeat + [*others]
+    chance = arm.seed(number, "people")
+    return [*repeated(people, len(others), section.human_share, chance), *others]
+
+
+def _people(arm: Arm, number: int | None, section: TeachingSection) -> list[Document]:
+    """What people wrote or found good by then: the seeds, edited puzzles with their solutions, the
+    examples so far of accepted puzzles."""
+    anchors, reviewed = arm.anchors(number), _reviewed(arm, number)
+    last = course_of(arm.run.folder, arm.recipe).kept if number is None else number
+    rounds = range(1, last + 1) if reviewed else ()
+    selected = _selected(arm, rounds, arm.withdrawn(number))
+    accepted = [one for one in selected if _is_of(reviewed, one)]
+    edited = _documents(arm, reviews.edited(arm.run.folder, anchors))
+    return seed_documents(arm) + edited + _examples(arm, accepted, section.loss)
+
+
+def _is_of(reviewed: frozenset[str], one: Selected) -> bool:
+    """Whether an example is of one of these puzzles itself: nobody looked at what was derived."""
+    return one[1]["puzzle_id"] in reviewed and "solution" not in one[1]
+
+
+def _reviewed(arm: Arm, number: int | None) -> frozenset[str]:
+    """The puzzles that a person accepted. None in the control: whoever accepts a puzzle says
+    nothing of solutions that no judge accepted."""
+    return reviews.accepted(arm.anchors(number)) if arm.name == "verified" else frozenset()
+
+
+def _people_words(arm: Arm, number: int | None, out: Path, section: FitSection) -> str:
+    """`  25% by people`, where the section asks for a share."""
+    if not isinstance(section, TrainSection | FinalSection) or section.human_share is None:
+        return ""
+    ids = {content_id(one.text) for one in _people(arm, number, section)}
+    with _whole(out):
+        rows = store.read_table(out / "examples.parquet")
+    ours = sum(row["documents"] for row in rows if row["example_id"] in ids)
+    return f"  {ours / sum(row['documents'] for row in rows):.0%} by people"
+
+
+def document_of(text: str, end: str) -> Document:
+    """A training text, of which the puzzle is only read where the loss is that of the solution:
+    its `end`, as the domain says it.
 
     That is looked for nowhere but at its place: an unverified one may be a mere bracket, or empty.
     """
-    end = solution + example_end(layout)
     if not text.endswith(end):
         raise Fault(f"a training text must hold its solution, but this one does not: {text[:80]!r}")
     return Document(text, len(text) - len(end))
@@ -200,15 +281,21 @@ def _examples(arm: Arm, selected: Sequence[Selected], loss: str) -> list[Documen
     be, and of no round but theirs."""
     if loss == "text":
         return [Document(row["text"]) for _, row in selected]
-    layout = arm.recipe.prompt.layout
-    found: dict[int, Document] = {}
-    places = sorted(range(len(selected)), key=lambda place: selected[place][0])
+    layout, domain = arm.recipe.prompt.layout, arm.domain
+    found = {
+        place: document_of(row["text"], domain.example_tail(row["solution"], layout))
+        for place, (_, row) in enumerate(selected)
+        if "solution" in row
+    }
+    places = [place for place in range(len(selected)) if place not in found]
+    places.sort(key=lambda place: selected[place][0])
     for number, own in groupby(places, key=lambda place: selected[place][0]):
         rows = (selected[place][1] | {"place": place} for place in own)
         solved = arm.round(number) / "solve"
         for row, candidate in streams.beside(rows, "candidate_id", solved, ["source"]):
             assert candidate is not None, "an example is of a candidate"
-            found[row["place"]] = document_of(row["text"], candidate["source"], layout)
+            end = arm.domain.example_tail(candidate["source"], layout)
+            found[row["place"]] = document_of(row["text"], end)
     return [found[place] for place in range(len(selected))]
 
 
@@ -232,19 +319,26 @@ def _selected(arm: Arm, rounds: Sequence[int], withdrawn: frozenset[str]) -> Ite
 
 def _of_round(arm: Arm, number: int, withdrawn: frozenset[str]) -> Iterator[store.Row]:
     """Of the unverified control's, which are in random order, as many as the loop has left."""
-    left = _left(arm.round(number), withdrawn, ["text", "puzzle_id", "candidate_id"])
-    if arm.name != "unverified" or not withdrawn:
-        return left
-    of_loop = _left(store.round_folder(arm.run.folder, number), withdrawn, ["puzzle_id"])
-    return islice(left, sum(1 for _ in of_loop))
+    for stage, columns in _TEACH.items():
+        left = _left(arm.round(number) / stage, withdrawn, columns)
+        if arm.name == "unverified" and withdrawn:
+            of_loop = store.round_folder(arm.run.folder, number) / stage
+            left = islice(left, sum(1 for _ in _left(of_loop, withdrawn, ["puzzle_id"])))
+        yield from left
 
 
-def _left(folder: Path, withdrawn: frozenset[str], columns: list[str]) -> Iterator[store.Row]:
-    rows = streams.rows(folder / "select", columns)
-    return (row for row in rows if row["puzzle_id"] not in withdrawn)
+_TEACH = {
+    "select": ["text", "puzzle_id", "candidate_id"],
+    "derive": ["text", "puzzle_id", "candidate_id", "solution"],
+}
+"""The stages whose rows are trained on. Only what was derived has a solution of its own."""
 
 
-def _judged(arm: Arm, number: int | None) -> str:
+def _left(stage: Path, withdrawn: frozenset[str], columns: list[str]) -> Iterator[store.Row]:
+    return (row for row in streams.rows(stage, columns) if row["puzzle_id"] not in withdrawn)
+
+
+def conditions_of(arm: Arm, number: int | None) -> str:
     """What the verdicts rest on that chose a training's examples, as their table says it."""
     last = course_of(arm.run.folder, arm.recipe).kept if number is None else number
     stage = arm.round(last) / "judge"
@@ -266,7 +360,7 @@ def _fit(
 ) -> Path:
     """One training. A finished one is left alone, an interrupted one is continued."""
     if store.finished(out):
-        _tell_finished(arm, number, stage, out)
+        _tell_finished(arm, number, stage, out, section)
         return out
     from etude.training import FitSettings
 
@@ -279,13 +373,13 @@ def _fit(
         out=out,
         settings=settings,
         seed=arm.seed(number, stage),
-        judged=_judged(arm, number),
+        judged=conditions_of(arm, number),
     )
     needs = Needs(arm.recipe.run.threads * section.processes, section.processes)
     with arm.watched(number, stage, 1) as watched:
         watched.tick(0, 1)
         arm.crew.job(work, needs, watched.tick)
-        watched.summary = _summary(out)
+        watched.summary = _summary(out) + _people_words(arm, number, out, section)
     return out
 
 
@@ -305,9 +399,11 @@ def _fitted(
     fit(model, documents, out, settings, seed=seed, progress=tick, judged=judged)
 
 
-def _tell_finished(arm: Arm, number: int | None, stage: str, out: Path) -> None:
+def _tell_finished(
+    arm: Arm, number: int | None, stage: str, out: Path, section: FitSection
+) -> None:
     with arm.watched(number, stage, 1) as watched:
-        watched.summary = _summary(out)
+        watched.summary = _summary(out) + _people_words(arm, number, out, section)
 
 
 def _summary(out: Path) -> str:

@@ -84,6 +84,8 @@ class Prompt:
     chat: bool = False
     """True: `text` is one message to a chat model, `opening` is empty, and the reply is taken whole
     until the model ends it."""
+    line: bool = False
+    """True: what is to be finished is no function but a line, which ends where the next begins."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """Vet: which proposals are puzzles worth solving.
 
 A proposal is dropped when it is no puzzle, breaks a rule, repeats an earlier one, is a held-out
-problem, has the form of too many others, or is satisfied by a trivial answer. What it is worth as
-an exercise shows only when it is solved (see `select`). `vet.rules = "paper"` takes the released
-code's rules and trivial answers in place of ours.
+problem, has the form or the cell of too many others, or is satisfied by a trivial answer. What it
+is worth as an exercise shows only when it is solved (see `select`). `vet.rules = "paper"` takes the
+released code's rules and trivial answers in place of ours.
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ from functools import partial
 from pathlib import Path
 
 from etude import store, streams, tables
+from etude.archive import cells_words
 from etude.arm import Arm, counted
+from etude.cells import Cell, cell_of, traits, words_of
 from etude.cluster import Made, Stage
 from etude.config import Recipe
 from etude.duplicates.keys import digest, plain
 from etude.earlier import Earlier
 from etude.errors import Fault
-from etude.prompts import completed, renamed
-from etude.puzzle import NotAPuzzle, answered_at_once, check_rules, parse, without_docstring
-from etude.replies import puzzle_source
+from etude.prompts import renamed
+from etude.puzzle import NotAPuzzle, answered_at_once, without_docstring
 from etude.trivial import trivial_answers
-from etude.types import Outcome, Prompt, Puzzle
+from etude.types import Outcome, Puzzle
 
 UNDEFINED = "can't be defined"
+_MET = ("kept", "over the limit", "same form", "same cell", "trivial")
+"""Fates of what a later proposal of the round repeats."""
 PROPOSALS = 1 << 16
 """A unit takes so many proposals or somewhat fewer: whole units of them."""
 
@@ -41,7 +44,7 @@ def vet(arm: Arm, number: int) -> Path:
         for unit in range(units):  # one after the other: what one keeps, the next must not repeat
             flow = arm.flow(Stage(folder, unit + 1, work, tables.VET, "judge", spare=False))
             flow.finish(0, lambda done, _: watched.tick(done, units))
-        watched.summary = counted(streams.tally(folder, "fate"), "kept")
+        watched.summary = counted(streams.tally(folder, "fate"), "kept") + cells_words(arm, number)
     return folder
 
 
@@ -61,7 +64,7 @@ def _work(arm: Arm, unit: int, *, number: int) -> Made:
     proposed = arm.round(number) / "propose"
     paths = streams.segments(proposed)[unit * size : (unit + 1) * size]
     proposals = (row for path in paths for row in streams.rows_of(path))
-    screen = arm.remembered("vetting", (number, unit), lambda: _Screen(arm, number, unit))
+    screen = arm.remembered("vetting", (number, unit), lambda: Vetting(arm, number, unit))
     screen.begin(unit)
     rows = [screen.vetted(proposal) for proposal in proposals]
     arm.remembered("vetting", (number, unit + 1), lambda: screen)
@@ -88,7 +91,7 @@ class _Before:
             self.rounds = earlier
 
 
-class _Screen:
+class Vetting:
     """What a round's proposals are held against: everything known before them, and each other."""
 
     def __init__(self, arm: Arm, number: int, unit: int) -> None:
@@ -97,7 +100,7 @@ class _Screen:
         self.judge = arm.judge
         self.section = arm.recipe.vet
         self.paper = self.section.rules == "paper"
-        self.chat = arm.recipe.prompt.layout == "chat"
+        self.domain, self.layout = arm.domain, arm.recipe.prompt.layout
         self.held_out = {problem.id for problem in arm.problems}
         self.before: _Before = arm.remembered("before", None, _Before)
         if self.before.rounds >= number:  # a round that is vetted again
@@ -106,6 +109,8 @@ class _Screen:
         self.shown, self.known = Earlier(), Earlier()
         """Places are rounds; 0 is what was shown from the start."""
         self.forms: Counter[int] = Counter()
+        self.cells: Counter[Cell] = Counter()
+        """Of this round alone."""
         self.room = self.section.max_puzzles
         for puzzle in arm.shown_in(number):
             self.shown.add(puzzle.id, 0, _shown(puzzle.source))
@@ -116,11 +121,11 @@ class _Screen:
         """Take up what an earlier unit of this round found."""
         for row in streams.rows_of(path):
             undefined = row["fate"] == "broken rule" and row["detail"].startswith(UNDEFINED)
-            if undefined or row["fate"] in ("kept", "over the limit", "same form", "trivial"):
+            if undefined or row["fate"] in _MET:
                 self.known.add(row["puzzle_id"], self.number, _shown(row["source"]))
             if row["fate"] == "kept":
-                self.forms[digest(row["form"])] += 1
-                self.room -= 1
+                known = (row[name] for name in ("answer_type", "inputs", "form"))
+                self._keep(Puzzle(row["puzzle_id"], row["source"], "f", *known))
 
     def begin(self, unit: int) -> None:
         self.skips = random.Random(self.arm.seed(self.number, "vet", unit))
@@ -134,13 +139,14 @@ class _Screen:
             row["fate"] = "over the limit"
         elif self._of_form(puzzle) >= self.section.max_per_form:
             row["fate"] = "same form"
+        elif self._cell_is_full(puzzle):
+            row |= {"fate": "same cell", "detail": words_of(puzzle, self.arm.recipe.archive.by)}
         elif detail := self.undefined(puzzle):
             row |= {"fate": "broken rule", "detail": detail}
         elif detail := self.trivial(puzzle):
             row |= {"fate": "trivial", "detail": detail}
         else:
-            self.forms[digest(puzzle.form)] += 1
-            self.room -= 1
+            self._keep(puzzle)
         return row
 
     def row(self, proposal: store.Row) -> tuple[store.Row, Puzzle | None]:
@@ -162,13 +168,13 @@ class _Screen:
     def _read(self, proposal: store.Row) -> tuple[Puzzle | None, str, str]:
         if not proposal["finished"]:
             return None, "unparsed", "not finished within the token limit"
-        source = self._source(proposal)
+        source = self.domain.proposed(proposal["prompt"], proposal["text"], self.layout)
         try:
-            puzzle = parse(source)
+            puzzle = self.domain.parse(source)
         except NotAPuzzle as error:
             return None, "unparsed", str(error)
         try:
-            check_rules(puzzle, paper=self.paper)
+            self.domain.check_rules(puzzle, paper=self.paper)
         except NotAPuzzle as error:
             return puzzle, "broken rule", str(error)
         if puzzle.id in self.held_out:
@@ -185,17 +191,24 @@ class _Screen:
         key = digest(puzzle.form)
         return self.before.forms[key] + self.forms[key]
 
+    def _keep(self, puzzle: Puzzle) -> None:
+        self.forms[digest(puzzle.form)] += 1
+        if self.section.max_per_cell:
+            self.cells[self._cell(puzzle)] += 1
+        self.room -= 1
+
+    def _cell_is_full(self, puzzle: Puzzle) -> bool:
+        most = self.section.max_per_cell
+        return bool(most) and self.cells[self._cell(puzzle)] >= most
+
+    def _cell(self, puzzle: Puzzle) -> Cell:
+        return cell_of(traits(puzzle), self.arm.recipe.archive.by)
+
     def repeats(self, id: str, place: int, same: bool) -> str:
         """At which level a known puzzle is met again, and which: `exact: puzzle ID of round 1`."""
         where = "shown from the start" if place == 0 else f"of round {place}"
         where = "of this round" if place == self.number else where
         return f"{'exact' if same else 'canonical'}: puzzle {id} {where}"
-
-    def _source(self, proposal: store.Row) -> str:
-        if self.chat:
-            return puzzle_source(proposal["text"])
-        opening = "def " + proposal["prompt"].rpartition("def ")[2]
-        return completed(Prompt(proposal["prompt"], opening), proposal["text"], "f")
 
     def undefined(self, puzzle: Puzzle) -> str:
         """Why the function can't even be defined and called, by the paper's rule; run in the judge.
@@ -218,7 +231,7 @@ class _Screen:
         """
         if self.skips.random() < self.section.skip_triviality:
             return ""
-        answers = trivial_answers(puzzle.answer_type, paper=self.paper)
+        answers = self.domain.trivial_answers(puzzle.answer_type, paper=self.paper)
         for answer, outcome in zip(answers, self.judge.satisfied(puzzle, answers), strict=True):
             if outcome is Outcome.ACCEPTED:
                 return f"satisfied by {answer!r}"

@@ -22,11 +22,11 @@ OVER_A_LIMIT = frozenset({Outcome.TIMEOUT, Outcome.MEMORY})
 
 
 def vouch(arm: Arm) -> Path | None:
-    """The folder of the verdicts on the seed pairs; None for the tiny world's, made right here.
+    """The folder of the verdicts on the seed pairs; None for the domain's own, made right here.
 
     Raises `InputError` naming the pairs that are no solved puzzles.
     """
-    if arm.recipe.seeds.source == "tiny":
+    if arm.recipe.seeds.source == arm.domain.own:
         return None
     folder = store.round_folder(arm.run.folder, 0) / "seeds"
     with arm.watched(0, "seeds", 1) as watched:

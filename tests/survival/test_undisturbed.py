@@ -50,10 +50,9 @@ def test_an_example_is_traced_to_a_sample_that_can_be_drawn_again(undisturbed: P
         weights = (undisturbed / model["model"] / "model.safetensors").read_bytes()
         assert model["weights"] == f"sha256:{hashlib.sha256(weights).hexdigest()}"
         with Arm(store.Run.read(undisturbed), "verified", lambda event: None) as arm:
-            section, place = arm.recipe.propose, undisturbed / model["model"]
-            size = min(section.per_unit, section.samples - proposal["unit"] * section.per_unit)
-            shown = arm.shown_in(proposal["round"])
-            made = propose._unit(arm, place, shown, proposal["seed"], size)
+            assert arm.seed(proposal["round"], "propose", proposal["unit"]) == proposal["seed"]
+            place, unit = undisturbed / model["model"], proposal["unit"]
+            made = list(propose._work(arm, unit, number=proposal["round"], model=place).rows)
         assert made[proposal["draw"]]["proposal_id"] == proposal["proposal_id"]
         assert made[proposal["draw"]]["text"] == proposal["text"]
         taught = {link.content["model"]: link.content for link in chain.of_kind("training")}

@@ -29,6 +29,7 @@ from etude.health import meaning
 from etude.query import ARMS
 from etude.readings.words import harmless, stopped
 from etude.reviewing import Reviewer
+from etude.suites import OWN
 from etude.suites import load as load_suite
 from etude.tables import OUTCOMES
 
@@ -277,9 +278,9 @@ class Site:
     def _problem_source(self, name: str) -> str | None:
         """What is asked, where that needs no download: of the suite that etude makes itself."""
         recipe = self.library.recipe
-        if recipe.evaluate.suite != "tiny":
+        if recipe.evaluate.suite not in OWN:
             return None
-        suite = load_suite("tiny", folder=None, split_seed=recipe.seeds.split_seed)
+        suite = load_suite(recipe.evaluate.suite, split_seed=recipe.seeds.split_seed)
         found = (one.puzzle.source for one in suite if one.name == name and one.puzzle)
         return next(found, None)
 

@@ -24,13 +24,14 @@ from etude.store import checkpoints, sums
 from etude.store.segments import PLACE, misplaced
 
 ORDER = (
-    *("seeds", "pretrain", "anchors", "propose", "vet", "solve", "judge", "probe", "screen"),
-    *("select", "train", "evaluate", "health"),
+    *("seeds", "pretrain", "anchors", "propose", "vet", "recall", "solve", "judge", "vary"),
+    *("hindsight", "probe", "screen", "select", "derive", "train", "reinforce", "evaluate"),
+    "health",
 )
 """Stages, each after those that it is made from."""
 CHAIN = ("propose", "vet", "solve", "judge", "select", "train")
 """The stages that every round of a loop has."""
-TRAININGS = ("blank", "pretrain", "train")
+TRAININGS = ("blank", "pretrain", "train", "reinforce")
 OF_PEOPLE = ("anchors", "reviews")
 """What nothing makes again."""
 MOST_UNITS = 10**7
@@ -218,10 +219,11 @@ def _expected(found: Findings, at: At, names: list[str]) -> int:
         recipe = store.read_recipe(found.folder)
         if at.stage == "propose":
             return max(least, _parts(recipe.propose.samples, recipe.propose.per_unit))
-        if at.stage in ("solve", "judge", "probe"):
+        if at.stage in ("solve", "judge", "vary", "probe"):
             rows = readings.columns(at.folder.parent / "vet", ["fate"])
             kept = sum(row["fate"] == "kept" for row in rows)
-            return max(least, _parts(kept, recipe.solve.puzzles_per_unit))
+            again = readings.length(at.folder.parent / "recall")
+            return max(least, _parts(kept + again, recipe.solve.puzzles_per_unit))
         if at.stage == "evaluate" and "problems.parquet" in names:
             problems = readings.segment(at.folder / "problems.parquet", ["problem"])
             return max(least, _parts(len(problems), recipe.evaluate.problems_per_unit))
@@ -281,7 +283,7 @@ def _within(folder: Path, path: Path) -> str:
 def _later(folder: Path, at: At) -> Iterator[Path]:
     """The stages that may have been made from one: those after it in its place, all rounds after
     it unless nothing is trained on it, and of the controls those that wait for the loop."""
-    teaches = _rank(at.stage) <= ORDER.index("train") and at.stage != "probe"
+    teaches = _rank(at.stage) <= ORDER.index("reinforce") and at.stage != "probe"
     for other in stages(folder):
         same = (other.arm, other.round) == (at.arm, at.round)
         after = _rank(other.stage) > _rank(at.stage) if same else teaches and _follows(at, other)

@@ -160,6 +160,9 @@ class PromptSection(Section):
     """Show training puzzles when proposing, and the paper's five examples when solving."""
     shown: int = Field(0, ge=0)
     """Training puzzles that a prompt shows when proposing, at most; 0 is as many as fit."""
+    human_share: float = Field(0.0, ge=0, le=1)
+    """Where `propose.pool` shows self-made puzzles: the share of the shown ones that are people's,
+    at least."""
     examples: int = Field(5, ge=0, le=5)
     """Of the paper's five solved examples, how many are shown when solving."""
     examples_seed: int = Field(0, ge=0)
@@ -172,6 +175,20 @@ class ProposeSection(Section):
     per_unit: int = Field(512, ge=1)
     per_prompt: int = Field(64, ge=1)
     """Samples of one prompt, at most; a unit's are shared out evenly among its prompts."""
+    parents: Literal["any", "learnable", "thin", "thin-learnable"] = "any"
+    """Which puzzles a prompt shows first: any, or rather those of middling difficulty, of cells
+    that hold few (see `[archive]`), or both."""
+    pool: int = Field(0, ge=0)
+    """Self-made puzzles of earlier rounds among those that prompts show, at most."""
+    mutate: float = Field(0.0, ge=0, le=1)
+    """The share of the samples that are asked for by mutation: with prompts that start from one or
+    two puzzles (see `docs/levers.md`)."""
+    mutations: tuple[Literal["change", "combine", "harder", "easier"], ...] = ("change", "combine")
+    """Their kinds, one drawn for each prompt. In the layout `line` there are no others."""
+    per_mutation: int = Field(4, ge=1)
+    """Samples of one such prompt, at most."""
+    redraw: bool = False
+    """Such prompts show their parents with other constants as defaults."""
     temperature: float = Field(0.9, gt=0)
     max_new_tokens: int = Field(200, ge=1)
     engine: EngineSection | None = None
@@ -183,14 +200,47 @@ class VetSection(Section):
     """Puzzles that go on to be solved, at most, in each round."""
     max_per_form: int = Field(12, ge=1)
     """Puzzles of one form (canonical source without constants), over all rounds."""
+    max_per_cell: int = Field(0, ge=0)
+    """Puzzles of one cell (see `[archive]`), in one round; 0 is no limit."""
     rules: Literal["etude", "paper"] = "etude"
     """`paper`: the released code's own rules and trivial answers (`docs/recipes.md`)."""
     skip_triviality: float = Field(0.0, ge=0, le=1)
     """The share of puzzles that are not tried with trivial answers; the paper's is 0.05."""
 
 
+class ArchiveSection(Section):
+    """What kinds of puzzles there are: the cells of `propose.parents` and `vet.max_per_cell`."""
+
+    by: tuple[Literal["type", "constructs", "size", "form"], ...] = Field(
+        ("type", "constructs", "size"), min_length=1
+    )
+    """Puzzles that agree in all of these stand in one cell."""
+
+
+class DifficultySection(Section):
+    """What is expected of puzzles that were not tried yet, or by weaker models (`difficulty`)."""
+
+    prior: float = Field(4.0, ge=0.01, le=1e6)
+    """What a prior weighs: so many attempts at a puzzle, so many puzzles of a form or type."""
+    decay: float = Field(0.7, gt=0, le=1)
+    """What a round's verdicts weigh against those of the round after it."""
+
+
+class RetrySection(Section):
+    """Puzzles that nobody solved are tried again in later rounds."""
+
+    puzzles: int = Field(0, ge=0)
+    """So many a round, at most, beside the new ones."""
+    tries: int = Field(2, ge=1)
+    """Rounds in which a puzzle is tried again, at most."""
+
+
 class SolveSection(Section):
     samples: int = Field(ge=1)
+    """Attempts at each puzzle."""
+    budget: Literal["even", "adaptive"] = "even"
+    """`adaptive`: as many attempts in all, half as many at puzzles that are expected to be easy,
+    twice as many at hard ones."""
     puzzles_per_unit: int = Field(100, ge=1)
     temperature: float = Field(1.0, gt=0)
     max_new_tokens: int = Field(150, ge=1)
@@ -250,6 +300,40 @@ class SelectSection(Section):
     dedup: Literal["exact", "canonical"] = "exact"
     """What makes two solutions of a puzzle one: their texts, or all but names, layout and order of
     operands (`docs/dedup.md`)."""
+    most: int = Field(0, ge=0)
+    """Examples of a round, at most; 0 is no limit. One of each puzzle goes before a second of
+    any."""
+    prefer: Literal["any", "learnable"] = "any"
+    """With `most`: which puzzles go first. Any, or rather those of middling difficulty."""
+
+
+class VarySection(Section):
+    """Puzzles that were solved, asked again with other constants (see `docs/levers.md`)."""
+
+    tries: int = Field(0, ge=0)
+    """Variants of each puzzle, at most; 0 asks none."""
+    solutions: int = Field(8, ge=1)
+    """The shortest distinct accepted solutions of a puzzle that are tried on them."""
+    rule: Literal["ignore", "prefer", "require"] = "prefer"
+    """`prefer`: where a solution of a puzzle generalises, no other of it teaches. `require`: where
+    none does, the puzzle teaches nothing."""
+    generality: float = Field(0.5, gt=0, le=1)
+    """A solution generalises that solves this share of the variants that can be solved."""
+    examples: int = Field(0, ge=0)
+    """Variants of each puzzle that become examples too, at most, with a solution of it that the
+    judge accepted for them."""
+
+
+class HindsightSection(Section):
+    """Wrong answers as right ones to other puzzles (see `docs/levers.md`)."""
+
+    per_puzzle: int = Field(0, ge=0)
+    """Rewritten pairs of each puzzle that become examples, at most; 0 rewrites none."""
+    general: bool = False
+    """Only those whose solution also solves `vary.generality` of its puzzle's variants."""
+
+
+HumanShare = Annotated[float, Field(ge=0, lt=1)]
 
 
 class TrainSection(FitSection):
@@ -260,6 +344,9 @@ class TrainSection(FitSection):
     epochs: float = Field(2, gt=0)
     learning_rate: float = Field(8e-4, gt=0)
     seed_repeat: int = Field(4, ge=0)
+    human_share: HumanShare | None = None
+    """The share of the training's documents that people wrote, or reviewed: they are repeated as
+    often as that takes, in place of `seed_repeat` times."""
     replay: Annotated[float, Field(ge=0)] | Literal["all"] = 1.0
     """Old examples, as a multiple of the new ones; `all` trains on everything so far."""
 
@@ -272,6 +359,8 @@ class FinalSection(FitSection):
     epochs: float = Field(6, gt=0)
     learning_rate: float = Field(1e-3, gt=0)
     seed_repeat: int = Field(5, ge=0)
+    human_share: HumanShare | None = None
+    """As in `[train]`."""
 
 
 class EvaluateSection(Section):
@@ -336,6 +425,69 @@ class HealthSection(Section):
     stop: StopLimits = StopLimits()
 
 
+class MonitorLimits(Section):
+    """Where a reinforcement is stopped, by measure (`docs/reinforce.md`); None is nowhere."""
+
+    held_out: Share | None = 0.15
+    """How far the rate on puzzles held apart may fall below its best while the reward rises."""
+    constants: Share | None = 0.8
+    """The share of accepted solutions that read none of their arguments."""
+    trivial: Share | None = 0.8
+    """The share of proposals that a trivial answer satisfies."""
+    reward: Share | None = 0.5
+    """The least reward, as a share of that at the start."""
+    entropy: Share | None = 0.1
+    """The least entropy a token, as a share of that at the start."""
+    kl: Annotated[float, Field(gt=0)] | None = 2.0
+    """The divergence from the start, in nats a token; it is measured where `beta` is not 0."""
+
+
+class ReinforceSection(Section):
+    """GRPO with the judge as reward (see `docs/reinforce.md`), by TRL."""
+
+    when: Literal["rounds", "student", "both"] = "rounds"
+    """After the training of each round, of the student, or of both."""
+    steps: int = Field(40, ge=1)
+    prompts: int = Field(8, ge=1)
+    """Prompts a step."""
+    num_generations: int = Field(8, ge=2)
+    """Samples of a prompt: its group."""
+    iterations: int = Field(1, ge=1)
+    """Updates with the samples of a step."""
+    accumulate: int = Field(1, ge=1)
+    """Parts that a step's samples are cut into, one after the other, to save memory."""
+    checkpointing: bool = False
+    """Compute activations twice instead of keeping them: slower, in less memory."""
+    learning_rate: float = Field(1e-4, gt=0)
+    beta: float = Field(0.02, ge=0)
+    """How much the divergence from the start counts; 0 measures none."""
+    epsilon: float = Field(0.2, gt=0, lt=1)
+    """How far from 1 a ratio of probabilities counts, with more than one iteration."""
+    loss_type: Literal["grpo", "bnpo", "dr_grpo", "dapo"] = "dr_grpo"
+    scale_rewards: Literal["group", "batch", "none"] = "group"
+    clip: float = Field(1.0, ge=0)
+    """Largest norm of the gradient; 0 clips nothing."""
+    temperature: float = Field(1.0, gt=0)
+    max_new_tokens: int | None = Field(None, ge=1)
+    """Tokens of a solution; without it those of `[solve]`. A proposal has those of `[propose]`."""
+    propose_share: Share = 0.25
+    """Of a step's prompts, how many ask for a puzzle."""
+    seed_share: Share = 0.25
+    """Of the prompts that ask for a solution, how many have a human-written puzzle."""
+    attempts: int = Field(4, ge=2)
+    """Solutions with which a proposed puzzle is tried."""
+    novelty: float = Field(0.2, ge=0)
+    """What a form that was not seen before adds to the reward of a puzzle that was solved."""
+    probe: int = Field(32, ge=0)
+    """Puzzles that are held apart and never rewarded, at most a quarter of all."""
+    probe_samples: int = Field(4, ge=1)
+    monitor_every: int = Field(10, ge=1)
+    """Steps from one look of the monitor, and one checkpoint, to the next."""
+    on_alarm: Literal["stop", "keep-best"] = "stop"
+    """After an alarm the last good weights are kept; `stop` ends the rounds too."""
+    limits: MonitorLimits = MonitorLimits()
+
+
 class ControlsSection(Section):
     arms: tuple[Literal["pretrained", "more-epochs", "unverified"], ...] = (
         "unverified",
@@ -344,10 +496,18 @@ class ControlsSection(Section):
     )
 
 
+_PYTHONS = frozenset(
+    ("tiny", "p3", "p3-train", "p3-all", "humaneval", "mbpp", "humaneval+", "mbpp+")
+)
+"""Seeds and suites of Python."""
+
+
 class Recipe(Section):
     """Every setting of a run. `name` is the recipe's, and the default name of its folder."""
 
     name: str = Field(pattern=r"^[\w.-]+$")
+    domain: Literal["python", "regex"] = "python"
+    """What the puzzles are of (`docs/domains.md`)."""
     run: RunSection = RunSection()
     model: ModelSection = ModelSection()
     pretrain: PretrainSection | None = None
@@ -356,13 +516,19 @@ class Recipe(Section):
     prompt: PromptSection = PromptSection()
     propose: ProposeSection
     vet: VetSection
+    archive: ArchiveSection = ArchiveSection()
+    difficulty: DifficultySection = DifficultySection()
+    retry: RetrySection = RetrySection()
     solve: SolveSection
     judge: JudgeSection = JudgeSection()
     probe: ProbeSection = ProbeSection()
     decontaminate: DecontaminateSection = DecontaminateSection()
     select: SelectSection = SelectSection()
+    vary: VarySection = VarySection()
+    hindsight: HindsightSection = HindsightSection()
     train: TrainSection = TrainSection()
     final: FinalSection = FinalSection()
+    reinforce: ReinforceSection | None = None
     evaluate: EvaluateSection = EvaluateSection()
     health: HealthSection = HealthSection()
     controls: ControlsSection = ControlsSection()
@@ -387,6 +553,10 @@ class Recipe(Section):
                     f"which holds the prompt too, but is {asked}"
                 )
         self._check_engines()
+        self._check_levers()
+        self._check_reinforce()
+        self._check_mutations()
+        self._check_domain()
         if self.judge.wall_seconds < self.judge.cpu_seconds:
             raise ValueError(
                 f"judge.wall_seconds must not be below judge.cpu_seconds = "
@@ -400,6 +570,67 @@ class Recipe(Section):
                 "because pass@k is undefined for k > n"
             )
         return self
+
+    def _check_levers(self) -> None:
+        if self.vary.examples > self.vary.tries:
+            raise ValueError(
+                f"vary.examples must be at most vary.tries = {self.vary.tries}, of which they are "
+                f"taken, but is {self.vary.examples}"
+            )
+        if self.hindsight.general and not self.vary.tries:
+            raise ValueError(
+                "hindsight.general needs vary.tries of at least 1: without variants nothing says "
+                "what generalises"
+            )
+        if self.select.prefer != "any" and not self.select.most:
+            raise ValueError(
+                f'select.prefer = "{self.select.prefer}" chooses the examples that select.most '
+                "allows, so select.most must be above 0"
+            )
+
+    def _check_mutations(self) -> None:
+        kinds = self.propose.mutations
+        if not self.propose.mutate:
+            return
+        if not kinds:
+            raise ValueError("propose.mutations must name a kind where propose.mutate is above 0")
+        if self.prompt.layout == "line" and not set(kinds) <= {"change", "combine"}:
+            raise ValueError(
+                'prompt.layout = "line" follows no words, so propose.mutations must be of '
+                f"change and combine, but is {', '.join(kinds)}"
+            )
+
+    def _check_domain(self) -> None:
+        """What is Python's alone, and what is another domain's own."""
+        others = {"regex"} - {self.domain}
+        own, plain = self.domain, self.domain == "python"
+        for setting, value in (
+            ("seeds.source", self.seeds.source),
+            ("evaluate.suite", self.evaluate.suite),
+        ):
+            if value in others or (not plain and value in _PYTHONS):
+                raise ValueError(
+                    f'{setting} must be of the domain "{own}" but is "{value}"; give '
+                    + (f'domain = "{value}" too' if plain else f'"{own}"')
+                )
+        if plain:
+            return
+        if self.prompt.layout != "line" or self.prompt.few_shot:
+            raise ValueError(
+                f'domain = "{own}" needs prompt.layout = "line" and prompt.few_shot = false: '
+                "it has no other prompts"
+            )
+        for setting, on in (
+            ("vary.tries", self.vary.tries),
+            ("hindsight.per_puzzle", self.hindsight.per_puzzle),
+            ("propose.mutate", self.propose.mutate),
+        ):
+            if on:
+                raise ValueError(f'domain = "{own}" needs {setting} = 0: that reads Python alone')
+        if self.reinforce is not None:
+            raise ValueError(f'domain = "{own}" has no [reinforce]: its prompts are of Python')
+        if self.vet.rules == "paper":
+            raise ValueError(f'domain = "{own}" needs vet.rules = "etude": the paper has no others')
 
     def _check_engines(self) -> None:
         if self.engine.kind == "openai" and self.run.rounds:
@@ -416,4 +647,21 @@ class Recipe(Section):
             raise ValueError(
                 'prompt.layout = "chat" needs a chat model as model.base: '
                 "a model built here has no chat template"
+            )
+
+    def _check_reinforce(self) -> None:
+        section = self.reinforce
+        if section is None:
+            return
+        samples = section.prompts * section.num_generations
+        if samples % section.accumulate:
+            raise ValueError(
+                f"reinforce.accumulate must divide prompts * num_generations = {samples}, "
+                f"but is {section.accumulate}"
+            )
+        asked = section.max_new_tokens or 0
+        if self.model.base == "scratch" and asked >= self.model.context:
+            raise ValueError(
+                f"reinforce.max_new_tokens must be below model.context = {self.model.context}, "
+                f"which holds the prompt too, but is {asked}"
             )

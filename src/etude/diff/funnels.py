@@ -44,7 +44,7 @@ def funnels_beside(before: Part, after: Part) -> list[Stage]:
             Stage(stage, name, old[stage].get(name, 0), new[stage].get(name, 0), *of)
             for name in names
         ]
-    kept = old["vet"].get("kept", 0), new["vet"].get("kept", 0)
+    kept = old[""]["puzzles"], new[""]["puzzles"]
     for name in ("solved", "taught"):
         stage = "judge" if name == "solved" else "select"
         found.append(Stage(stage, f"puzzles {name}", old[""][name], new[""][name], *kept))
@@ -62,6 +62,7 @@ def _by_size(*counts: Counts) -> Iterable[str]:
 def _counts(part: Part) -> dict[str, Counts]:
     """By stage; those of no kinds under the empty name."""
     (asked,) = part.rows("select count(*) as n from proposals where {here}")
+    (puzzles,) = part.rows("select count(distinct puzzle_id) as n from puzzles where {here}")
     (tried,) = part.rows("select count(*) as n from candidates where {here}")
     (solved,) = part.rows(
         f"select count(distinct puzzle_id) as n from verdicts where {{here}} and {ACCEPTED}"
@@ -72,6 +73,7 @@ def _counts(part: Part) -> dict[str, Counts]:
     return {
         "": {
             "asked": asked["n"],
+            "puzzles": puzzles["n"],
             "candidates": tried["n"],
             "solved": solved["n"],
             "taught": taught["n"],

@@ -11,7 +11,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from etude import store
+from etude import store, streams
 from etude.duplicates.finding import Item, Mask
 from etude.errors import Fault, InputError
 from etude.spill import chunks
@@ -201,11 +201,14 @@ class RunTable:
             yield from ((number, item) for item in self._of_round(folder))
 
     def _of_round(self, folder: Path) -> Iterator[Item]:
-        kept = (
+        kept: Iterator[tuple[str, str]] = (
             (row["puzzle_id"], row["source"])
             for row in _segments(folder / "vet", ["puzzle_id", "fate", "source"])
             if row["fate"] == "kept"
         )
+        if self.table != "puzzles":  # those that are tried again stand after the round's own
+            again = _segments(folder / streams.AGAIN, ["puzzle_id", "source"])
+            kept = chain(kept, ((row["puzzle_id"], row["source"]) for row in again))
         if self.table == "puzzles":
             yield from (Item(id, source) for id, source in kept)
         elif self.table == "candidates":

@@ -31,6 +31,9 @@ def ended(prompt: Prompt, text: str, *, stopped: bool) -> Sample | None:
     """
     if prompt.chat:
         return Sample(text, finished=True) if stopped else None
+    if prompt.line:
+        line, newline, _ = text.partition("\n")
+        return Sample(line, finished=True) if stopped or newline else None
     # After a stop nothing follows, as if the next line began with something else.
     end = function_end(prompt.opening, text + "\n." if stopped else text)
     return Sample(text[:end], finished=True) if stopped or end is not None else None

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from etude import config, readings, store, tables
+from etude import config, domains, readings, store, tables
 from etude.arm import load_problems
 from etude.console import Console
 from etude.decontaminate import Trained, contamination
@@ -83,7 +83,7 @@ def _export(
         made.problems = _problems(run)
         sinks = _sinks(place, kind, options.test_share)
         trained = _written(made, _batches(made, stack), sinks)
-        made.hits = contamination(made.problems or [], trained)
+        made.hits = contamination(made.problems or [], trained, domains.named(run.recipe.domain))
         for split, sink in sinks.items():
             sink.close()
             made.bytes[split] = sink.bytes if isinstance(sink, Shards) else 0
@@ -126,12 +126,12 @@ def _written(
     made: Exported, batches: Iterable[list[store.Row]], sinks: dict[str, Sink]
 ) -> Iterator[Trained]:
     """Write every batch; give each pair on to be compared with held-out problems."""
-    layout = made.run.recipe.prompt.layout
+    layout, domain = made.run.recipe.prompt.layout, domains.named(made.run.recipe.domain)
     split_of = _splitter(made.options.test_share)
     for batch in batches:
         by_split: dict[str, list[store.Row]] = {name: [] for name in sinks}
         for raw in batch:
-            row = finished(raw, layout)
+            row = finished(raw, layout, domain)
             by_split[split_of(row)].append(row)
             made.seeds += row["source"] == "human"
             name = row["example_id"] or row["candidate_id"]

@@ -9,7 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from etude.prompts import Layout, example_end, example_text
+from etude.domains import PYTHON, Domain
+from etude.prompts import Layout
 from etude.stats import share_interval
 from etude.store import Row, escaped
 from etude.types import content_id
@@ -62,15 +63,15 @@ CONFIGS = {
 is one, and then not to `completion`: so no configuration has both."""
 
 
-def finished(row: Row, layout: Layout) -> Row:
+def finished(row: Row, layout: Layout, domain: Domain = PYTHON) -> Row:
     """A row with the columns that follow from the others: texts, form, rate, what is not known.
 
     `whole_form` gives the form; every other key is a column's. Raises ValueError for a row whose
     attempts are fewer than its successes.
     """
     puzzle, solution = escaped(row["puzzle"]), escaped(row["solution"])
-    text = example_text(puzzle, solution, layout=layout)
-    completion = solution + example_end(layout)
+    text = domain.example_text(puzzle, solution, layout=layout)
+    completion = domain.example_tail(solution, layout)
     whole: Row = dict.fromkeys(SCHEMA.names)
     whole |= {key: escaped(value) if type(value) is str else value for key, value in row.items()}
     whole["form"] = content_id(whole.pop("whole_form"))

@@ -89,8 +89,7 @@ class Pairs:
             from verdicts v
             {among} examples e using (arm, round, candidate_id)
             join candidates c using (arm, round, candidate_id)
-            join vetted p on p.arm = v.arm and p.round = v.round and p.puzzle_id = v.puzzle_id
-                and p.fate = 'kept'
+            join puzzles p on p.arm = v.arm and p.round = v.round and p.puzzle_id = v.puzzle_id
             where v.arm = ? and (? is null or v.round = ?)
             """,
             [choice.arm, choice.round, choice.round],
@@ -141,8 +140,7 @@ class Pairs:
             select k.candidate_id, p.source, c.source from verified k
             join candidates c on c.arm = ? and c.round = k.round
                 and c.candidate_id = k.candidate_id
-            join vetted p on p.arm = c.arm and p.round = k.round and p.puzzle_id = k.puzzle_id
-                and p.fate = 'kept'
+            join puzzles p on p.arm = c.arm and p.round = k.round and p.puzzle_id = k.puzzle_id
             order by k.place
             """,
             [self.choice.arm],
@@ -159,7 +157,7 @@ class Pairs:
             with placed as (
                 select candidate_id, answer, stable, cpu_seconds, filename
                 from read_parquet($files, filename = true, union_by_name = true)
-            ), tried as (
+            ), counted as (
                 select round, puzzle_id, count(*)::integer as attempts,
                     (count(*) filter ({query.ACCEPTED}))::integer as accepted
                 from verdicts where arm = $arm group by all
@@ -172,9 +170,8 @@ class Pairs:
             join placed v using (candidate_id)
             join candidates c on c.arm = $arm and c.round = k.round
                 and c.candidate_id = k.candidate_id
-            join vetted p on p.arm = $arm and p.round = k.round and p.puzzle_id = k.puzzle_id
-                and p.fate = 'kept'
-            join tried t on t.round = k.round and t.puzzle_id = k.puzzle_id
+            join puzzles p on p.arm = $arm and p.round = k.round and p.puzzle_id = k.puzzle_id
+            join counted t on t.round = k.round and t.puzzle_id = k.puzzle_id
             left join proposals o on o.arm = $arm and o.round = k.round
                 and o.proposal_id = p.proposal_id
             order by k.round, k.puzzle_id, k.size, k.candidate_id
@@ -201,8 +198,7 @@ class Pairs:
         return self._tables.rows(
             """
             select p.answer_type, count(*) as pairs from chosen k
-            join vetted p on p.arm = ? and p.round = k.round and p.puzzle_id = k.puzzle_id
-                and p.fate = 'kept'
+            join puzzles p on p.arm = ? and p.round = k.round and p.puzzle_id = k.puzzle_id
             group by all order by pairs desc, answer_type
             """,
             [self.choice.arm],

@@ -9,12 +9,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 
-from etude import store
+from etude import domains, store
 from etude.arm import checked, limits_of
 from etude.attempts import verdict_columns
 from etude.export.pairs import judged_columns
 from etude.judge import Judge
-from etude.prompts import example_text
 from etude.seeds import load_seeds
 from etude.types import Outcome, Verdict, content_id
 
@@ -46,10 +45,10 @@ def judge_of(run: store.Run) -> Judge:
 
 def seed_rows(run: store.Run, judge: Judge, refused: Refusals) -> Iterator[list[store.Row]]:
     """The human-written pairs of the run that the judge accepts, as rows of round 0."""
-    layout = run.recipe.prompt.layout
+    layout, domain = run.recipe.prompt.layout, domains.named(run.recipe.domain)
     rows = []
     for pair in load_seeds(run.recipe):
-        text = example_text(pair.puzzle.source, pair.solution, layout=layout)
+        text = domain.example_text(pair.puzzle.source, pair.solution, layout=layout)
         rows.append(
             {
                 "source": "human",

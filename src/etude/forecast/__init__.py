@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from etude import domains
 from etude.arm import load_problems
 from etude.config import EngineSection, FitSection, Recipe
 from etude.errors import InputError
@@ -28,7 +29,6 @@ from etude.forecast.work import Work, count_work
 from etude.readings import is_evaluation
 from etude.roles import Role, section_of
 from etude.seeds import SeedPair, load_seeds, load_shown
-from etude.tiny.grammar import document
 from etude.types import Problem, Puzzle
 
 __all__ = ["Cost", "Forecast", "Work", "count_work", "forecast"]
@@ -195,7 +195,7 @@ def _scratch(recipe: Recipe, folder: Path) -> _Model:
     from etude.tiny.model import build
 
     section, rng = recipe.model, random.Random(recipe.run.seed)
-    texts = ["\n".join((*document(rng), "")) for _ in range(5_000)]
+    texts = [domains.named(recipe.domain).document(rng) for _ in range(5_000)]
     with quiet():
         build(
             folder / "blank",

@@ -11,16 +11,10 @@ from dataclasses import dataclass
 from itertools import islice
 from statistics import fmean
 
+from etude import domains
 from etude.config import Recipe
-from etude.prompts import (
-    chosen_examples,
-    example_text,
-    exercise_prompt,
-    proposal_prompt,
-    solving_prompt,
-)
+from etude.prompts import chosen_examples, exercise_prompt
 from etude.seeds import SeedPair
-from etude.tiny.grammar import document
 from etude.types import Exercise, Problem, Prompt, Puzzle
 
 CHARACTERS = 3.0
@@ -64,9 +58,11 @@ def measure(
 ) -> Lengths:
     """Prompts and documents made as the run makes them, and counted."""
     rng = random.Random(recipe.run.seed)
-    layout = recipe.prompt.layout
-    documents = [example_text(pair.puzzle.source, pair.solution, layout=layout) for pair in pairs]
-    pretrained = ["\n".join((*document(rng), "")) for _ in range(200)] if recipe.pretrain else []
+    layout, domain = recipe.prompt.layout, domains.named(recipe.domain)
+    documents = [
+        domain.example_text(pair.puzzle.source, pair.solution, layout=layout) for pair in pairs
+    ]
+    pretrained = [domain.document(rng) for _ in range(200)] if recipe.pretrain else []
     return Lengths(
         propose=fmean(count(list(islice(_proposing(recipe, shown, count, context), LOOKED_AT)))),
         solve=fmean(count(_solving(recipe, shown))),
@@ -87,7 +83,7 @@ def _proposing(
         return count([prompt.text])[0] <= room
 
     while True:
-        prompt, _ = proposal_prompt(
+        prompt, _ = domains.named(recipe.domain).proposal_prompt(
             sources,
             rng,
             layout=section.layout,
@@ -98,12 +94,12 @@ def _proposing(
 
 
 def _solving(recipe: Recipe, tasks: Sequence[Puzzle | Exercise]) -> list[str]:
-    section = recipe.prompt
+    section, domain = recipe.prompt, domains.named(recipe.domain)
     chosen = chosen_examples(section.examples, section.examples_seed)
     examples = chosen if section.few_shot and section.layout != "line" else ()
     return [
         exercise_prompt(task).text
         if isinstance(task, Exercise)
-        else solving_prompt(task, examples, layout=section.layout).text
+        else domain.solving_prompt(task, examples, layout=section.layout).text
         for task in tasks
     ]

@@ -18,12 +18,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from etude import domains
 from etude.arm import fit_options, limits_of
 from etude.config import FitSection, Recipe
 from etude.engines import Engine
 from etude.forecast.lengths import Count
 from etude.judge import Judge
-from etude.prompts import example_text
 from etude.roles import open_for
 from etude.seeds import SeedPair
 from etude.types import Prompt
@@ -100,7 +100,8 @@ def measured(
 ) -> Speed:
     """Measured with the model's weights, here. Raises `InputError` when they can't be loaded."""
     engine = open_for(recipe.engine, str(model), threads=recipe.run.threads, journal=None)
-    puzzles = [Prompt(f"{pair.puzzle.source}\ndef g(", "def g(") for pair in pairs]
+    domain = domains.named(recipe.domain)
+    puzzles = [domain.solving_prompt(pair.puzzle, (), layout="line") for pair in pairs]
     prompts = [prompt for prompt in puzzles if engine.fits(prompt, TOKENS)]
     with closing(engine):
         read = _reading(engine, prompts, count)
@@ -153,7 +154,10 @@ def _training(
     if not _can_train(6 * parameters * section.batch_tokens, 16 * parameters):
         return None
     layout = recipe.prompt.layout
-    texts = [example_text(pair.puzzle.source, pair.solution, layout=layout) for pair in pairs]
+    domain = domains.named(recipe.domain)
+    texts = [
+        domain.example_text(pair.puzzle.source, pair.solution, layout=layout) for pair in pairs
+    ]
     repeats = math.ceil(STEPS * section.batch_tokens / sum(count(texts)))
     return _timed_fit(
         recipe, section.model_copy(update={"epochs": 1.0, "tokens": 0}), model, texts * repeats

@@ -10,7 +10,10 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from etude.config import FitSection, Recipe
+from etude import domains
+from etude.budget import levels
+from etude.config import FinalSection, FitSection, ProposeSection, Recipe, TrainSection
+from etude.shares import wanted
 
 Kept = Callable[[str, int], int]
 """How many puzzles a round of an arm keeps, by the names of both."""
@@ -75,6 +78,13 @@ def count_work(
     return made
 
 
+def _prompts(section: ProposeSection, samples: int) -> int:
+    """The prompts of a unit of so many samples."""
+    mutated = round(section.mutate * samples)
+    free = math.ceil((samples - mutated) / section.per_prompt)
+    return free + math.ceil(mutated / section.per_mutation)
+
+
 class _Counting:
     def __init__(self, recipe: Recipe, pairs: int, problems: int, kept: Kept) -> None:
         self.recipe, self.pairs, self.problems, self.kept = recipe, pairs, problems, kept
@@ -82,7 +92,7 @@ class _Counting:
     def begin(self) -> Iterator[Work]:
         """Round 0."""
         recipe = self.recipe
-        if recipe.seeds.source != "tiny":
+        if recipe.seeds.source != domains.named(recipe.domain).own:
             yield Work("verified", 0, "seeds", checks=self.pairs)
         if recipe.pretrain:
             documents = recipe.pretrain.documents
@@ -99,7 +109,7 @@ class _Counting:
                 yield self.evaluate(arm, number, recipe.evaluate.samples)
         examples = sum(self._examples(arm, n) for n in range(1, recipe.run.rounds + 1))
         final = recipe.final
-        documents = final.seed_repeat * self.pairs + examples
+        documents = self._people(final, examples) + examples
         yield _training((arm, None), "train", documents, final)
         yield self.evaluate(arm, None, recipe.evaluate.final_samples)
 
@@ -107,19 +117,31 @@ class _Counting:
         """What comes before the training of a round."""
         propose, solve = self.recipe.propose, self.recipe.solve
         full, rest = divmod(propose.samples, propose.per_unit)
-        prompts = full * math.ceil(propose.per_unit / propose.per_prompt)
-        prompts += math.ceil(rest / propose.per_prompt)
+        prompts = full * _prompts(propose, propose.per_unit) + _prompts(propose, rest)
         units = math.ceil(propose.samples / propose.per_unit)
         yield Work(arm, number, "propose", units, prompts, propose.samples)
         yield Work(arm, number, "vet", checks=propose.samples)
-        kept = self.kept(arm, number)
+        kept = self.kept(arm, number) + self._again(arm, number)
+        if self.recipe.retry.puzzles:
+            yield Work(arm, number, "recall")
         units, texts = math.ceil(kept / solve.puzzles_per_unit), kept * solve.samples
         yield Work(arm, number, "solve", units, kept, texts)
         yield Work(arm, number, "judge", units, checks=texts)
         if arm == "verified":
+            yield from self._levers(arm, number, units, kept)
             yield Work(arm, number, "probe", units, checks=CHECKS_A_PROBE * kept)
         yield Work(arm, number, "screen", checks=kept + self.problems)
         yield Work(arm, number, "select")
+
+    def _levers(self, arm: str, number: int, units: int, kept: int) -> Iterator[Work]:
+        """At most: every attempt of every puzzle may be accepted, or wrong."""
+        vary, samples = self.recipe.vary, self.recipe.solve.samples
+        if vary.tries:
+            checks = kept * vary.tries * min(vary.solutions, samples)
+            yield Work(arm, number, "vary", units, checks=checks)
+        if self.recipe.hindsight.per_puzzle:
+            tries = vary.tries if self.recipe.hindsight.general else 0
+            yield Work(arm, number, "hindsight", checks=kept * samples * (2 + tries))
 
     def _training(self, arm: str, number: int) -> Work:
         section = self.recipe.train
@@ -127,12 +149,28 @@ class _Counting:
         old = sum(self._examples(arm, earlier) for earlier in range(1, number))
         if section.replay != "all":
             old = min(old, round(section.replay * new))
-        documents = section.seed_repeat * self.pairs + new + old
+        documents = self._people(section, new + old) + new + old
         return _training((arm, number), "train", documents, section)
 
+    def _people(self, section: TrainSection | FinalSection, made: int) -> int:
+        """People's documents beside so many self-made ones. Reviews are not foreseen."""
+        if section.human_share is None:
+            return section.seed_repeat * self.pairs
+        return wanted(made, section.human_share)
+
     def _examples(self, arm: str, number: int) -> int:
-        most = min(self.recipe.select.per_puzzle, self.recipe.solve.samples)
-        return self.kept(arm, number) * most
+        solve = self.recipe.solve
+        tried = levels(solve.samples)[-1] if solve.budget == "adaptive" else solve.samples
+        most = min(self.recipe.select.per_puzzle, tried)
+        puzzles = self.kept(arm, number) + self._again(arm, number)
+        found = min(puzzles * most, self.recipe.select.most or puzzles * most)
+        derived = self.recipe.vary.examples + self.recipe.hindsight.per_puzzle
+        return found + puzzles * derived
+
+    def _again(self, arm: str, number: int) -> int:
+        """Puzzles of earlier rounds that are tried once more, at most."""
+        earlier = sum(self.kept(arm, each) for each in range(1, number))
+        return min(self.recipe.retry.puzzles, earlier)
 
     def control(self, arm: str) -> Iterator[Work]:
         """One control, whole. `more-epochs` trains for as many tokens as the student did."""

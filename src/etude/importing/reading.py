@@ -13,12 +13,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from etude import store
+from etude import domains, store
 from etude.errors import InputError
 from etude.judge import BrokenLine, Pair, read_pairs
 from etude.prompts import renamed
 from etude.puzzle import NotAPuzzle, syntax_tree
-from etude.seeds import checked_pair
 
 UNIT = 2_000
 """Items that are judged and kept together."""
@@ -66,7 +65,7 @@ def _row(item: object) -> store.Row:
     known: store.Row = {"line": item.line, "name": item.name or None}
     try:
         source, solution = _named(item.puzzle, "f"), _named(item.solution, "g")
-        puzzle = checked_pair(source, solution)
+        puzzle, _ = domains.named("python").pair(source, solution)
     except NotAPuzzle as reason:
         texts = {"puzzle": item.puzzle, "solution": item.solution}
         return known | texts | {"outcome": UNPARSED, "detail": str(reason)}

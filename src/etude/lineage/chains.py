@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from etude import store
+from etude.generality import generalities
 from etude.lineage.checkpoints import checkpoints, trainings
 from etude.lineage.filters import passed, why_selected
 from etude.lineage.found import Found
@@ -16,7 +18,11 @@ from etude.stats import share_interval
 
 DEEPEST = 20
 """Generations of parents that are followed: each is a round, and a round shows earlier ones."""
-_TOLD = {"proposals", "vetted", "candidates", "verdicts", "examples", "seeds"}
+_TOLD = {"proposals", "vetted", "candidates", "verdicts", "examples", "seeds"} | {
+    "variants",
+    "rewritten",
+    "derived",
+}
 """Views with puzzles of which a chain speaks link by link; any other is told row by row."""
 
 
@@ -42,6 +48,7 @@ class _Walk:
     def links(self) -> Iterator[Link]:
         yield from {
             "example": self._example,
+            "derived": self._derived,
             "candidate": self._candidate_first,
             "puzzle": self._puzzle_first,
             "proposal": self._proposal_first,
@@ -59,6 +66,27 @@ class _Walk:
         yield from self._puzzle(row["puzzle_id"])
         yield from trainings(self.sources, example, self.arm)
 
+    def _derived(self, example: str) -> Iterator[Link]:
+        """An example that was made from a pair: that pair's candidate and puzzle."""
+        (row, *_) = self._rows("derived", "example_id", example)
+        yield Link("derived", example, row)
+        for view, column in (("variants", "variant_id"), ("rewritten", "derived_id")):
+            for tried in self._rows(view, column, row["derived_id"]):
+                if tried["candidate_id"] == row["candidate_id"]:
+                    yield Link("tried", example, tried)
+        yield from self._candidate(row["candidate_id"])
+        yield from self._puzzle(row["puzzle_id"])
+        yield from trainings(self.sources, example, self.arm)
+
+    def _taught(self, column: str, value: str) -> Iterator[Link]:
+        """The examples of a candidate or puzzle, and what was derived from it."""
+        for view, kind in (("examples", "example"), ("derived", "derived")):
+            of_all = column == "puzzle_id"  # it may be tried again in later rounds
+            rows = self._of_puzzle(view, value) if of_all else self._rows(view, column, value)
+            for row in rows:
+                yield Link(kind, value, row)
+                yield from trainings(self.sources, row["example_id"], self.arm)
+
     def _candidate_first(self, candidate: str) -> Iterator[Link]:
         yield from self._candidate(candidate)
         (row, *_) = self._rows("candidates", "candidate_id", candidate)
@@ -66,9 +94,7 @@ class _Walk:
         reason = why_selected(self.sources, self.arm, self.round, row, examples)
         yield Link("selection", candidate, reason)
         yield from self._puzzle(row["puzzle_id"])
-        for example in examples:
-            yield Link("example", candidate, example)
-            yield from trainings(self.sources, example["example_id"], self.arm)
+        yield from self._taught("candidate_id", candidate)
 
     def _candidate(self, candidate: str) -> Iterator[Link]:
         for row in self._rows("candidates", "candidate_id", candidate):
@@ -89,7 +115,7 @@ class _Walk:
     def _puzzle_first(self, puzzle: str) -> Iterator[Link]:
         yield from self._puzzle(puzzle)
         outcomes = Counter[str]()
-        for row in self._rows("verdicts", "puzzle_id", puzzle):
+        for row in self._of_puzzle("verdicts", puzzle):
             outcomes["unstable" if row["stable"] is False else row["outcome"]] += 1
         if outcomes:
             rate = share_interval(outcomes["accepted"], outcomes.total())
@@ -99,17 +125,30 @@ class _Walk:
                 {"attempts": outcomes.total(), "outcomes": dict(outcomes.most_common())}
                 | {"solve_rate": rate.value, "low": rate.low, "high": rate.high},
             )
-        for example in self._rows("examples", "puzzle_id", puzzle):
-            yield Link("example", puzzle, example)
-            yield from trainings(self.sources, example["example_id"], self.arm)
+        yield from self._taught("puzzle_id", puzzle)
+
+    def _of_puzzle(self, view: str, puzzle: str) -> Iterator[store.Row]:
+        """The rows of the round that kept a puzzle, and of those that tried it again."""
+        again = self.sources.rows("recalled", "puzzle_id", puzzle, self.arm)
+        for number in (self.round, *(row["round"] for row in again)):
+            yield from self.sources.rows(view, "puzzle_id", puzzle, self.arm, number)
 
     def _puzzle(self, puzzle: str) -> Iterator[Link]:
+        """The puzzle as the round kept it that proposed it, though a later one tried it again."""
+        here = self.round
+        for row in self._rows("recalled", "puzzle_id", puzzle):
+            self.round = row["first_round"]
+        yield from self._kept(puzzle)
+        self.round = here
+
+    def _kept(self, puzzle: str) -> Iterator[Link]:
         """The puzzle that was kept, or the first of its copies; its filters; its proposal."""
         rows = self._rows("vetted", "puzzle_id", puzzle)
         rows = [row for row in rows if row["fate"] == "kept"] or rows[:1]
         for row in rows[:1]:
             yield from self._vetted(row)
             yield from self._of_others(puzzle)
+            yield from self._variants(puzzle)
             yield from self._proposal(row["proposal_id"])
 
     def _vetted(self, row: store.Row) -> Iterator[Link]:
@@ -126,6 +165,13 @@ class _Walk:
                 own = "" if view == "reviews" else self.arm  # which are of the whole run
                 for row in self.sources.rows(view, "puzzle_id", puzzle, own):
                     yield Link(view, puzzle, row)
+
+    def _variants(self, puzzle: str) -> Iterator[Link]:
+        """How many variants of the puzzle each solution solves that was tried on them."""
+        for solutions in generalities(self._rows("variants", "puzzle_id", puzzle)).values():
+            for candidate, found in solutions.items():
+                content = {"candidate_id": candidate, **asdict(found), "share": found.share}
+                yield Link("variants", puzzle, content)
 
     def _proposal_first(self, proposal: str) -> Iterator[Link]:
         yield from self._proposal(proposal)

@@ -69,8 +69,10 @@ def _examples_by_source(sources: Sources, place: str) -> dict[str, int] | None:
     arm, number = _arm_and_round(place)
     rows = sources.tables.rows(
         "select coalesce('round ' || made.round, 'seeds') as source, count(*) as n from trained "
-        "left join (select example_id, min(round) as round from examples where arm = ? "
-        "group by 1) as made using (example_id) "
+        "left join (select example_id, min(round) as round from "
+        "(select example_id, round, arm from examples union all "
+        "select example_id, round, arm from derived) where arm = ? group by 1) as made "
+        "using (example_id) "
         "where trained.arm = ? and trained.round is not distinct from ? and shown > 0 "
         "group by 1 order by 1 desc",
         [arm, arm, number],

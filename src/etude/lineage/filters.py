@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from etude import store
+from etude import domains, store
 from etude.config import Recipe
+from etude.generality import generalities
 from etude.lineage.sources import Sources
-from etude.trivial import trivial_answers
 
 Step = dict[str, Any]
 """`filter`, `fate` of what it drops, `passed` (None: not reached), `rule`: what it asks, `detail`:
@@ -20,6 +20,7 @@ _NAMES = {
     "duplicate": "new",
     "over the limit": "in the limit",
     "same form": "form not full",
+    "same cell": "cell not full",
     "undefined": "defined",
     "trivial": "not trivial",
 }
@@ -64,11 +65,17 @@ def _rules(recipe: Recipe, row: store.Row) -> dict[str, str]:
         "over the limit": f"at most {section.max_puzzles:,} puzzles a round",
         "same form": f"at most {section.max_per_form:,} puzzles of one form",
     }
+    if section.max_per_cell:
+        rules["same cell"] = f"at most {section.max_per_cell:,} puzzles of one cell in a round"
     if section.rules == "paper":
         rules["undefined"] = "can be defined and called"
     answers = ""
     if row["fate"] in ("kept", "trivial"):  # other types than those of the rules have no answers
-        count = len(trivial_answers(row["answer_type"], paper=section.rules == "paper"))
+        count = len(
+            domains.named(recipe.domain).trivial_answers(
+                row["answer_type"], paper=section.rules == "paper"
+            )
+        )
         answers = f"none of {count} trivial answers satisfies it"
     skipped = f"; {section.skip_triviality:.0%} are let through untried"
     rules["trivial"] = answers + (skipped if section.skip_triviality else "")
@@ -99,7 +106,23 @@ def why_selected(
         return found | {"reason": "not drawn: as many as the loop has, whatever the verdict"}
     siblings = sources.rows("examples", "puzzle_id", row["puzzle_id"], arm, number)
     reason = _why_not(own, rate or 0.0, section.max_solve_rate, taught=bool(siblings))
+    in_bounds = (rate or 0.0) <= section.max_solve_rate
+    if own is not None and _accepted(own) and _is_special(sources, arm, number, row):
+        reason = "it does not solve its puzzle with other constants (`vary`)"
+    elif section.most and own is not None and _accepted(own) and in_bounds:
+        reason += f"; or others were preferred, of which a round gives {section.most:,} at most"
     return found | {"reason": reason}
+
+
+def _is_special(sources: Sources, arm: str, number: int, row: store.Row) -> bool:
+    """Whether `vary` found that it does not generalise, and the recipe minds."""
+    section = sources.run.recipe.vary
+    rows = sources.rows("variants", "puzzle_id", row["puzzle_id"], arm, number)
+    tried = generalities(rows).get(row["puzzle_id"], {})
+    own = tried.get(row["candidate_id"])
+    others = section.rule == "require" or any(o.reaches(section.generality) for o in tried.values())
+    minds = section.rule != "ignore" and others
+    return minds and own is not None and not own.reaches(section.generality)
 
 
 def _accepted(row: store.Row) -> bool:

@@ -9,6 +9,7 @@ from etude.readings import ARMS
 
 KINDS = (
     ("example", "examples", "example_id"),
+    ("derived", "derived", "example_id"),
     ("candidate", "candidates", "candidate_id"),
     ("puzzle", "vetted", "puzzle_id"),
     ("proposal", "proposals", "proposal_id"),

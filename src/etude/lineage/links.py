@@ -24,7 +24,7 @@ class Chain:
 
     run: Path
     kind: str
-    """What the id names: example, candidate, puzzle, proposal, seed or problem."""
+    """What the id names: example, derived, candidate, puzzle, proposal, seed or problem."""
     id: str
     arm: str
     round: int | None

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from etude import domains
 from etude.decontaminate import grams_of, shown_text
 from etude.lineage.sources import Sources
 from etude.types import Problem
@@ -26,7 +27,7 @@ def nearest(sources: Sources, problem: Problem | None, last: int | None) -> list
     """The nearest examples of the loop, those of rounds up to `last`, and seeds; nearest first."""
     if problem is None:
         return []
-    text = shown_text(problem)
+    text = shown_text(problem, domains.named(sources.run.recipe.domain))
     form = problem.puzzle.form if problem.puzzle else None
     kind = problem.puzzle.answer_type if problem.puzzle else None
     tokens = sorted(set(re.findall(_TOKEN, text)))
@@ -62,7 +63,7 @@ def _examples(
         "with own as (select examples.*, form, answer_type, "
         f"list_distinct(regexp_extract_all(text, '{_TOKEN}')) as words from examples "
         "left join (select puzzle_id, round, arm, any_value(form) as form, "
-        "any_value(answer_type) as answer_type from vetted where fate = 'kept' group by all) "
+        "any_value(answer_type) as answer_type from puzzles group by all) "
         "using (puzzle_id, round, arm) where arm = 'verified' and round <= ?), "
         "met as (select *, len(list_intersect(words, ?::varchar[])) as shared from own) "
         "select *, shared / (len(words) + ? - shared) as tokens from met "

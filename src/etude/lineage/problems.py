@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from etude import store
+from etude import domains, store
 from etude.arm import load_problems
 from etude.decontaminate import LEVELS, shown_text
 from etude.errors import InputError
@@ -95,12 +95,13 @@ def _problem(sources: Sources, name: str) -> tuple[Problem | None, str]:
 def _described(
     sources: Sources, name: str, row: store.Row, problem: Problem | None, note: str
 ) -> dict[str, Any]:
+    domain = domains.named(sources.run.recipe.domain)
     return {
         "problem": name,
         "problem_id": row["problem_id"],
         "part": row["part"],
         "suite": sources.run.recipe.evaluate.suite,
-        "text": shown_text(problem) if problem is not None else None,
+        "text": None if problem is None else shown_text(problem, domain),
         "note": note,
     }
 

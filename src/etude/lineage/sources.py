@@ -11,10 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from etude import store
+from etude import domains, store
 from etude.errors import InputError
 from etude.judge.record import METADATA_KEY
-from etude.prompts import example_text
 from etude.query import Tables
 from etude.roles import NOTE_KEY
 from etude.seeds import load_seeds, load_shown
@@ -68,10 +67,13 @@ class Sources:
     def seeds(self) -> list[Seed]:
         """The seed puzzles; raises `InputError` where the file that they are from is gone."""
         recipe = self.run.recipe
+        domain = domains.named(recipe.domain)
         found = []
         pairs = load_seeds(recipe)
         for pair in pairs:
-            text = example_text(pair.puzzle.source, pair.solution, layout=recipe.prompt.layout)
+            text = domain.example_text(
+                pair.puzzle.source, pair.solution, layout=recipe.prompt.layout
+            )
             found.append(Seed(pair.puzzle, pair.name, content_id(text), text))
         known = {pair.puzzle.id for pair in pairs}
         shown = [puzzle for puzzle in load_shown(recipe) if puzzle.id not in known]

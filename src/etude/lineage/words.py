@@ -14,7 +14,10 @@ from etude.readings.words import harmless
 MOST_PARENTS = 8
 """Parents that are shown of a prompt; machines hear of all."""
 _HIDDEN = {"arm", "round", "depth"}
-_TABLES = ("training", "passes", "parent", "checkpoint", "nearest", "contamination")
+_TABLES = (
+    *("training", "variants", "passes", "parent", "checkpoint", "nearest", "contamination"),
+    "recalled",
+)
 """Links of which there are several in a row: a line each."""
 
 Content = dict[str, Any]
@@ -131,6 +134,14 @@ def _trainings(console: Console, contents: Sequence[Content]) -> None:
         console.say(f"  {content['model']:<32} {said}")
 
 
+def _variants(console: Console, contents: Sequence[Content]) -> None:
+    for one in contents:
+        console.say(
+            f"  {one['candidate_id']}  solves {one['solved']:,} of {one['solvable']:,} variants "
+            f"that can be solved, {one['tried']:,} tried"
+        )
+
+
 def _parents(console: Console, contents: Sequence[Content]) -> None:
     for content in contents[:MOST_PARENTS]:
         origin = content["origin"]
@@ -214,6 +225,17 @@ def _nearest(console: Console, contents: Sequence[Content]) -> None:
         say_code(console, one["text"], lines=6)
 
 
+def _recalled(console: Console, contents: Sequence[Content]) -> None:
+    for one in contents:
+        rounds = f"{one['tries']:,} round{'s' * (one['tries'] != 1)}"
+        rate = one["expected"]
+        believed = "" if rate is None else f"; expected to be solved {rate:.0%} of the time"
+        console.say(
+            f"  round {one['round']}: kept by round {one['first_round']}, tried in {rounds} with "
+            f"{one['attempts']:,} attempts by then{believed}"
+        )
+
+
 def _contamination(console: Console, contents: Sequence[Content]) -> None:
     for one in contents:
         console.say(
@@ -225,6 +247,8 @@ def _contamination(console: Console, contents: Sequence[Content]) -> None:
 _TITLES = {
     "filters": "filters of the vetting",
     "training": "trained on",
+    "tried": "as it was tried",
+    "variants": "with other constants",
     "parent": "puzzles that the prompt showed",
     "checkpoint": "model",
     "passes": "passes",
@@ -232,14 +256,17 @@ _TITLES = {
     "contamination": "training examples that meet it",
     "nearest": "nearest training examples up to then",
     "attempts": "all attempts at it",
+    "recalled": "unsolved, and tried again",
 }
 _SHOWN: dict[str, Callable[[Console, Sequence[Content]], None]] = {
     "filters": _filters,
     "training": _trainings,
+    "variants": _variants,
     "parent": _parents,
     "checkpoint": _checkpoints,
     "passes": _passes,
     "solvable": _solvable,
     "nearest": _nearest,
     "contamination": _contamination,
+    "recalled": _recalled,
 }

@@ -115,8 +115,8 @@ counted as (
 )
 select a.round, a.total, p.source as puzzle, a.source as solution
 from counted a join (
-    select round, puzzle_id, min(source) as source from vetted
-    where arm = 'verified' and fate = 'kept' group by round, puzzle_id
+    select round, puzzle_id, min(source) as source from puzzles
+    where arm = 'verified' group by round, puzzle_id
 ) p on p.round = a.round and p.puzzle_id = a.puzzle_id
 where a.place <= ? order by a.round, a.place
 """

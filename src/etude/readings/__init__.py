@@ -24,10 +24,11 @@ from etude.readings.segments import length as length
 from etude.readings.segments import rows_where, table
 from etude.readings.segments import segment as segment
 from etude.stats import Estimate, paired_difference, pass_at_k
+from etude.streams import AGAIN
 from etude.types import Score
 
 ARMS = ("verified", "unverified", "more-epochs", "pretrained")
-STAGES = ("propose", "vet", "solve", "judge", "select")
+STAGES = ("propose", "vet", AGAIN, "solve", "judge", "select")
 RUNGS = (
     ("pretrained", "pretrained", "final"),
     ("+ seeds", "verified", "round-00"),
@@ -97,6 +98,8 @@ class Funnel:
     """The stages with a finished unit."""
     asked: int
     fates: Counter[str]
+    again: int
+    """Puzzles of earlier rounds that are tried once more."""
     candidates: int
     outcomes: Counter[str]
     solved: int
@@ -201,7 +204,7 @@ def ladder(run: Path) -> list[Rung]:
 def _examples(run: Path, arm: Path) -> int:
     kept = course(run).kept
     numbers = [number for number in rounds(arm) if number <= kept]
-    return sum(length(_stage(arm, number, "select")) for number in numbers)
+    return sum(length(_stage(arm, n, stage)) for n in numbers for stage in ("select", "derive"))
 
 
 def course(run: Path) -> Course:
@@ -301,6 +304,7 @@ def funnel(arm: Path, number: int) -> Funnel:
         stages=tuple(stage for stage in STAGES if any((folder / stage).glob("[0-9]*.parquet"))),
         asked=length(folder / "propose"),
         fates=_counted(table(folder / "vet", ["fate"])["fate"]),
+        again=length(folder / AGAIN),
         candidates=length(folder / "solve"),
         outcomes=_counted(judged["outcome"]),
         solved=len(pc.unique(accepted["puzzle_id"])),
@@ -378,11 +382,10 @@ def _shown(tried: list[store.Row], taught: str) -> list[store.Row]:
 def _pairs(folder: Path, verdicts: Sequence[store.Row]) -> list[Pair]:
     puzzles = {row["puzzle_id"] for row in verdicts}
     candidates = {row["candidate_id"] for row in verdicts}
-    source = {
-        row["puzzle_id"]: row["source"]
-        for row in rows_where(folder / "vet", ["puzzle_id", "source", "fate"], "puzzle_id", puzzles)
-        if row["fate"] == "kept"
-    }
+    again = rows_where(folder / AGAIN, ["puzzle_id", "source"], "puzzle_id", puzzles)
+    vetted = rows_where(folder / "vet", ["puzzle_id", "source", "fate"], "puzzle_id", puzzles)
+    kept = (row for row in vetted if row["fate"] == "kept")
+    source = {row["puzzle_id"]: row["source"] for row in (*again, *kept)}
     solution = {
         row["candidate_id"]: row["source"]
         for row in rows_where(

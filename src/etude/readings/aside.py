@@ -10,7 +10,7 @@ from typing import Any
 
 from etude import cluster, query, store
 
-STAGES = ("propose", "solve", "judge", "probe", "evaluate")
+STAGES = ("propose", "solve", "judge", "vary", "probe", "evaluate")
 """The stages whose units a run can do without."""
 
 

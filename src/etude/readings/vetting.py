@@ -63,6 +63,30 @@ def probed(arm: Path, number: int) -> Probed | None:
     )
 
 
+def varied(arm: Path, number: int) -> Counter[str]:
+    """Variants that solutions of a round were tried on: how many, of them solved, and held out."""
+    names = ["puzzle_id", "variant_id", "outcome"]
+    said: dict[tuple[str, str], set[str]] = {}
+    for row in readings.columns(store.round_folder(arm, number) / "vary", names):
+        said.setdefault((row["puzzle_id"], row["variant_id"]), set()).add(row["outcome"])
+    found = Counter(variants=len(said))
+    found["solved"] = sum("accepted" in outcomes for outcomes in said.values())
+    found["held out"] = sum("held out" in outcomes for outcomes in said.values())
+    return found
+
+
+def rewritten(arm: Path, number: int) -> Counter[str]:
+    """What became of the rewritten pairs that the judge accepted."""
+    stage = store.round_folder(arm, number) / "hindsight"
+    return Counter(row["fate"] for row in readings.columns(stage, ["fate"]) if row["fate"])
+
+
+def derived(arm: Path, number: int) -> Counter[str]:
+    """Examples that were made from pairs, by their origin."""
+    stage = store.round_folder(arm, number) / "derive"
+    return Counter(row["origin"] for row in readings.columns(stage, ["origin"]))
+
+
 def dropped(arm: Path, number: int) -> Counter[str]:
     """Examples that a round left out, by the reason: `near a held-out problem`, ..."""
     found: Counter[str] = Counter()

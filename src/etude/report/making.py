@@ -26,7 +26,7 @@ OUTCOMES = (
 """Their order fixes their colours."""
 FATES = (
     "kept", "duplicate", "same form", "trivial", "held out", "over the limit", "broken rule", None,
-    "unparsed", None,
+    "unparsed", "same cell",
 )  # fmt: skip
 """Fates in the order of the colours of outcomes; None leaves a colour out."""
 FUNNEL = ("asked", "well_formed", "kept", "solved", "taught")
@@ -82,6 +82,7 @@ def _summed(rounds: Sequence[Funnel]) -> Funnel:
         (),
         total("asked"),
         sum((counts.fates for counts in rounds), Counter()),
+        total("again"),
         total("candidates"),
         sum((counts.outcomes for counts in rounds), Counter()),
         total("solved"),

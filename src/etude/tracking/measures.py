@@ -86,6 +86,10 @@ def _vet(stage: Stage) -> dict[str, float]:
     return _shares(stage.counted("vetted", "fate"), "kept")
 
 
+def _recall(stage: Stage) -> dict[str, float]:
+    return {"puzzles": stage.counted("recalled", "puzzle_id").total()}
+
+
 def _solve(stage: Stage) -> dict[str, float]:
     return {"candidates": stage.counted("candidates", "finished").total()}
 
@@ -127,6 +131,7 @@ def _health(stage: Stage) -> dict[str, float]:
 _READ: dict[str, Callable[[Stage], dict[str, float]]] = {
     "propose": _propose,
     "vet": _vet,
+    "recall": _recall,
     "solve": _solve,
     "judge": _judge,
     "select": _select,

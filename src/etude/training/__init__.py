@@ -39,7 +39,15 @@ from etude.training.trainer import Job, Progress, train
 from etude.training.work import COMPLETE
 from etude.types import Document
 
-__all__ = ["COMPLETE", "Document", "FitSettings", "Fitted", "fit", "resolve_precision"]
+__all__ = [
+    "COMPLETE",
+    "Document",
+    "FitSettings",
+    "Fitted",
+    "fit",
+    "random_state_kept",
+    "resolve_precision",
+]
 
 
 def fit(
@@ -78,7 +86,7 @@ def fit(
     if not store.finished(out):
         check_devices(settings.processes)
         plan = make_plan(model, documents, settings, seed)
-        with writing_to(work), quiet(), torch_threads(settings.threads), _random_state_kept():
+        with writing_to(work), quiet(), torch_threads(settings.threads), random_state_kept():
             folders.prepare(work, plan.fingerprint)
             parts = folders.read_accumulate(work, settings.accumulate)
             _train(Job(model, plan, settings, work, parts, judged), progress)
@@ -131,7 +139,7 @@ def _fits(job: Job, progress: Progress | None) -> bool:
 
 
 @contextmanager
-def _random_state_kept() -> Iterator[None]:
+def random_state_kept() -> Iterator[None]:
     """The Trainer seeds Python's, NumPy's and torch's global generators; puts them back."""
     python, numpy = random.getstate(), np.random.get_state()
     devices = list(range(torch.cuda.device_count()))

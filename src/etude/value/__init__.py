@@ -88,13 +88,16 @@ def _asked(
 def _say_plan(console: Console, asked: Asked) -> None:
     section = asked.run.recipe.final
     long = f"{section.tokens:,} tokens" if section.tokens else f"{section.epochs:g} epochs"
+    often = f"{section.seed_repeat} times"
+    if section.human_share is not None:
+        often = f"as {section.human_share:.0%} of all"
     console.record(
         "plan", parts=len(asked.parts), seeds=asked.seeds, trainings=asked.trainings,
         trained=asked.size, examples=len(asked.examples),
     )  # fmt: skip
     console.say(
         f"{asked.trainings} trainings on {asked.size:,} of {len(asked.examples):,} examples, and "
-        f"the seeds {section.seed_repeat} times, for {long}, from the model "
+        f"the seeds {often}, for {long}, from the model "
         "that saw none"
     )
 

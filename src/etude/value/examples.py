@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from etude import reviews, store
+from etude import reviews, store, streams
 from etude.arm import Arm
 from etude.course import course_of
 from etude.diversity.clusters import check_installed, in_clusters
@@ -63,7 +63,7 @@ def read_examples(arm: Arm) -> list[Example]:
 def _of_round(arm: Arm, number: int, withdrawn: frozenset[str]) -> list[Example]:
     folder, recipe = arm.round(number), arm.recipe
     rows = [r for r in store.read_stage(folder / "select") if r["puzzle_id"] not in withdrawn]
-    puzzles = {r["puzzle_id"]: r for r in store.read_stage(folder / "vet") if r["fate"] == "kept"}
+    puzzles = {puzzle.id: puzzle for puzzle in streams.Kept(folder)}
     solutions: dict[str, str] = {}
     if recipe.final.loss == "solution":
         read = store.read_stage(folder / "solve")
@@ -71,13 +71,16 @@ def _of_round(arm: Arm, number: int, withdrawn: frozenset[str]) -> list[Example]
     return [
         Example(
             row["example_id"],
-            document_of(row["text"], solutions[row["candidate_id"]], recipe.prompt.layout)
+            document_of(
+                row["text"],
+                arm.domain.example_tail(solutions[row["candidate_id"]], recipe.prompt.layout),
+            )
             if solutions
             else Document(row["text"]),
-            puzzles[row["puzzle_id"]]["source"],
+            puzzles[row["puzzle_id"]].source,
             number,
-            puzzles[row["puzzle_id"]]["answer_type"],
-            puzzles[row["puzzle_id"]]["form"],
+            puzzles[row["puzzle_id"]].answer_type,
+            puzzles[row["puzzle_id"]].form,
         )
         for row in rows
     ]

@@ -29,7 +29,7 @@ from etude.arm import Arm, Tell, fit_options
 from etude.errors import InputError
 from etude.evaluate import evaluate
 from etude.loop import start_of
-from etude.train import seed_documents
+from etude.train import beside_others, seed_documents
 from etude.types import Document, content_id
 from etude.value.examples import Example, Part
 from etude.value.findings import AGAIN, CONTROL
@@ -151,7 +151,7 @@ def _train(arm: Arm, out: Path, chosen: Sequence[Document]) -> None:
     from etude.training import FitSettings, fit
 
     section = arm.recipe.final
-    documents = seed_documents(arm) * section.seed_repeat + list(chosen)
+    documents = beside_others(arm, None, seed_documents(arm), chosen, section)
     settings = FitSettings(**fit_options(arm.recipe, section))  # type: ignore[arg-type]
     with arm.watched(None, "train", 1) as watched:
         done = fit(

@@ -36,7 +36,7 @@ from etude.engines.transformers.memory import Rows, is_out_of_memory
 from etude.errors import InputError
 from etude.types import Prompt, Sample
 
-__all__ = ["TransformersEngine"]
+__all__ = ["Drawn", "TransformersEngine"]
 
 COMPACT_BELOW = 0.8
 """Finished rows are dropped when less than this share is live: copying the caches costs too."""
@@ -52,6 +52,16 @@ class _Item:
     ids: tuple[int, ...]
     uniforms: Tensor
     """(samples, tokens): the numbers that the samples are drawn with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A sample with the tokens that it was read from, as whoever trains on it needs them."""
+
+    sample: Sample
+    prompt: tuple[int, ...]
+    tokens: tuple[int, ...]
+    """Everything that was drawn, the token with which the text ended included."""
 
 
 class TransformersEngine:
@@ -138,10 +148,25 @@ class TransformersEngine:
 
         Up to rounding, the samples do not depend on `max_rows`, the device, or the other prompts.
         """
+        drawn = self.draw(
+            prompts, n, seed=seed, temperature=temperature, max_new_tokens=max_new_tokens
+        )
+        return [[one.sample for one in own] for own in drawn]
+
+    def draw(
+        self,
+        prompts: Sequence[Prompt],
+        n: int,
+        *,
+        seed: int,
+        temperature: float,
+        max_new_tokens: int,
+    ) -> list[list[Drawn]]:
+        """The samples of `sample`, with their tokens."""
         check_range(n, temperature, max_new_tokens)
         self._live_model()
         encoded = self._encode(prompts, max_new_tokens)
-        out: list[list[Sample]] = [[] for _ in prompts]
+        out: list[list[Drawn]] = [[] for _ in prompts]
         with torch_threads(self._threads):
             prefix = decoding.Prefix.of(self._live_model(), encoded) if n else None
             for batch in self._batches(prompts, encoded, n, seed, max_new_tokens):
@@ -149,6 +174,13 @@ class TransformersEngine:
                 for item, samples in zip(batch, done, strict=True):
                     out[item.place] += samples
         return out
+
+    @torch.no_grad()
+    def follow(self, model: Any) -> None:
+        """Takes over the weights of a model of the same shape, as they are now: one that learns."""
+        own = dict(self._live_model().named_parameters())
+        for name, weight in model.named_parameters():
+            own[name].copy_(weight)
 
     @torch.inference_mode()
     def next_token_probabilities(self, prompt: Prompt) -> list[float]:
@@ -227,7 +259,7 @@ class TransformersEngine:
 
     def _run(
         self, batch: list[_Item], temperature: float, prefix: decoding.Prefix | None
-    ) -> list[list[Sample]]:
+    ) -> list[list[Drawn]]:
         """The samples of a batch; of its halves where the memory is too small for it.
 
         Raises:
@@ -294,7 +326,7 @@ class _Batch:
         self._uniforms = torch.cat([item.uniforms for item in batch]).to(model.device)
         count, self._room = self._uniforms.shape
         self._tokens = torch.zeros(count, self._room, dtype=torch.long, device=model.device)
-        self._samples: list[Sample | None] = [None] * count
+        self._samples: list[Drawn | None] = [None] * count
         # Per row that is still in the decoder: which sample it is, and whether it goes on.
         self._rows = torch.arange(count, device=model.device)
         self._live = torch.ones(count, dtype=torch.bool, device=model.device)
@@ -307,7 +339,7 @@ class _Batch:
         self._decoding = decoding.start(model, ids, self._n, self._room, prefix)
 
     @torch.inference_mode()
-    def run(self) -> list[list[Sample]]:
+    def run(self) -> list[list[Drawn]]:
         """The samples of each prompt."""
         for step in range(self._room):
             tokens = self._advance(step)
@@ -315,7 +347,8 @@ class _Batch:
                 break
             self._decoding.step(self._compacted(tokens))
         for row in self._rows[self._live].tolist():
-            self._samples[row] = Sample(self._text(row, self._room), finished=False)
+            sample = Sample(self._text(row, self._room), finished=False)
+            self._samples[row] = self._drawn(row, sample, self._room)
         done = [sample for sample in self._samples if sample is not None]
         return [done[i : i + self._n] for i in range(0, len(done), self._n)]
 
@@ -335,8 +368,12 @@ class _Batch:
         text = self._text(row, step if stopped else step + 1)
         sample = ended(self._batch[row // self._n].prompt, text, stopped=stopped)
         if sample is not None:
-            self._samples[row] = sample
+            self._samples[row] = self._drawn(row, sample, step + 1)
             self._live[at] = False
+
+    def _drawn(self, row: int, sample: Sample, length: int) -> Drawn:
+        tokens = self._tokens[row, :length].tolist()
+        return Drawn(sample, self._batch[row // self._n].ids, tuple(tokens))
 
     def _text(self, row: int, length: int) -> str:
         last = self._batch[row // self._n].ids[-1]
@@ -419,6 +456,6 @@ def _halves(batch: list[_Item]) -> tuple[list[_Item], list[_Item]]:
 
 
 def _joined(
-    batch: list[_Item], first: list[list[Sample]], second: list[list[Sample]]
-) -> list[list[Sample]]:
+    batch: list[_Item], first: list[list[Drawn]], second: list[list[Drawn]]
+) -> list[list[Drawn]]:
     return first + second if len(batch) > 1 else [first[0] + second[0]]
