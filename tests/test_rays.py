@@ -282,10 +282,8 @@ with leaving(Path(sys.argv[1]), "etude run HERE"), reached_ray("auto", print):
 
 def of_session(leader: int) -> str:
     """What runs of all that a process started."""
-    seen = subprocess.run(
-        ["ps", "-s", str(leader), "-o", "args="], capture_output=True, text=True, check=False
-    )
-    return seen.stdout
+    words = ["ps", "-ww", "-s", str(leader), "-o", "args="]  # else as wide as COLUMNS says
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout
 
 
 def test_a_polite_kill_while_ray_starts_is_heard_and_leaves_nothing(tmp_path: Path) -> None:
@@ -299,7 +297,8 @@ def test_a_polite_kill_while_ray_starts_is_heard_and_leaves_nothing(tmp_path: Pa
     )
     patience = time.monotonic() + 60
     while "gcs_server" not in of_session(process.pid):
-        assert time.monotonic() < patience
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < patience, of_session(process.pid)
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     out, said = process.communicate(timeout=60)

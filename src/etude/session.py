@@ -245,8 +245,8 @@ def leaving(folder: Path, command: str) -> Iterator[None]:
         leave.say()
         sys.exit(130)
     finally:
-        if not leave.said:
-            for number, handler in before.items():
+        for number, handler in before.items():
+            if signal.getsignal(number) is leave:  # else one further in has said it
                 signal.signal(number, handler)
 
 
