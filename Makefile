@@ -55,13 +55,14 @@ demo-cluster: $(VENV)/.ray
 		--out runs/tiny-cluster
 
 test: $(DEV)
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
 		-m "not gpu and not ray" $(PYTEST_ARGS)
 
 survive: $(DEV)
 	@rm -rf runs/survival; mkdir -p runs/survival
 	@ETUDE_KILLS=50 ETUDE_SURVIVAL=runs/survival ETUDE_SURVIVAL_LOG=runs/survival/kills.md \
-		$(BIN)/python -m pytest -v --durations=0 tests/survival tests/test_places.py \
+		$(BIN)/python -m pytest -v --durations=0 -m "not gpu and not ray" tests/survival \
+		tests/test_places.py tests/test_domains.py tests/test_hub_models.py \
 		$(PYTEST_ARGS)
 	@cat runs/survival/kills.md
 

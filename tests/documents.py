@@ -26,9 +26,9 @@ _BLOCK = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 SMALLER = (
-    (r"^etude run tiny\b", "etude run smoke"),
+    (r"^etude run tiny(?![-\w])", "etude run smoke --no-controls"),
     (r"^etude run$", "etude run smoke"),
-    (r"--samples 100\b", "--samples 10"),
+    (r"(etude evaluate .*)--samples \d+\b", r"\1--samples 4"),
     (r"--suite p3\b", "--suite p3 --folder P3_FOLDER"),
 )
 """What a command says -> what is run in its place."""

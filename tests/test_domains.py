@@ -431,6 +431,7 @@ def tables(run: Path) -> dict[str, bytes]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_run_that_was_killed_ends_with_the_same_tables(run: Path, tmp_path: Path) -> None:
     again = tmp_path / "run"

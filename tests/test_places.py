@@ -322,9 +322,7 @@ def one_sentence(ended: subprocess.CompletedProcess[str]) -> str:
     return ended.stderr
 
 
-@pytest.mark.skipif(
-    int(os.environ.get("ETUDE_KILLS", "10")) <= 10, reason="of the long form: make survive"
-)
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_killed_run_on_s3_ends_with_the_tables_of_a_local_one(
     s3: dict[str, str], local_run: Path

@@ -36,6 +36,7 @@ ROWS = (
     {
         "offspring",
         "kernels",
+        "precision",
         "config",
         "puzzle",
         "prompts",
@@ -141,6 +142,7 @@ HEAVY_PLACES = (
     "reinforce/grpo.py",
     "cluster/rays/",
     "tiny/model.py",
+    "precision.py",
     "scorers.py",
     "inspect_tasks.py",
     "duplicates/",

@@ -29,7 +29,8 @@ from etude import training
 from etude.engines.transformers import TransformersEngine
 from etude.engines.transformers.loading import encode, load_tokenizer, quiet, torch_threads
 from etude.errors import InputError, RecipeError
-from etude.training import FitSettings, Fitted, fit, resolve_precision
+from etude.precision import resolve_precision
+from etude.training import FitSettings, Fitted, fit
 from etude.training.batches import make_batches, padding, parts_of, width
 from etude.training.plan import make_plan, model_id
 from etude.types import Prompt, content_id

@@ -154,7 +154,7 @@ def check_inputs(recipe: Recipe) -> None:
     spill.memory()
     check_extra(recipe)
     if recipe.model.precision == "fp16":
-        from etude.training import resolve_precision
+        from etude.precision import resolve_precision
 
         resolve_precision("fp16")
     load_seeds(recipe)
@@ -173,7 +173,7 @@ def _resolved(recipe: Recipe, folder: Path) -> Recipe:
     if store.is_file(folder / "recipe.toml"):
         precision = store.read_recipe(folder).model.precision
     else:
-        from etude.training import resolve_precision
+        from etude.precision import resolve_precision
 
         precision = "bf16" if resolve_precision() == "bf16" else "fp32"
     return recipe.model_copy(

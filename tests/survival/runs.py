@@ -19,7 +19,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
 from etude import config, store
 from etude.tables import MEASURED
@@ -40,7 +39,6 @@ SHRUNK = (
 KILLS = int(os.environ.get("ETUDE_KILLS", "10"))
 LONG = KILLS > 10
 """Whether every variant of a case is tried, and not the cheapest that show it."""
-only_long = pytest.mark.skipif(not LONG, reason="of the long form: make survive")
 STAGE = Path(__file__).parent / "stage"
 PATIENCE = 600.0
 """Seconds after which a run hangs, on a busy machine too."""

@@ -73,7 +73,7 @@ def test_a_full_disk_is_said_and_nothing_is_lost(
     assert runs.differing(run, undisturbed) == []
 
 
-@runs.only_long
+@pytest.mark.long
 def test_a_file_that_may_grow_no_more_is_said(undisturbed: Path, tmp_path: Path) -> None:
     """The weights are the only file beyond the limit."""
     run = runs.cut(undisturbed, tmp_path / "run", "final")

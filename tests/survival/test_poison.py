@@ -31,7 +31,7 @@ def run_with_deaths(run: Path, folder: Path, times: int) -> str:
         driver.strike_all()
 
 
-@runs.only_long
+@pytest.mark.long
 def test_a_unit_that_kills_its_workers_twice_is_done_at_the_third_try(
     undisturbed: Path, tmp_path: Path
 ) -> None:

@@ -78,7 +78,7 @@ def test_clocks_that_jump_change_nothing(
 @pytest.mark.parametrize(
     ("kept", "last"),
     [
-        pytest.param(("anchors", "propose"), "vet", id="engine", marks=runs.only_long),
+        pytest.param(("anchors", "propose"), "vet", id="engine", marks=pytest.mark.long),
         pytest.param((), "evaluate", id="training"),
     ],
 )
@@ -102,7 +102,7 @@ def test_a_package_that_goes_is_named_and_the_run_continues_when_it_is_back(
     assert runs.differing(run, undisturbed) == []
 
 
-@runs.only_long
+@pytest.mark.long
 def test_a_server_that_fails_for_a_while_is_waited_for_or_the_run_says_so(
     teachers: runs.Teachers, server: llm_server.Running, taught: Path, tmp_path: Path
 ) -> None:

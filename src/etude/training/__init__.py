@@ -34,7 +34,7 @@ from etude.store import writing_to
 from etude.training import work as folders
 from etude.training.plan import make_plan
 from etude.training.processes import OutOfMemory, check_devices, train_together
-from etude.training.settings import FitSettings, Fitted, resolve_precision
+from etude.training.settings import FitSettings, Fitted
 from etude.training.trainer import Job, Progress, train
 from etude.training.work import COMPLETE
 from etude.types import Document
@@ -46,7 +46,6 @@ __all__ = [
     "Fitted",
     "fit",
     "random_state_kept",
-    "resolve_precision",
 ]
 
 

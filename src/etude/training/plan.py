@@ -18,10 +18,11 @@ from etude.engines.transformers.loading import (
 )
 from etude.engines.transformers.weights import weights_sum
 from etude.errors import InputError
+from etude.precision import resolve_precision
 from etude.training.batches import Batch, make_batches, padding
 from etude.training.documents import Tokens, tokenise
 from etude.training.rows import check_attention
-from etude.training.settings import FitSettings, Fitted, resolve_precision
+from etude.training.settings import FitSettings, Fitted
 from etude.types import Document, content_id
 
 _NAMES = ("start", "start_id", "weights")
