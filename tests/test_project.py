@@ -60,6 +60,7 @@ ROWS = (
         "shares",
     },
     {"variants"},
+    {"exchanges"},
     {"rewrites", "mutate"},
     {"domains"},
     {"suites"},

@@ -1,6 +1,7 @@
 """Mutation: prompts that start from puzzles that there are, beside those that ask freely. Pure.
 
 `change`    one puzzle, with something else about it
+`exchange`  one puzzle, with another operator, comparison or call (see `exchanges`)
 `combine`   two puzzles in one
 `harder`    one puzzle, harder
 `easier`    one puzzle, easier
@@ -8,8 +9,9 @@
 In the layouts `paper` and `chat` the prompt shows its parents and asks in words, as OMNI-EPIC does
 for environments: Faldor and others (2024, arXiv 2405.15568). A model of the layout `line` follows
 no words: it goes on with a beginning of a puzzle, cut at a token of Python, so that what follows is
-drawn anew; or with the conditions of both parents in one puzzle, of which the second is cut. Not
-covered: which puzzles become parents (see `breeding`).
+drawn anew; or with the conditions of both parents in one puzzle, of which the second is cut.
+`exchange` is of this layout alone: the beginning reaches beyond what was exchanged. Not covered:
+which puzzles become parents (see `breeding`).
 """
 
 from __future__ import annotations
@@ -25,17 +27,24 @@ from types import MappingProxyType
 from typing import Literal
 
 from etude.arguments import function_of, inputs_of
+from etude.exchanges import exchanged
 from etude.prompts import Layout, renamed
 from etude.puzzle import NotAPuzzle, syntax_tree, without_docstring
 from etude.types import Prompt, Puzzle
 from etude.variants import variants
 
-Kind = Literal["change", "combine", "harder", "easier"]
+Kind = Literal["change", "exchange", "combine", "harder", "easier"]
 
-PARENTS: dict[str, int] = {"change": 1, "combine": 2, "harder": 1, "easier": 1}
+PARENTS: dict[str, int] = {
+    "change": 1,
+    "exchange": 1,
+    "combine": 2,
+    "harder": 1,
+    "easier": 1,
+}
 """How many puzzles a prompt of each kind starts from."""
-WORDLESS = ("change", "combine")
-"""The kinds of the layout `line`."""
+WORDLESS = ("change", "exchange", "combine")
+"""The kinds of the layout `line`, of which `exchange` is of no other."""
 _COMMENTS = {
     "change": "# the same puzzle, but with one thing changed",
     "combine": "# the two puzzles above, in one",
@@ -73,7 +82,10 @@ def mutation_prompt(
     if layout != "line":
         return (_asking if layout == "paper" else _message)(kind, [_bare(one) for one in parents])
     one, *others = parents
-    text = _composition(one, others[0], rng) if others else _cut(_bare(one), rng)
+    if kind == "exchange":
+        text = _exchanged(_bare(one), rng)
+    else:
+        text = _composition(one, others[0], rng) if others else _cut(_bare(one), rng)
     return None if text is None else Prompt(text, opening_of(text))
 
 
@@ -123,6 +135,15 @@ def _message(kind: str, sources: Sequence[str]) -> Prompt:
 def _cut(source: str, rng: random.Random) -> str | None:
     places = cuts(source)
     return source[: rng.choice(places)] if places else None
+
+
+def _exchanged(source: str, rng: random.Random) -> str | None:
+    """The puzzle with an exchange, cut somewhere behind it, or not at all."""
+    made = exchanged(source, rng)
+    if made is None:
+        return None
+    whole, end = made
+    return whole[: rng.choice([*(place for place in cuts(whole) if place >= end), len(whole)])]
 
 
 def cuts(source: str) -> list[int]:

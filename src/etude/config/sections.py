@@ -183,7 +183,10 @@ class ProposeSection(Section):
     mutate: float = Field(0.0, ge=0, le=1)
     """The share of the samples that are asked for by mutation: with prompts that start from one or
     two puzzles (see `docs/levers.md`)."""
-    mutations: tuple[Literal["change", "combine", "harder", "easier"], ...] = ("change", "combine")
+    mutations: tuple[Literal["change", "exchange", "combine", "harder", "easier"], ...] = (
+        "change",
+        "combine",
+    )
     """Their kinds, one drawn for each prompt. In the layout `line` there are no others."""
     per_mutation: int = Field(4, ge=1)
     """Samples of one such prompt, at most."""
@@ -594,10 +597,15 @@ class Recipe(Section):
             return
         if not kinds:
             raise ValueError("propose.mutations must name a kind where propose.mutate is above 0")
-        if self.prompt.layout == "line" and not set(kinds) <= {"change", "combine"}:
+        if self.prompt.layout == "line" and not set(kinds) <= {"change", "exchange", "combine"}:
             raise ValueError(
                 'prompt.layout = "line" follows no words, so propose.mutations must be of '
-                f"change and combine, but is {', '.join(kinds)}"
+                f"change, exchange and combine, but is {', '.join(kinds)}"
+            )
+        if self.prompt.layout != "line" and "exchange" in kinds:
+            raise ValueError(
+                f'prompt.layout = "{self.prompt.layout}" asks in words, so propose.mutations must '
+                "be without exchange, which is of the layout line alone"
             )
 
     def _check_domain(self) -> None:
