@@ -22,6 +22,7 @@ from etude.arm import Arm
 from etude.breeding import Breeder
 from etude.cells import cell_of, traits, words_of
 from etude.errors import InputError, RecipeError
+from etude.exchanges import KINDS, exchanged
 from etude.exposure import trained_on
 from etude.forecast.work import count_work
 from etude.mutate import cuts, merged, mutation_prompt, opening_of
@@ -205,6 +206,51 @@ def test_a_free_prompt_ends_with_its_opening() -> None:
     assert opening_of("def f(") == "def f("
 
 
+@given(puzzle=puzzles, seed=st.integers(0, 2**32))
+def test_an_exchange_changes_one_part_and_nothing_else(puzzle: Puzzle, seed: int) -> None:
+    made = exchanged(puzzle.source, random.Random(seed))
+    if made is None:
+        return
+    whole, end = made
+    assert puzzle.source in {
+        whole[: end - len(new)] + old + whole[end:]
+        for kind in KINDS
+        for new in kind
+        for old in kind
+        if old != new and whole[:end].endswith(new)
+    }
+    assert parse(whole).answer_type == puzzle.answer_type
+    assert parse(whole).inputs == puzzle.inputs
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(x: int, a=-7): return -x",
+        "def f(x: int, s='a + b'): return [*s][x]",
+        "def f(x: int, len=7): return len",
+        "def f(x: int):\n    return x + 1 == 3",
+        "def f(x: int, a=7): return (x + a",
+        "def f(x: int, a=3 + 4): return x",
+    ],
+)
+def test_where_nothing_has_a_kind_nothing_is_exchanged(source: str) -> None:
+    assert exchanged(source, random.Random(1)) is None
+
+
+def test_a_prompt_reaches_beyond_what_was_exchanged() -> None:
+    parent = parse("def f(x: List[int], a=7, u=[3, 4]): return [i * a for i in x] == u")
+    head = "def f(x: List[int], a=7, u=[3, 4]): return "
+    found = set()
+    for seed in range(400):
+        made = mutation_prompt("exchange", [parent], random.Random(seed), layout="line")
+        assert made is not None
+        assert made.opening == made.text
+        found.add(made.text.removeprefix(head))
+    assert {"[i +", "[i + a for i in x] == u", "[i * a for i in x] >="} <= found
+    assert not any("[i * a for i in x] == u".startswith(one) for one in found)
+
+
 @given(one=puzzles, other=puzzles)
 @settings(max_examples=60)
 def test_two_puzzles_become_one_with_the_inputs_of_both(one: Puzzle, other: Puzzle) -> None:
@@ -379,6 +425,10 @@ def test_a_model_that_follows_no_words_is_not_asked_in_words() -> None:
     with pytest.raises(RecipeError, match="follows no words"):
         config.load("smoke", asked)
     config.load("smoke", [*asked, "prompt.layout=paper"])
+    exchange = ["propose.mutate=0.5", 'propose.mutations=["exchange"]']
+    config.load("smoke", exchange)
+    with pytest.raises(RecipeError, match="of the layout line alone"):
+        config.load("smoke", [*exchange, "prompt.layout=paper"])
     with pytest.raises(RecipeError, match=r"propose\.mutations must name a kind"):
         config.load("smoke", ["propose.mutate=0.5", "propose.mutations=[]"])
 
