@@ -6,9 +6,10 @@ unverified   the same loop, trained on as many of its own pairs, whatever the ve
 more-epochs  no self-made pairs: the seeds alone, as many tokens as the loop trained on
 pretrained   no training after the pretraining
 
-Each arm is a process of its own, so that two run at a time; what they tell is passed on. An arm
-dies with the process that started it. One that dies by itself is started again; a unit on which
-that happens again and again is set aside (see `cluster`).
+Arms run in processes, so that two run at a time; what they tell is passed on. A process that is
+done with one arm takes the next, for it takes seconds to import what trains. It dies with the one
+that started it. An arm that dies by itself is started again; a unit on which that happens again and
+again is set aside (see `cluster`).
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class _Starting:
 
 @dataclass
 class _Running:
-    """An arm at work."""
+    """An arm at work, in a process that may have done others before."""
 
     name: str
     process: BaseProcess
@@ -109,6 +110,7 @@ class _Arms:
     run_: store.Run
     tell: Tell
     way: str
+    owed: deque[str] = field(default_factory=deque)
     running: dict[Connection, _Running] = field(default_factory=dict)
     deaths: defaultdict[tuple[object, ...], list[str]] = field(
         default_factory=lambda: defaultdict(list)
@@ -117,11 +119,11 @@ class _Arms:
 
     def run(self, arms: Sequence[str], most: int) -> None:
         """`most` of them at a time. Raises what an arm raised."""
-        owed = deque(arms)
+        self.owed.extend(arms)
         try:
-            while owed or self.running:
-                while owed and len(self.running) < most:
-                    self._start(owed.popleft())
+            while self.owed or self.running:
+                while self.owed and len(self.running) < most:
+                    self._start(self.owed.popleft())
                 for ready in wait(list(self.running)):
                     assert isinstance(ready, Connection)
                     self._hear(ready)
@@ -132,9 +134,9 @@ class _Arms:
 
     def _start(self, name: str) -> None:
         context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe(duplex=False)
+        ours, theirs = context.Pipe()
         args = (self.run_.folder, name, theirs, self.way)
-        process = context.Process(target=_arm_process, args=args, name=name)
+        process = context.Process(target=_arms_process, args=args, name=name)
         with no_interrupt():
             process.start()
         theirs.close()
@@ -155,11 +157,25 @@ class _Arms:
             self.tell(said)
             return None
         del self.running[ready]
+        if said is None and self.owed:
+            return self._go_on(ready, arm.process)
+        ready.close()
         arm.process.join()
         if isinstance(said, UserError):
             raise said
         if said is not None:
             raise Fault(f"the arm {arm.name} failed:\n{said}")
+        return None
+
+    def _go_on(self, ready: Connection, process: BaseProcess) -> None:
+        """The next arm, in a process that is done with one."""
+        name = self.owed.popleft()
+        try:
+            ready.send(name)
+        except OSError:  # it died of something after its arm
+            process.join()
+            return self._start(name)
+        self.running[ready] = _Running(name, process)
         return None
 
     def _died(self, ready: Connection) -> None:
@@ -183,21 +199,35 @@ class _Arms:
         self._start(arm.name)
 
 
-def _arm_process(folder: Path, name: str, out: Connection, way: str) -> None:
-    """What runs in the process of an arm: events go out, then None or what went wrong."""
+def _arms_process(folder: Path, name: str, parent: Connection, way: str) -> None:
+    """What runs in a process of arms: of each, events go out, then None or what went wrong; then
+    the next one's name comes in, or nothing does any more."""
     die_with_parent()
+    next_: str | None = name
+    while next_ is not None:
+        try:
+            _do_arm(folder, next_, parent, way)
+        except BaseException as error:  # noqa: BLE001 - it goes to the parent, which raises it
+            parent.send(for_the_caller(error) or traceback.format_exc())
+            return
+        parent.send(None)
+        next_ = _next_of(parent)
 
+
+def _next_of(parent: Connection) -> str | None:
+    try:
+        return str(parent.recv())
+    except EOFError:
+        return None
+
+
+def _do_arm(folder: Path, name: str, out: Connection, way: str) -> None:
     def starting(stage: cluster.Stage, unit: int) -> None:
         out.send(_Starting(stage, unit))
 
-    try:
-        run = store.Run.read(folder)
-        with (
-            store.only_arm(store.arm_folder(folder, name) / ".arm"),
-            Arm(run, name, out.send, way=way, starting=starting) as arm,
-        ):
-            run_arm(arm)
-    except BaseException as error:  # noqa: BLE001 - it goes to the parent, which raises it
-        out.send(for_the_caller(error) or traceback.format_exc())
-    else:
-        out.send(None)
+    run = store.Run.read(folder)
+    with (
+        store.only_arm(store.arm_folder(folder, name) / ".arm"),
+        Arm(run, name, out.send, way=way, starting=starting) as arm,
+    ):
+        run_arm(arm)
