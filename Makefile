@@ -63,6 +63,7 @@ survive: $(DEV)
 	@ETUDE_KILLS=50 ETUDE_SURVIVAL=runs/survival ETUDE_SURVIVAL_LOG=runs/survival/kills.md \
 		$(BIN)/python -m pytest -v --durations=0 -m "not gpu and not ray" tests/survival \
 		tests/test_places.py tests/test_domains.py tests/test_hub_models.py \
+		tests/test_training_processes.py \
 		$(PYTEST_ARGS)
 	@cat runs/survival/kills.md
 

@@ -104,6 +104,7 @@ def is_gone(pid: int) -> bool:
         return True
 
 
+@pytest.mark.long
 def test_shards_learn_the_same_and_none_outlives_a_killed_run(
     model: Path, alone: Path, tmp_path: Path
 ) -> None:
