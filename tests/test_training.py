@@ -9,6 +9,7 @@ import json
 import math
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import engines_models
-from etude import training
+from etude import config, training
 from etude.engines.transformers import TransformersEngine
 from etude.engines.transformers.loading import encode, load_tokenizer, quiet, torch_threads
 from etude.errors import InputError, RecipeError
@@ -92,6 +93,42 @@ def test_the_seed_matters(llama: Path, tmp_path: Path) -> None:
         fit(llama, DOCUMENTS, tmp_path / str(seed), SETTINGS, seed=seed)
     first, second = (content(tmp_path / str(seed)) for seed in (1, 2))
     assert first["model.safetensors"] != second["model.safetensors"]
+
+
+def test_a_share_of_an_early_model_is_in_the_weights(llama: Path, tmp_path: Path) -> None:
+    plain = dataclasses.replace(SETTINGS, epochs=0.5)
+    fit(llama, DOCUMENTS, tmp_path / "plain", plain, seed=1)
+    early = tmp_path / "early"
+    fit(llama, DOCUMENTS, early, plain, seed=2)
+    mixing = dataclasses.replace(plain, early_share=0.25)
+    fit(llama, DOCUMENTS, tmp_path / "mixed", mixing, seed=1, early=early)
+    with quiet():
+        first, second, mixed = (
+            plain_model(tmp_path / name).state_dict() for name in ("plain", "early", "mixed")
+        )
+    assert any(not torch.equal(first[name], second[name]) for name in first)
+    for name in first:
+        torch.testing.assert_close(mixed[name], 0.75 * first[name] + 0.25 * second[name])
+    assert "| `early_share` | `0.25` |" in (tmp_path / "mixed" / "README.md").read_text()
+
+
+def test_another_early_model_starts_afresh(llama: Path, tmp_path: Path) -> None:
+    """An interrupted training is not continued with what it was not begun with."""
+    settings = dataclasses.replace(SETTINGS, early_share=0.25)
+    shutil.copytree(llama, tmp_path / "other")
+    (tmp_path / "other" / "note").write_text("other")
+    plans = [make_plan(llama, DOCUMENTS, settings, 1, one) for one in (llama, tmp_path / "other")]
+    assert plans[0].fingerprint != plans[1].fingerprint
+
+
+def test_what_cannot_be_mixed_is_refused(llama: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="method must be full"):
+        dataclasses.replace(SETTINGS, early_share=0.25, method="lora")
+    with pytest.raises(RecipeError, match=r"final\.method must be full, but is lora"):
+        config.load("smoke", ["final.early_share=0.25", "final.method=lora"])
+    settings = dataclasses.replace(SETTINGS, early_share=0.25)
+    with pytest.raises(RecipeError, match="needs an early model"):
+        fit(llama, DOCUMENTS, tmp_path / "out", settings, seed=1)
 
 
 SCRIPT = """

@@ -365,7 +365,9 @@ def _fit(
     from etude.training import FitSettings
 
     arm.crew.release("engine")  # its memory is wanted
-    settings = FitSettings(**fit_options(arm.recipe, section))  # type: ignore[arg-type]
+    early_share = getattr(section, "early_share", 0.0)
+    options = fit_options(arm.recipe, section) | {"early_share": early_share}
+    settings = FitSettings(**options)  # type: ignore[arg-type]
     work = partial(
         _fitted,
         model=model,
@@ -374,6 +376,7 @@ def _fit(
         settings=settings,
         seed=arm.seed(number, stage),
         judged=conditions_of(arm, number),
+        early=store.round_folder(arm.run.folder, 0) / "train" if early_share else None,
     )
     needs = Needs(arm.recipe.run.threads * section.processes, section.processes)
     with arm.watched(number, stage, 1) as watched:
@@ -392,11 +395,12 @@ def _fitted(
     settings: FitSettings,
     seed: int,
     judged: str,
+    early: Path | None,
 ) -> None:
     """A training, wherever it is done."""
     from etude.training import fit
 
-    fit(model, documents, out, settings, seed=seed, progress=tick, judged=judged)
+    fit(model, documents, out, settings, seed=seed, progress=tick, judged=judged, early=early)
 
 
 def _tell_finished(

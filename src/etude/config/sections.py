@@ -350,6 +350,8 @@ class TrainSection(FitSection):
     human_share: HumanShare | None = None
     """The share of the training's documents that people wrote, or reviewed: they are repeated as
     often as that takes, in place of `seed_repeat` times."""
+    early_share: float = Field(0.0, ge=0, lt=1)
+    """The share that round 0's model, which learned the seeds, has of the result's weights."""
     replay: Annotated[float, Field(ge=0)] | Literal["all"] = 1.0
     """Old examples, as a multiple of the new ones; `all` trains on everything so far."""
 
@@ -363,6 +365,8 @@ class FinalSection(FitSection):
     learning_rate: float = Field(1e-3, gt=0)
     seed_repeat: int = Field(5, ge=0)
     human_share: HumanShare | None = None
+    """As in `[train]`."""
+    early_share: float = Field(0.0, ge=0, lt=1)
     """As in `[train]`."""
 
 
@@ -559,6 +563,7 @@ class Recipe(Section):
         self._check_levers()
         self._check_reinforce()
         self._check_mutations()
+        self._check_early_shares()
         self._check_domain()
         if self.judge.wall_seconds < self.judge.cpu_seconds:
             raise ValueError(
@@ -590,6 +595,14 @@ class Recipe(Section):
                 f'select.prefer = "{self.select.prefer}" chooses the examples that select.most '
                 "allows, so select.most must be above 0"
             )
+
+    def _check_early_shares(self) -> None:
+        for name, section in (("train", self.train), ("final", self.final)):
+            if section.early_share and section.method != "full":
+                raise ValueError(
+                    f"{name}.early_share mixes whole weights, so {name}.method must be full, "
+                    f"but is {section.method}"
+                )
 
     def _check_mutations(self) -> None:
         kinds = self.propose.mutations

@@ -58,6 +58,7 @@ def fit(
     seed: int,
     progress: Progress | None = None,
     judged: str = "",
+    early: str | Path | None = None,
 ) -> Fitted:
     """Trains `model` on `documents`, whole texts with their begin-of-text token, into folder `out`.
 
@@ -72,6 +73,8 @@ def fit(
         documents: texts, or `Document`s, which say where what is to be learned begins.
         progress: is told (steps done, steps in all) now and then.
         judged: JSON of what the verdicts rest on that chose the documents, for the model card.
+        early: with `settings.early_share`, the model whose weights have that share of the result's;
+            of the same shape as `model`.
 
     Raises:
         InputError: no such model, no document that fits its context, `out` is something else,
@@ -81,14 +84,15 @@ def fit(
         Fault: one of several processes died.
     """
     model = store.local(model)
+    early = None if early is None else store.local(early)
     work = store.scratch(out).with_name(f"{out.name}.partial")
     if not store.finished(out):
         check_devices(settings.processes)
-        plan = make_plan(model, documents, settings, seed)
+        plan = make_plan(model, documents, settings, seed, early)
         with writing_to(work), quiet(), torch_threads(settings.threads), random_state_kept():
             folders.prepare(work, plan.fingerprint)
             parts = folders.read_accumulate(work, settings.accumulate)
-            _train(Job(model, plan, settings, work, parts, judged), progress)
+            _train(Job(model, plan, settings, work, parts, judged, early), progress)
             store.keep(work / "result", out)
     report = out / "training.json"
     if not report.is_file():

@@ -17,7 +17,7 @@ from etude.engines.transformers.loading import (
     load_tokenizer,
 )
 from etude.engines.transformers.weights import weights_sum
-from etude.errors import InputError
+from etude.errors import InputError, RecipeError
 from etude.precision import resolve_precision
 from etude.training.batches import Batch, make_batches, padding
 from etude.training.documents import Tokens, tokenise
@@ -45,9 +45,15 @@ class Plan:
 
 
 def make_plan(
-    model: str | Path, documents: Sequence[str | Document], settings: FitSettings, seed: int
+    model: str | Path,
+    documents: Sequence[str | Document],
+    settings: FitSettings,
+    seed: int,
+    early: str | Path | None = None,
 ) -> Plan:
     """The plan of a training. Raises `InputError` and `RecipeError` as `fit` does."""
+    if settings.early_share and early is None:
+        raise RecipeError("early_share needs an early model to have that share of, but got none.")
     if settings.packing:
         check_attention(settings.attention)
     precision = resolve_precision(settings.precision)
@@ -87,15 +93,19 @@ def make_plan(
         )
     times = Counter(texts[fits[index]] for index in shown)
     told = {content_id(text): (count, times[text]) for text, count in Counter(texts).items()}
-    return Plan(_fingerprint(model, settings, report, fitting), fitting, batches, report, told)
+    models = [model] if early is None else [model, early]
+    return Plan(_fingerprint(models, settings, report, fitting), fitting, batches, report, told)
 
 
 def _fingerprint(
-    model: str | Path, settings: FitSettings, report: Fitted, documents: Sequence[Tokens]
+    models: Sequence[str | Path],
+    settings: FitSettings,
+    report: Fitted,
+    documents: Sequence[Tokens],
 ) -> str:
     """The batches follow from these, so they need no reading."""
     told = {name: value for name, value in asdict(report).items() if name not in _NAMES}
-    about = [model_digest(model), asdict(settings), told]
+    about = [*map(model_digest, models), asdict(settings), told]
     digest = hashlib.sha256(json.dumps(about).encode())
     for tokens in documents:
         digest.update(f"{len(tokens)} {tokens.first} ".encode())

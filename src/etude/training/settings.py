@@ -72,6 +72,9 @@ class FitSettings:
     """How much work a kill may cost."""
     attention: str = "eager"
     """transformers' attention. On a CPU in bf16, `sdpa` has a slow backward pass."""
+    early_share: float = 0.0
+    """The result's weights are these parts of those of an earlier model, and the rest of what was
+    trained: WiSE-FT (Wortsman et al., 2022), by which a model keeps more of what it could do."""
 
     def __post_init__(self) -> None:
         for name, ok, range_ in _RANGES:
@@ -83,6 +86,10 @@ class FitSettings:
             if value not in choices:
                 words = f"{', '.join(choices[:-1])} or {choices[-1]}"
                 raise RecipeError(f"{name} must be {words}, but got {value!r}.")
+        if self.early_share and self.method != "full":
+            raise RecipeError(
+                f"early_share mixes whole weights, so method must be full, but got {self.method!r}."
+            )
 
 
 def _positive(value: Any) -> bool:
@@ -103,6 +110,7 @@ _RANGES: list[tuple[str, Callable[[Any], bool], str]] = [
     *((name, _positive, "above 0") for name in ("block_tokens", "lora_rank", "lora_alpha")),
     ("epsilon", _positive, "above 0"),
     *((name, _share, "from 0 to below 1") for name in ("warmup", "final_lr", "lora_dropout")),
+    ("early_share", _share, "from 0 to below 1"),
     ("betas", lambda betas: all(map(_share, betas)), "two numbers from 0 to below 1"),
     *((name, _not_negative, "0 or more") for name in ("tokens", "weight_decay", "clip")),
     ("warmup_steps", lambda steps: steps is None or steps >= 0, "0 or more"),

@@ -49,6 +49,8 @@ class Job:
     """The settings', or more where memory ran out."""
     judged: str = ""
     """What the verdicts rest on that chose the documents, for the card."""
+    early: str | Path | None = None
+    """The model of which the result has `settings.early_share`."""
 
 
 def train(job: Job, progress: Progress | None) -> None:
@@ -250,8 +252,21 @@ def _gathered(trainer: Trainer, job: Job) -> Any:
     return merge(model, job.work / "result") if job.settings.method == "lora" else model
 
 
+@torch.no_grad()
+def _mix(trained: Any, job: Job) -> None:
+    """Moves the trained weights towards the early model's, by its share."""
+    if not job.settings.early_share:
+        return
+    assert job.early is not None, "the plan refuses a share of nothing"
+    early = load_model(job.early, dtype="float32", attention=job.settings.attention)
+    theirs = dict(early.named_parameters())
+    for name, weights in trained.named_parameters():  # tied ones once
+        weights.lerp_(theirs[name].to(weights), job.settings.early_share)
+
+
 def _write(trained: Any, job: Job, history: Sequence[dict[str, Any]]) -> None:
     result = job.work / "result"
+    _mix(trained, job)
     trained.save_pretrained(result)
     load_tokenizer(job.model).save_pretrained(result)
     pq.write_table(_loss_table(job.plan, history), result / "loss.parquet")
