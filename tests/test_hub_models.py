@@ -75,12 +75,10 @@ def settings(model: Path, seeds: Path, *more: str) -> list[str]:
     ]
 
 
-LONG = [pytest.param(kind, marks=pytest.mark.long) for kind in ("llama", "qwen2")]
-
-
 @needs_p3
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["gpt_neo", *LONG])
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["gpt_neo", "llama", "qwen2"])
 def test_a_model_that_writes_no_python_reaches_the_end(kind: str, tmp_path: Path) -> None:
     model = engines_models.build(kind, tmp_path / "model", context=2048)
     seeds = write_pairs(p3_pairs(8), tmp_path / "seeds.jsonl")

@@ -131,6 +131,7 @@ def test_shards_learn_the_same_and_none_outlives_a_killed_run(
     assert_close(tmp_path / "out", alone)
 
 
+@pytest.mark.long
 def test_out_of_memory_in_one_of_them_cuts_the_batch_for_all(
     model: Path, alone: Path, tmp_path: Path
 ) -> None:

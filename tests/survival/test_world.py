@@ -56,7 +56,7 @@ def test_clocks_that_jump_change_nothing(
     """By hours, forwards and back, a few times a second."""
     off, environment = clock
     rng = random.Random(6)
-    run = runs.cut(undisturbed, tmp_path / "run", "final", "round-02")
+    run = runs.cut(undisturbed, tmp_path / "run", "final", *(["round-02"] if runs.LONG else []))
     for kept in (run / "times").iterdir():
         kept.unlink()
     driver = runs.Driver(runs.command(run, "--no-controls"), tmp_path, **environment)
