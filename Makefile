@@ -61,11 +61,11 @@ test: $(DEV)
 survive: $(DEV)
 	@rm -rf runs/survival; mkdir -p runs/survival
 	@ETUDE_KILLS=50 ETUDE_SURVIVAL=runs/survival ETUDE_SURVIVAL_LOG=runs/survival/kills.md \
-		$(BIN)/python -m pytest -v --durations=0 -m "not gpu and not ray" tests/survival \
-		tests/test_places.py tests/test_domains.py tests/test_hub_models.py \
-		tests/test_training_processes.py \
+		$(BIN)/python -m pytest -v --durations=0 tests/survival tests/test_places.py \
 		$(PYTEST_ARGS)
 	@cat runs/survival/kills.md
+	@ETUDE_KILLS=50 $(BIN)/python -m pytest -v -m "long and not gpu and not ray" tests \
+		--ignore=tests/survival --ignore=tests/test_places.py $(PYTEST_ARGS)
 
 check: $(DEV)
 	$(BIN)/ruff check

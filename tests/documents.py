@@ -25,9 +25,11 @@ _BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>[^\n]*?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```",
     re.DOTALL | re.MULTILINE,
 )
+SHORT = "--set evaluate.max_new_tokens=12"
 SMALLER = (
     (r"^etude run tiny(?![-\w])", "etude run smoke --no-controls"),
     (r"^etude run$", "etude run smoke"),
+    (r"^etude run smoke", f"etude run smoke {SHORT}"),
     (r"(etude evaluate .*)--samples \d+\b", r"\1--samples 4"),
     (r"--suite p3\b", "--suite p3 --folder P3_FOLDER"),
 )

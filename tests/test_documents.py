@@ -18,6 +18,7 @@ from documents import (
     FILES,
     OF_P3,
     ROOT,
+    SHORT,
     Block,
     Command,
     blocks,
@@ -52,7 +53,7 @@ def run(command: list[str] | str, folder: Path) -> subprocess.CompletedProcess[s
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished small run, as a reader of the pages has one."""
     folder = tmp_path_factory.mktemp("finished") / "smoke"
-    made = run(["etude", "run", "smoke", "--out", str(folder)], folder.parent)
+    made = run(["etude", "run", "smoke", *SHORT.split(), "--out", str(folder)], folder.parent)
     assert made.returncode == 0, made.stderr
     return folder
 
@@ -71,8 +72,15 @@ def desk(tmp_path: Path, finished: Path) -> Path:
     return tmp_path
 
 
+LONGEST = {"diversity.md", "tracking.md", "training.md"}
+"""Pages whose commands take a minute and more."""
+TRIED = [
+    pytest.param(page, marks=[pytest.mark.long] if page.name in LONGEST else []) for page in PAGES
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", TRIED, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_of_a_page_runs(page: Path, desk: Path) -> None:
     left_out: list[str] = []
     for block in blocks(page):

@@ -339,6 +339,7 @@ def test_the_licence_is_stated_or_unknown_and_never_guessed(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_trl_trains_on_the_folder_by_its_command_line(run: Path, tmp_path: Path) -> None:
     pytest.importorskip("trl")
     pytest.importorskip("datasets")

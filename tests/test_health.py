@@ -164,6 +164,7 @@ def files(folder: Path) -> set[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_stop_ends_the_rounds_of_all_arms(tmp_path: Path) -> None:
     """Round 1 of 3 stops the run; its student is trained and scored, so is the control's."""
     folder = tmp_path / "run"
