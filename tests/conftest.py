@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from itertools import chain, zip_longest
 
 import pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with many slow tests come first: no worker is to be left alone with one at the end."""
+    """Files with slow tests, which compute, take turns with the others, of which many wait; and no
+    worker is to be left alone with a slow one at the end."""
     for item in items:
-        if item.get_closest_marker("long") and not int(os.environ.get("ETUDE_KILLS", "0")) > 10:
+        if item.get_closest_marker("long") and int(os.environ.get("ETUDE_KILLS", "0")) <= 10:
             item.add_marker(pytest.mark.skip(reason="of the long form: make survive"))
-    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: -slow[item.path])
+    slow = Counter(
+        item.path
+        for item in items
+        if item.get_closest_marker("slow") and not item.get_closest_marker("skip")
+    )
+    others = dict.fromkeys(item.path for item in items if item.path not in slow)
+    turns = zip_longest([path for path, _ in slow.most_common()], others)
+    order = {path: at for at, path in enumerate(chain.from_iterable(turns))}
+    items.sort(key=lambda item: order[item.path])

@@ -465,6 +465,7 @@ def etude(*words: object) -> str:
     return ended.stdout
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_readers_read_a_run_of_the_domain(run: Path, tmp_path: Path) -> None:
     assert "round 1" in etude("show", run)

@@ -131,6 +131,7 @@ def solved(one: dict[str, str]) -> dict[str, object]:
 
 
 @needs_p3
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_gpt_neo_is_trained_on_what_was_proved_right(tmp_path: Path) -> None:
     """Recorded samples, so that there is something to prove; the rest is the real thing."""

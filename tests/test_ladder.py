@@ -94,6 +94,7 @@ def climbed(run: store.Run, most: int, *, doomed: bool = False) -> tuple[Counted
     return arms, {event.arm for event in told}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_process_that_is_done_with_an_arm_takes_the_next(finished: store.Run) -> None:
     arms, told = climbed(finished, 2)
@@ -102,6 +103,7 @@ def test_a_process_that_is_done_with_an_arm_takes_the_next(finished: store.Run) 
     assert told == {*LONGEST_FIRST}
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_one_that_died_between_two_arms_loses_none(finished: store.Run) -> None:
     arms, told = climbed(finished, 1, doomed=True)

@@ -82,6 +82,7 @@ def test_when_one_dies_all_end_and_the_next_goes_on(
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
+@pytest.mark.long
 def test_an_interrupt_ends_all(model: Path, tmp_path: Path) -> None:
     def interrupt(done: int, total: int) -> None:
         signal.raise_signal(signal.SIGINT)
@@ -143,6 +144,7 @@ def test_out_of_memory_in_one_of_them_cuts_the_batch_for_all(
     assert_close(tmp_path / "out", alone)
 
 
+@pytest.mark.long
 def test_what_a_user_can_mend_is_told_as_by_one_process(model: Path, tmp_path: Path) -> None:
     wild = dataclasses.replace(SETTINGS, learning_rate=1e30, clip=0)
     with pytest.raises(RecipeError, match="loss must be a number, but is nan at step"):
