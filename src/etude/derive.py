@@ -1,10 +1,10 @@
 """Derive: further examples, made from pairs with constants that no model wrote.
 
 Verified: of each puzzle that teaches, variants with a solution that teaches too and that the judge
-accepted for them (see `vary`), and rewritten pairs (see `hindsight`). Unverified, the control: as
-many, its pairs in their order with constants drawn as these are, judged by nobody. What is near a
-held-out problem, at the recipe's levels, is left out and counted; so is a text that is there
-already.
+accepted for them (see `vary`), rewritten pairs (see `hindsight`), and repaired ones (see `repair`).
+Unverified, the control: as many, its pairs in their order with constants drawn as these are,
+judged by nobody. What is near a held-out problem, at the recipe's levels, is left out and counted;
+so is a text that is there already.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from etude.decontaminate import Screen, Trained
 from etude.generality import is_accepted
 from etude.prompts import example_text
 from etude.puzzle import parse
+from etude.repair import repaired
 from etude.select import barred_in, dropped_words
 from etude.types import Puzzle, content_id
 from etude.variants import with_defaults
@@ -52,7 +53,9 @@ def derive(arm: Arm, number: int) -> Path | None:
 
 def per_puzzle(arm: Arm) -> int:
     """Further examples that the recipe wants of a puzzle, at most."""
-    return arm.recipe.vary.examples + arm.recipe.hindsight.per_puzzle
+    recipe = arm.recipe
+    of_repairs = recipe.repair.per_puzzle if recipe.repair.tries else 0
+    return recipe.vary.examples + recipe.hindsight.per_puzzle + of_repairs
 
 
 def _made_here(arm: Arm) -> str:
@@ -77,7 +80,7 @@ def _work(arm: Arm, _: int, *, number: int) -> Made:
         most = streams.length(_of_loop(arm, number).parent)
         rows = list(islice(_allowed(arm, _redrawn(arm, number), known, dropped), most))
     else:
-        made = chain(_varied(arm, number), _in_hindsight(arm, number))
+        made = chain(_varied(arm, number), _in_hindsight(arm, number), _repaired(arm, number))
         rows = list(_allowed(arm, made, known, dropped))
     return Made(rows, {tables.DROPPED: json.dumps(dropped, sort_keys=True)})
 
@@ -111,6 +114,17 @@ def _in_hindsight(arm: Arm, number: int) -> Iterator[store.Row]:
     for row in streams.rows(arm.round(number) / "hindsight"):
         if row["fate"] == "kept" and row["puzzle_id"] not in barred:
             yield _example(arm, "hindsight", row, parse(row["source"]), row["solution"])
+
+
+def _repaired(arm: Arm, number: int) -> Iterator[store.Row]:
+    """The repaired pairs and their variants, unless the puzzle may not teach."""
+    if not arm.recipe.repair.tries:
+        return
+    barred = barred_in(arm, number)
+    for row in repaired(arm, number):
+        if row["puzzle_id"] not in barred:
+            own = row | {"candidate_id": row["wrong_id"]}
+            yield _example(arm, "repair", own, parse(row["puzzle"]), row["solution"])
 
 
 def _redrawn(arm: Arm, number: int) -> Iterator[store.Row]:

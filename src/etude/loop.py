@@ -18,6 +18,7 @@ from etude.probe import probe
 from etude.propose import propose
 from etude.recall import recall
 from etude.reinforce import reinforce
+from etude.repair import repair
 from etude.screen import screen
 from etude.select import select
 from etude.solve import judge, solve
@@ -46,6 +47,7 @@ def teach_itself(arm: Arm) -> None:
         if arm.name == "verified":  # the control takes its pairs whatever is found
             vary(arm, number)
             hindsight(arm, number)
+            repair(arm, number)
             probe(arm, number)
         screen(arm, number)
         select(arm, number)

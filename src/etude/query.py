@@ -35,6 +35,7 @@ VIEWS: dict[str, tuple[str, str, pa.Schema]] = {
     "verdicts": ("judge", "[0-9]*.parquet", tables.JUDGE),
     "variants": ("vary", "[0-9]*.parquet", tables.VARY),
     "rewritten": ("hindsight", "[0-9]*.parquet", tables.HINDSIGHT),
+    "repairs": ("repair", "[0-9]*.parquet", tables.REPAIR),
     "probes": ("probe", "[0-9]*.parquet", tables.PROBE),
     "leaks": ("screen", "[0-9]*.parquet", tables.SCREEN),
     "examples": ("select", "[0-9]*.parquet", tables.SELECT),

@@ -161,6 +161,9 @@ def vetting_items(arm: Path, number: int) -> Iterator[tuple[str, list[str]]]:
     fates = vetting.rewritten(arm, number)
     if fates:
         yield "hindsight", tally(fates)
+    mended = vetting.repaired(arm, number)
+    if mended:
+        yield "repair", [f"{count:,} {name}" for name, count in mended.items()]
     found = vetting.probed(arm, number)
     if found:
         yield "probe", [f"{found.weak:,} weak", f"{found.unstable:,} unstable",

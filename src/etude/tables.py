@@ -146,10 +146,27 @@ HINDSIGHT = pa.schema(
         ("fate_detail", TEXT),
     ]
 )
+REPAIR = pa.schema(
+    [
+        ("puzzle_id", TEXT),  # the puzzle that nobody solved
+        ("candidate_id", TEXT),  # a wrong attempt that the repair is one edit away from
+        ("repair_id", TEXT),  # content hash of the puzzle's id and the edited solution
+        ("near", pa.int32()),  # different wrong attempts that it is one edit away from
+        ("derived_id", TEXT),  # the id of the puzzle that is asked: that one, or a variant of it
+        ("source", TEXT),  # this puzzle
+        ("solution", TEXT),  # with its constants
+        ("outcome", TEXT),
+        ("answer", TEXT),
+        ("detail", TEXT),
+        ("cpu_seconds", pa.float64()),
+        ("peak_bytes", pa.int64()),
+        ("stable", pa.bool_()),
+    ]
+)
 DERIVE = pa.schema(
     [
         ("example_id", TEXT),
-        ("origin", TEXT),  # variant or hindsight; of the control, whose are not judged, redrawn
+        ("origin", TEXT),  # variant, hindsight or repair; of the unjudged control, redrawn
         ("puzzle_id", TEXT),  # the puzzle that it was made from
         ("candidate_id", TEXT),  # and its solution
         ("derived_id", TEXT),  # the id of its own puzzle

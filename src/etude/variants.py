@@ -154,7 +154,7 @@ def _with_defaults(source: str, name: str, defaults: Mapping[str, str]) -> str |
         return source
     inputs = inputs_of(function)
     new = {one: text for one, text in defaults.items() if one in inputs}
-    made = _spliced(source, [(inputs[one], text) for one, text in new.items()])
+    made = spliced(source, [(inputs[one], text) for one, text in new.items()])
     again = _named(syntax_tree(made), name)
     for one, text in new.items():
         inputs[one] = ast.parse(text, mode="eval").body
@@ -170,7 +170,7 @@ def _named(tree: ast.Module, name: str) -> ast.FunctionDef | None:
     return found[-1] if found else None
 
 
-def _spliced(source: str, changes: Iterable[tuple[ast.expr, str]]) -> str:
+def spliced(source: str, changes: Iterable[tuple[ast.expr, str]]) -> str:
     """The text with other text in the places of some expressions, which don't overlap."""
     data = source.encode()
     starts = [0]

@@ -336,6 +336,15 @@ class HindsightSection(Section):
     """Only those whose solution also solves `vary.generality` of its puzzle's variants."""
 
 
+class RepairSection(Section):
+    """What nobody solved, by solutions one edit away from the attempts (see `docs/levers.md`)."""
+
+    tries: int = Field(0, ge=0)
+    """Edited solutions of each unsolved puzzle that are tried, at most; 0 tries none."""
+    per_puzzle: int = Field(2, ge=1)
+    """The shortest distinct repairs of a puzzle that become examples, at most."""
+
+
 HumanShare = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -533,6 +542,7 @@ class Recipe(Section):
     select: SelectSection = SelectSection()
     vary: VarySection = VarySection()
     hindsight: HindsightSection = HindsightSection()
+    repair: RepairSection = RepairSection()
     train: TrainSection = TrainSection()
     final: FinalSection = FinalSection()
     reinforce: ReinforceSection | None = None
@@ -644,6 +654,7 @@ class Recipe(Section):
         for setting, on in (
             ("vary.tries", self.vary.tries),
             ("hindsight.per_puzzle", self.hindsight.per_puzzle),
+            ("repair.tries", self.repair.tries),
             ("propose.mutate", self.propose.mutate),
         ):
             if on:

@@ -142,6 +142,9 @@ class _Counting:
         if self.recipe.hindsight.per_puzzle:
             tries = vary.tries if self.recipe.hindsight.general else 0
             yield Work(arm, number, "hindsight", checks=kept * samples * (2 + tries))
+        if self.recipe.repair.tries:
+            checks = kept * (self.recipe.repair.tries + vary.tries * vary.solutions)
+            yield Work(arm, number, "repair", units, checks=checks)
 
     def _training(self, arm: str, number: int) -> Work:
         section = self.recipe.train
@@ -165,6 +168,8 @@ class _Counting:
         puzzles = self.kept(arm, number) + self._again(arm, number)
         found = min(puzzles * most, self.recipe.select.most or puzzles * most)
         derived = self.recipe.vary.examples + self.recipe.hindsight.per_puzzle
+        if self.recipe.repair.tries:
+            derived += self.recipe.repair.per_puzzle
         return found + puzzles * derived
 
     def _again(self, arm: str, number: int) -> int:

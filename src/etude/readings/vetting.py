@@ -81,6 +81,19 @@ def rewritten(arm: Path, number: int) -> Counter[str]:
     return Counter(row["fate"] for row in readings.columns(stage, ["fate"]) if row["fate"])
 
 
+def repaired(arm: Path, number: int) -> Counter[str]:
+    """Puzzles that nobody solved, edits tried, and how many puzzles they solve."""
+    names = ["puzzle_id", "derived_id", "outcome"]
+    rows = [
+        row
+        for row in readings.columns(store.round_folder(arm, number) / "repair", names)
+        if row["derived_id"] == row["puzzle_id"]
+    ]
+    solved = {row["puzzle_id"] for row in rows if row["outcome"] == "accepted"}
+    found = Counter({"edits tried": len(rows), "puzzles repaired": len(solved)})
+    return found + Counter({"unsolved puzzles": len({row["puzzle_id"] for row in rows})})
+
+
 def derived(arm: Path, number: int) -> Counter[str]:
     """Examples that were made from pairs, by their origin."""
     stage = store.round_folder(arm, number) / "derive"
