@@ -35,6 +35,10 @@ def chain_of(sources: Sources, found: Found) -> Chain:
     )
 
 
+_TRIED = (("variants", "variant_id"), ("rewritten", "derived_id"), ("repairs", "derived_id"))
+"""Where what a further example was made of was tried, and by which column it is found."""
+
+
 class _Walk:
     """From one row to all that it came from and that came of it."""
 
@@ -70,9 +74,9 @@ class _Walk:
         """An example that was made from a pair: that pair's candidate and puzzle."""
         (row, *_) = self._rows("derived", "example_id", example)
         yield Link("derived", example, row)
-        for view, column in (("variants", "variant_id"), ("rewritten", "derived_id")):
+        for view, column in _TRIED:
             for tried in self._rows(view, column, row["derived_id"]):
-                if tried["candidate_id"] == row["candidate_id"]:
+                if all(tried[name] == row[name] for name in ("candidate_id", "solution")):
                     yield Link("tried", example, tried)
         yield from self._candidate(row["candidate_id"])
         yield from self._puzzle(row["puzzle_id"])
