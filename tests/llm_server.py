@@ -178,12 +178,25 @@ def texts(
             yield f" return {number}\ndef h(x): return x\n", "stop"
 
 
+SENTENCES = (
+    "Return twenty times b, and a more than that.",
+    "Return the sum of the two numbers.",  # no solution of the puzzle
+    "Return an x for which x - a == b * 20 holds.",  # code
+)
+"""What the puzzle of `taught` is told in."""
+
+
 def taught(prompt: str, chance: int) -> str:
     """A puzzle with constants of its own, or a solution of one, right in two of three."""
     wrong = "" if chance % 3 else " + 1"
     if "Write one new puzzle" in prompt:
         made = f"def f(x: int, a={chance % 997}, b=7):\n    return x - a == b * 20"
         return f"Sure:\n```python\n{made}\n```"
+    if prompt.endswith("# Return"):
+        return SENTENCES[chance % len(SENTENCES)].removeprefix("Return") + "\n"
+    if match := re.search(r"\"\"\"(.*)\"\"\"\n$", prompt):  # all that it is told
+        right = "b * 20 + a" if match[1] == SENTENCES[0] else "a + b"
+        return f"    return {right}{wrong}\n\nassert"
     if match := re.search(r"begins `(def g\(.*?\):)`", prompt):
         return f"Add.\n\n```python\n{match[1]}\n    return b * 20 + a{wrong}\n```\nDone."
     if prompt == "def f(":

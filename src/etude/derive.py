@@ -1,10 +1,11 @@
 """Derive: further examples, made from pairs with constants that no model wrote.
 
 Verified: of each puzzle that teaches, variants with a solution that teaches too and that the judge
-accepted for them (see `vary`), rewritten pairs (see `hindsight`), and repaired ones (see `repair`).
-Unverified, the control: as many, its pairs in their order with constants drawn as these are,
-judged by nobody. What is near a held-out problem, at the recipe's levels, is left out and counted;
-so is a text that is there already.
+accepted for them (see `vary`), rewritten pairs (see `hindsight`), repaired ones (see `repair`), and
+solutions with a docstring in place of the puzzle (see `describe`). Unverified, the control: as
+many, its pairs in their order with constants drawn as these are, judged by nobody. What is near a
+held-out problem, at the recipe's levels, is left out and counted; so is a text that is there
+already.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from etude import store, streams, tables
 from etude.arm import Arm, counted, load_held_out
 from etude.cluster import Made, Stage
 from etude.decontaminate import Screen, Trained
+from etude.describe import described
 from etude.generality import is_accepted
 from etude.prompts import example_text
 from etude.puzzle import parse
@@ -55,7 +57,8 @@ def per_puzzle(arm: Arm) -> int:
     """Further examples that the recipe wants of a puzzle, at most."""
     recipe = arm.recipe
     of_repairs = recipe.repair.per_puzzle if recipe.repair.tries else 0
-    return recipe.vary.examples + recipe.hindsight.per_puzzle + of_repairs
+    of_texts = recipe.describe.per_puzzle if recipe.describe.tries else 0
+    return recipe.vary.examples + recipe.hindsight.per_puzzle + of_repairs + of_texts
 
 
 def _made_here(arm: Arm) -> str:
@@ -80,7 +83,8 @@ def _work(arm: Arm, _: int, *, number: int) -> Made:
         most = streams.length(_of_loop(arm, number).parent)
         rows = list(islice(_allowed(arm, _redrawn(arm, number), known, dropped), most))
     else:
-        made = chain(_varied(arm, number), _in_hindsight(arm, number), _repaired(arm, number))
+        stages = (_varied, _in_hindsight, _repaired, _described)
+        made = chain.from_iterable(one(arm, number) for one in stages)
         rows = list(_allowed(arm, made, known, dropped))
     return Made(rows, {tables.DROPPED: json.dumps(dropped, sort_keys=True)})
 
@@ -125,6 +129,14 @@ def _repaired(arm: Arm, number: int) -> Iterator[store.Row]:
         if row["puzzle_id"] not in barred:
             own = row | {"candidate_id": row["wrong_id"]}
             yield _example(arm, "repair", own, parse(row["puzzle"]), row["solution"])
+
+
+def _described(arm: Arm, number: int) -> Iterator[store.Row]:
+    """Solutions with a docstring that they were found by."""
+    for row, puzzle, text, code in described(arm, number):
+        made = _example(arm, "description", row, puzzle, code)
+        text = store.escaped(text)
+        yield made | {"example_id": content_id(text), "text": text}
 
 
 def _redrawn(arm: Arm, number: int) -> Iterator[store.Row]:

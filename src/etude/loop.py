@@ -11,6 +11,7 @@ from pathlib import Path
 from etude.arm import Arm
 from etude.course import stops_after
 from etude.derive import derive
+from etude.describe import describe
 from etude.evaluate import evaluate
 from etude.health import examine
 from etude.hindsight import hindsight
@@ -51,6 +52,8 @@ def teach_itself(arm: Arm) -> None:
             probe(arm, number)
         screen(arm, number)
         select(arm, number)
+        if arm.name == "verified":
+            describe(arm, number, latest)
         derive(arm, number)
         latest = reinforce(arm, number, train(arm, number, base, latest))
         if arm.name == "verified":  # a control is scored at its end

@@ -39,6 +39,8 @@ VIEWS: dict[str, tuple[str, str, pa.Schema]] = {
     "probes": ("probe", "[0-9]*.parquet", tables.PROBE),
     "leaks": ("screen", "[0-9]*.parquet", tables.SCREEN),
     "examples": ("select", "[0-9]*.parquet", tables.SELECT),
+    "descriptions": ("describe", "[0-9]*.parquet", tables.DESCRIBE),
+    "retellings": ("retell", "[0-9]*.parquet", tables.RETELL),
     "derived": ("derive", "[0-9]*.parquet", tables.DERIVE),
     "trained": ("train", "examples.parquet", tables.TRAINED),
     "reinforced": ("reinforce", "steps.parquet", tables.REINFORCED),

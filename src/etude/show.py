@@ -168,6 +168,9 @@ def vetting_items(arm: Path, number: int) -> Iterator[tuple[str, list[str]]]:
     if found:
         yield "probe", [f"{found.weak:,} weak", f"{found.unstable:,} unstable",
                         f"{found.idle:,} with an idle argument"]  # fmt: skip
+    told = vetting.told(arm, number)
+    if told:
+        yield "describe", [f"{count:,} {name}" for name, count in told.items()]
     made = vetting.derived(arm, number)
     if made:
         yield "derive", tally(made)

@@ -163,15 +163,41 @@ REPAIR = pa.schema(
         ("stable", pa.bool_()),
     ]
 )
+DESCRIBE = pa.schema(
+    [
+        ("description_id", TEXT),  # content hash of the puzzle's id, the draw and the docstring
+        ("puzzle_id", TEXT),
+        ("candidate_id", TEXT),  # the first solution of it that teaches
+        ("solution", TEXT),  # its source
+        ("draw", pa.int32()),
+        ("docstring", TEXT),
+        ("fault", TEXT),  # why it was not tried, such as `code`; empty for one that was
+        ("attempts", pa.list_(TEXT)),  # solutions that were written by it alone
+    ]
+)
+RETELL = pa.schema(
+    [
+        ("description_id", TEXT),
+        ("puzzle_id", TEXT),
+        ("draw", pa.int32()),  # number of the attempt among those of its docstring
+        ("source", TEXT),
+        ("outcome", TEXT),
+        ("answer", TEXT),
+        ("detail", TEXT),
+        ("cpu_seconds", pa.float64()),
+        ("peak_bytes", pa.int64()),
+        ("stable", pa.bool_()),
+    ]
+)
 DERIVE = pa.schema(
     [
         ("example_id", TEXT),
-        ("origin", TEXT),  # variant, hindsight or repair; of the unjudged control, redrawn
+        ("origin", TEXT),  # variant, hindsight, repair, description; of the control, redrawn
         ("puzzle_id", TEXT),  # the puzzle that it was made from
         ("candidate_id", TEXT),  # and its solution
         ("derived_id", TEXT),  # the id of its own puzzle
         ("source", TEXT),  # that puzzle
-        ("solution", TEXT),
+        ("solution", TEXT),  # of a description: the part of its text that a solver writes
         ("text", TEXT),
     ]
 )

@@ -283,7 +283,7 @@ def _examples(arm: Arm, selected: Sequence[Selected], loss: str) -> list[Documen
         return [Document(row["text"]) for _, row in selected]
     layout, domain = arm.recipe.prompt.layout, arm.domain
     found = {
-        place: document_of(row["text"], domain.example_tail(row["solution"], layout))
+        place: document_of(row["text"], _tail(row, domain.example_tail(row["solution"], layout)))
         for place, (_, row) in enumerate(selected)
         if "solution" in row
     }
@@ -297,6 +297,11 @@ def _examples(arm: Arm, selected: Sequence[Selected], loss: str) -> list[Documen
             end = arm.domain.example_tail(candidate["source"], layout)
             found[row["place"]] = document_of(row["text"], end)
     return [found[place] for place in range(len(selected))]
+
+
+def _tail(row: store.Row, tail: str) -> str:
+    """What a derived text ends with. One that was told in English ends with its code."""
+    return str(row["solution"]) if row["origin"] == "description" else tail
 
 
 def _replayed(arm: Arm, number: int, new: int, withdrawn: frozenset[str]) -> list[Selected]:
@@ -329,7 +334,7 @@ def _of_round(arm: Arm, number: int, withdrawn: frozenset[str]) -> Iterator[stor
 
 _TEACH = {
     "select": ["text", "puzzle_id", "candidate_id"],
-    "derive": ["text", "puzzle_id", "candidate_id", "solution"],
+    "derive": ["text", "puzzle_id", "candidate_id", "solution", "origin"],
 }
 """The stages whose rows are trained on. Only what was derived has a solution of its own."""
 

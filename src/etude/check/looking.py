@@ -25,8 +25,8 @@ from etude.store.segments import PLACE, misplaced
 
 ORDER = (
     *("seeds", "pretrain", "anchors", "propose", "vet", "recall", "solve", "judge", "vary"),
-    *("hindsight", "repair", "probe", "screen", "select", "derive", "train", "reinforce"),
-    *("evaluate", "health"),
+    *("hindsight", "repair", "probe", "screen", "select", "describe", "retell"),
+    *("derive", "train", "reinforce", "evaluate", "health"),
 )
 """Stages, each after those that it is made from."""
 CHAIN = ("propose", "vet", "solve", "judge", "select", "train")

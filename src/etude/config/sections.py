@@ -345,6 +345,23 @@ class RepairSection(Section):
     """The shortest distinct repairs of a puzzle that become examples, at most."""
 
 
+class DescribeSection(Section):
+    """Puzzles told in English, and solved from that alone (see `docs/levers.md`)."""
+
+    tries: int = Field(0, ge=0)
+    """Docstrings that are written of each puzzle that teaches; 0 writes none."""
+    attempts: int = Field(4, ge=1)
+    """Solutions that are written by each docstring alone: one that is right shows that it will do.
+    Temperature and length are those of `[solve]`."""
+    most: int = Field(0, ge=0)
+    """Puzzles of a round that are told, at most; 0 is no limit."""
+    per_puzzle: int = Field(1, ge=1)
+    """Docstrings of a puzzle that become examples, at most: those that it was solved by most."""
+    temperature: float = Field(0.7, gt=0)
+    max_new_tokens: int = Field(100, ge=1)
+    """Of a docstring."""
+
+
 HumanShare = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -543,6 +560,7 @@ class Recipe(Section):
     vary: VarySection = VarySection()
     hindsight: HindsightSection = HindsightSection()
     repair: RepairSection = RepairSection()
+    describe: DescribeSection = DescribeSection()
     train: TrainSection = TrainSection()
     final: FinalSection = FinalSection()
     reinforce: ReinforceSection | None = None
@@ -599,6 +617,11 @@ class Recipe(Section):
             raise ValueError(
                 "hindsight.general needs vary.tries of at least 1: without variants nothing says "
                 "what generalises"
+            )
+        if self.describe.tries and self.prompt.layout == "line":
+            raise ValueError(
+                'describe.tries above 0 needs prompt.layout = "paper" or "chat": a model of the '
+                "layout line knows no English"
             )
         if self.select.prefer != "any" and not self.select.most:
             raise ValueError(

@@ -132,6 +132,8 @@ class _Counting:
             yield Work(arm, number, "probe", units, checks=CHECKS_A_PROBE * kept)
         yield Work(arm, number, "screen", checks=kept + self.problems)
         yield Work(arm, number, "select")
+        if arm == "verified" and self.recipe.describe.tries:
+            yield from self._described(arm, number, kept)
 
     def _levers(self, arm: str, number: int, units: int, kept: int) -> Iterator[Work]:
         """At most: every attempt of every puzzle may be accepted, or wrong."""
@@ -145,6 +147,16 @@ class _Counting:
         if self.recipe.repair.tries:
             checks = kept * (self.recipe.repair.tries + vary.tries * vary.solutions)
             yield Work(arm, number, "repair", units, checks=checks)
+
+    def _described(self, arm: str, number: int, kept: int) -> Iterator[Work]:
+        """At most: every puzzle teaches, and every docstring is tried."""
+        section = self.recipe.describe
+        told = min(kept, section.most or kept)
+        units = math.ceil(told / self.recipe.solve.puzzles_per_unit)
+        docstrings = told * section.tries
+        tried = docstrings * section.attempts
+        prompts, texts = told + docstrings, docstrings + tried
+        yield Work(arm, number, "describe", units, prompts, texts, checks=tried)
 
     def _training(self, arm: str, number: int) -> Work:
         section = self.recipe.train
@@ -170,6 +182,8 @@ class _Counting:
         derived = self.recipe.vary.examples + self.recipe.hindsight.per_puzzle
         if self.recipe.repair.tries:
             derived += self.recipe.repair.per_puzzle
+        if self.recipe.describe.tries:
+            derived += self.recipe.describe.per_puzzle
         return found + puzzles * derived
 
     def _again(self, arm: str, number: int) -> int:

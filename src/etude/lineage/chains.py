@@ -78,6 +78,10 @@ class _Walk:
             for tried in self._rows(view, column, row["derived_id"]):
                 if all(tried[name] == row[name] for name in ("candidate_id", "solution")):
                     yield Link("tried", example, tried)
+        if row["origin"] == "description":
+            for told in self._rows("descriptions", "puzzle_id", row["puzzle_id"]):
+                if f'"""{told["docstring"]}"""' in row["text"]:
+                    yield Link("tried", example, told)
         yield from self._candidate(row["candidate_id"])
         yield from self._puzzle(row["puzzle_id"])
         yield from trainings(self.sources, example, self.arm)

@@ -94,6 +94,16 @@ def repaired(arm: Path, number: int) -> Counter[str]:
     return found + Counter({"unsolved puzzles": len({row["puzzle_id"] for row in rows})})
 
 
+def told(arm: Path, number: int) -> Counter[str]:
+    """Docstrings of puzzles, those that were tried, and those that their puzzle was solved by."""
+    folder = store.round_folder(arm, number)
+    faults = [row["fault"] for row in readings.columns(folder / "describe", ["fault"])]
+    found = Counter({"docstrings": len(faults), "tried": faults.count("")})
+    rows = readings.columns(folder / "retell", ["description_id", "outcome"])
+    solved = {row["description_id"] for row in rows if row["outcome"] == "accepted"}
+    return found + Counter({"solved by": len(solved)})
+
+
 def derived(arm: Path, number: int) -> Counter[str]:
     """Examples that were made from pairs, by their origin."""
     stage = store.round_folder(arm, number) / "derive"

@@ -259,7 +259,8 @@ class Facts:
 
 STAGES = (
     "seeds", "pretrain", "propose", "vet", "recall", "solve", "judge", "vary", "hindsight",
-    "repair", "probe", "screen", "select", "derive", "train", "reinforce", "evaluate", "health",
+    "repair", "probe", "screen", "select", "describe", "derive", "train", "reinforce",
+    "evaluate", "health",
 )  # fmt: skip
 """In the order of the loop."""
 
