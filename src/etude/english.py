@@ -97,13 +97,7 @@ def _body(source: str) -> str:
 
 
 def task_opening(puzzle: Puzzle, docstring: str) -> str:
-    """The header of `g` with a docstring: all that a solver sees, as in HumanEval.
-
-    >>> from etude.puzzle import parse
-    >>> print(task_opening(parse("def f(x: int, a=7): return x - 1 == a"), "Return a plus one."))
-    def g(a=7) -> int:
-        \"\"\"Return a plus one.\"\"\"
-    """
+    """The header of `g` with a docstring: all that a solver sees, as in HumanEval."""
     return f'def g({puzzle.inputs}) -> {puzzle.answer_type}:\n    """{docstring}"""\n'
 
 
