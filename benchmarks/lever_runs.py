@@ -202,6 +202,15 @@ class Reading:
         return {"sampled": sampled, "trained": trained, "judged": judged}
 
 
+def in_rounds(member: Member, first: int, last: int) -> dict[tuple[str, int], float] | None:
+    """The means over some rounds of what their models scored; None where one is not scored yet."""
+    places = [store.round_folder(member.folder, number) for number in range(first, last + 1)]
+    if not all((one / "evaluate" / "scores.parquet").exists() for one in places):
+        return None
+    found = [_scores(one) for one in places]
+    return {key: fmean(one[key] for one in found) for key in found[0]}
+
+
 def _judged(stage: Path) -> float:
     segments = streams.segments(stage) if stage.name not in ("evaluate", "train") else []
     measured = [path for path in segments if "cpu_seconds" in store.read_schema(path).names]

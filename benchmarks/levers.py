@@ -3,6 +3,7 @@
     python benchmarks/levers.py screen --minutes 120          # 2 seeds, every lever alone
     python benchmarks/levers.py claim --minutes 120           # 5 seeds, the default and controls
     python benchmarks/levers.py claim --table                 # what is known so far
+    python benchmarks/levers.py screen --rounds 8 10          # of the models of rounds 8 to 10
 
 `benchmarks/levers.toml` names the levers: lists of settings on top of what all have in common. Each
 is one ordinary `etude run` a seed, RUNS/screen-0/LEVER, two at a time; stop it anywhere and give
@@ -19,6 +20,9 @@ attempts that solve the puzzles of a fixed set, drawn from the grammar, which no
 forms among the solved puzzles of all rounds (canonical source without constants), and of these the
 ones that no human puzzle has. Differences to the plain loop are means over seeds, with Student's
 95% interval of so many seeds: each seed is one measurement, with other families.
+
+With `--rounds A B` nothing is run, and the tables are of the models that these rounds left, their
+mean, of every run that has got so far.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ from statistics import fmean, stdev
 from scipy.stats import t as student_t
 
 from etude import store
-from lever_runs import EARLY, KS, SPLITS, Member, Reading, fresh, members, work
+from lever_runs import EARLY, KS, SPLITS, Member, Reading, fresh, in_rounds, members, work
 
 HERE = Path(__file__).parent
 SEEDS = {"screen": 2, "claim": 5}
@@ -145,6 +149,31 @@ def _costs(found: Rows) -> list[str]:
     return lines
 
 
+def rounds_table(every: Iterable[Member], first: int, last: int) -> list[str]:
+    """Of the models of some rounds: the scores, and what each lever has more than the first."""
+    found: dict[str, dict[int, dict[tuple[str, int], float]]] = {}
+    for member in every:
+        scores = in_rounds(member, first, last)
+        if scores is not None:
+            found.setdefault(member.lever, {})[member.seed] = scores
+    columns = [(part, k) for part in ("constants", "families") for k in KS[:2]]
+    named = [f"{part} pass@{k}" for part, k in columns]
+    lines = _head("", named)
+    for lever, by_seed in found.items():
+        cells = [f"{fmean(one[column] for one in by_seed.values()):.1f}" for column in columns]
+        lines.append(f"| {lever} ({len(by_seed)}) | " + " | ".join(cells) + " |")
+    plain = next(iter(found), "")
+    lines += ["", *_head(f"minus {plain}", named)]
+    for lever in list(found)[1:]:
+        both = [seed for seed in found[lever] if seed in found[plain]]
+        gaps = (
+            [found[lever][seed][column] - found[plain][seed][column] for seed in both]
+            for column in columns
+        )
+        lines.append(f"| {lever} | " + " | ".join(map(_told, gaps)) + " |")
+    return lines
+
+
 def insert(path: Path, part: str, text: str) -> None:
     """Replace what stands between the marks. Raises `ValueError` when they are not there."""
     whole = path.read_text("utf-8")
@@ -162,11 +191,15 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--at-once", type=int, default=2, help="runs at the same time")
     parser.add_argument("--table", action="store_true", help="what is known so far; nothing is run")
+    parser.add_argument("--rounds", type=int, nargs=2, metavar=("A", "B"), help="of these rounds")
     parser.add_argument("--out", type=Path, help="also put the table into this file")
     given = parser.parse_args()
     seeds = given.seeds or SEEDS[given.part]
-    fresh(given.runs / "fresh.jsonl")
     every = list(members(given.part, given.levers, given.runs, seeds))
+    if given.rounds:
+        print("\n".join(rounds_table(every, *given.rounds)))
+        return
+    fresh(given.runs / "fresh.jsonl")
     if not given.table:
         work([one for one in every if not one.finished], given.minutes, given.at_once)
     done = sum(one.finished for one in every)

@@ -2,6 +2,11 @@
 
 import socket
 
+import pytest
+
+pytest.importorskip("starlette", reason="needs the extra browse")
+pytest.importorskip("plotly", reason="needs the extra browse")
+
 from etude.browse.server import _listening
 
 
