@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import random
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from etude import config, store, tables
 from etude.arm import Arm
 from etude.derive import derive
-from etude.edits import edits
+from etude.edits import LONGEST, MOST, edits
 from etude.errors import RecipeError
 from etude.lineage import trace
 from etude.puzzle import parse
@@ -105,6 +106,37 @@ def test_every_edit_is_another_text_with_the_same_header(seed: int) -> None:
         ast.parse(one)
         assert one.startswith(header)
     assert made == edits(solution)
+
+
+@pytest.mark.parametrize(
+    ("solution", "other"),
+    [
+        ("def g(a=7): return-a", "def g(a=7): return a"),
+        ("def g(a=7): return(a+1)*2", "def g(a=7): return (a + 1) * 3"),
+        ("def g(é=7):\r\n b='é';return(é)-1", "def g(é=7):\r\n b='é';return é + 1"),
+    ],
+)
+def test_an_expression_that_follows_a_word_at_once_stays_apart(solution: str, other: str) -> None:
+    made = edits(solution)
+    assert other in made
+    names = {node.id for one in made for node in ast.walk(ast.parse(one))
+             if isinstance(node, ast.Name)}  # fmt: skip
+    assert not [name for name in names if name.startswith("return")]
+
+
+def test_a_text_of_many_names_has_no_thousands_of_edits() -> None:
+    names = [chr(0x4E00 + number) for number in range(60)]
+    line = f" x={','.join([names[0]] * 29)}\n"
+    solution = f"def g({','.join(names)}):\n{line * 4}"
+    assert len(solution) <= LONGEST
+    assert 400 < len(edits(solution)) <= MOST
+
+
+def test_what_python_warns_of_in_a_solution_is_told_to_nobody() -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert edits("def g(a=7):\n    b = '\\d'\n    return b + a")
+    assert told == []
 
 
 DIFFERENCE = "def f(x: int, a=7, b=21): return x + a == b"

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import ast
 import copy
+import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 from etude.exchanges import KINDS
 from etude.puzzle import NotAPuzzle, syntax_tree
@@ -21,6 +23,8 @@ LONGEST = 400
 """Characters of a solution that is edited."""
 LARGEST = 60
 """Parts of an expression that is edited."""
+MOST = 500
+"""Edits of a solution. A text that names ninety arguments ninety times would have thousands."""
 
 _OPERATORS: dict[str, type[ast.operator]] = {
     "+": ast.Add,
@@ -57,11 +61,15 @@ def edits(solution: str) -> list[str]:
         return []
     names = [one.arg for one in ast.walk(function.args) if isinstance(one, ast.arg)]
     found: dict[str, None] = {}
-    for whole, returned in _expressions(function):
-        for changed in _changed(whole, names, returned=returned):
-            text = _written(solution, whole, changed)
-            if text is not None:
-                found.setdefault(text)
+    changes = (
+        (whole, changed)
+        for whole, returned in _expressions(function)
+        for changed in _changed(whole, names, returned=returned)
+    )
+    for whole, changed in islice(changes, MOST):
+        text = _written(solution, whole, changed)
+        if text is not None:
+            found.setdefault(text)
     found.pop(solution, None)
     return list(found)
 
@@ -169,8 +177,16 @@ def _put(outside: str, whole: ast.expr) -> ast.expr:
 def _written(solution: str, whole: ast.expr, changed: ast.expr) -> str | None:
     """The solution with another expression in the place of one; None if that can't be written."""
     try:
-        text = spliced(solution, [(whole, ast.unparse(ast.fix_missing_locations(changed)))])
-        ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        new = ast.unparse(ast.fix_missing_locations(changed))
+        text = spliced(solution, [(whole, f" {new}" if _is_glued(solution, whole) else new)])
+        syntax_tree(text)
+    except (ValueError, RecursionError, MemoryError):  # `NotAPuzzle` too
         return None
     return text
+
+
+def _is_glued(solution: str, node: ast.expr) -> bool:
+    """Whether a word ends where an expression begins, as in `return-a`."""
+    line = re.split("\r\n|\r|\n", solution)[node.lineno - 1].encode()
+    before = line[: node.col_offset].decode()[-1:]
+    return before.isidentifier()
