@@ -99,6 +99,17 @@ def test_what_is_no_docstring(docstring: str, fault: str) -> None:
     assert fault_of(docstring, PUZZLE, SOLUTION) == fault
 
 
+@pytest.mark.parametrize(
+    "body", ["n" + " + 1" * 600, "not " * 1_500 + "n", "9" * 5_000], ids=["sum", "not", "number"]
+)
+def test_code_that_python_cannot_write_again_is_compared_as_it_stands(body: str) -> None:
+    assert fault_of(SENTENCE, PUZZLE, f"def g(n=2, total=3): return {body}") == ""
+    number = parse(f"def f(x: int, n=2): return x == {'9' * 5_000}")
+    assert fault_of(SENTENCE, number, SOLUTION) == ""
+    told = "Return the number 999 == 999 as a list."
+    assert fault_of(told, PUZZLE, f"def g(): return [999==999, {body}]") == "code"
+
+
 def test_a_text_is_a_whole_function_that_ends_with_its_code() -> None:
     made = task_text(PUZZLE, SENTENCE, SOLUTION)
     assert made is not None

@@ -13,7 +13,7 @@ import re
 
 from etude.arguments import function_of
 from etude.prompts import Layout, renamed
-from etude.puzzle import NotAPuzzle, syntax_tree, without_docstring
+from etude.puzzle import NotAPuzzle, source_of, syntax_tree, without_docstring
 from etude.types import Prompt, Puzzle
 
 EXAMPLES: tuple[tuple[str, str], ...] = (
@@ -91,9 +91,9 @@ def _body(source: str) -> str:
     """The text behind the header of the last function."""
     try:
         function = [one for one in syntax_tree(source).body if isinstance(one, ast.FunctionDef)][-1]
-    except (NotAPuzzle, IndexError):
+        return source_of(ast.Module(function.body, []))
+    except (ValueError, IndexError, RecursionError, MemoryError):  # `NotAPuzzle` too
         return source
-    return "\n".join(ast.unparse(one) for one in function.body)
 
 
 def task_opening(puzzle: Puzzle, docstring: str) -> str:
