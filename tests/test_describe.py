@@ -122,6 +122,38 @@ def test_a_text_is_a_whole_function_that_ends_with_its_code() -> None:
     assert task_text(PUZZLE, SENTENCE, "def g(n=2): return (") is None
 
 
+@pytest.mark.parametrize(
+    "solution",
+    [
+        "def g(n=5, total=3): return [n]",  # accepted as it was called: with its own default
+        "def g(n=2, total=3, c=5): return [c]",
+        "def g(*a, **k): return list(a)",
+        "import math\ndef g(n=2, total=3): return [math.gcd(n, total)]",
+        "K = 3\ndef g(n=2, total=3): return [K]",
+        "@staticmethod\ndef g(n=2, total=3): return [n]",
+        'def g():\n    def h():\n        """a\n  b"""\n    return [h.__doc__]',
+    ],
+)
+def test_no_text_is_of_other_code_than_was_accepted(solution: str) -> None:
+    assert task_text(PUZZLE, SENTENCE, solution) is None
+
+
+@pytest.mark.parametrize(
+    "solution",
+    [
+        "def g():\n    return [1]",
+        "def g(total: int = 3, *, n=2) -> List[int]:\n    return [1]",
+        "from typing import List\n\ndef g(n=2):\n    return [1]",
+        'def g(n=2):\n    """Words that nobody tried."""\n    return [1]',
+    ],
+)
+def test_what_differs_in_words_alone_is_written(solution: str) -> None:
+    made = task_text(PUZZLE, SENTENCE, solution)
+    assert made is not None
+    assert made[1] == "    return [1]\n"
+    assert "nobody tried" not in made[0]
+
+
 def test_it_wants_a_model_that_knows_english() -> None:
     with pytest.raises(RecipeError, match="layout line knows no English"):
         config.load("smoke", ["describe.tries=1"])

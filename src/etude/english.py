@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Sequence
 
-from etude.arguments import function_of
+from etude.arguments import function_of, inputs_of
 from etude.prompts import Layout, renamed
-from etude.puzzle import NotAPuzzle, source_of, syntax_tree, without_docstring
+from etude.puzzle import source_of, syntax_tree, without_docstring
 from etude.types import Prompt, Puzzle
 
 EXAMPLES: tuple[tuple[str, str], ...] = (
@@ -39,6 +40,7 @@ SHARED, SIGNS = 8, 2
 """So many characters without spaces, with so many signs among them, a docstring must not share with
 the code of puzzle or solution: names and texts it may."""
 
+_IMPORT = "from typing import List\n\n"
 _ASKED = "# In one sentence of English: what must the function that solves this puzzle return?\n"
 
 
@@ -111,17 +113,48 @@ def task_prompt(puzzle: Puzzle, docstring: str, *, layout: Layout) -> Prompt:
             "",
             chat=True,
         )
-    return Prompt(f"from typing import List\n\n{opening}", opening)
+    return Prompt(f"{_IMPORT}{opening}", opening)
 
 
 def task_text(puzzle: Puzzle, docstring: str, solution: str) -> tuple[str, str] | None:
     """What teaches to go from English to code: the solution with this docstring, whole, and the
-    part of it that a solver would write. None for a solution that can't be written so."""
+    part of it that a solver would write. None for a solution that can't be written so: one with
+    another header than the puzzle asks for, or more than a function, was accepted as it stood."""
     try:
-        body = function_of(syntax_tree(solution)).body
+        tree = syntax_tree(solution)
+        body = _own_body(function_of(tree))
         code = "".join(f"    {line}\n" for one in body for line in ast.unparse(one).split("\n"))
-        text = task_opening(puzzle, docstring) + code
-        ast.parse(text)
-    except (NotAPuzzle, SyntaxError, ValueError, RecursionError, MemoryError):
+        text = _IMPORT + task_opening(puzzle, docstring) + code
+        written = syntax_tree(text)
+        function = function_of(written)
+        same = _dumps(_own_body(function)) == _dumps(body)
+        if not same or not _is_served(function_of(tree), function):
+            return None
+        beside = [one for one in tree.body if not isinstance(one, ast.FunctionDef)]
+        if not set(_dumps(beside)) <= set(_dumps(written.body)):
+            return None
+    except (ValueError, RecursionError, MemoryError):  # `NotAPuzzle` too
         return None
-    return f"from typing import List\n\n{text}", code
+    return text, code
+
+
+def _own_body(function: ast.FunctionDef) -> list[ast.stmt]:
+    """What a function does: its body without a docstring."""
+    told = ast.get_docstring(function, clean=False) is not None and len(function.body) > 1
+    return function.body[1:] if told else function.body
+
+
+def _is_served(function: ast.FunctionDef, header: ast.FunctionDef) -> bool:
+    """Whether the body of a function has all its arguments under another header, as they were."""
+    arguments, given = function.args, inputs_of(header)
+    own = inputs_of(function)
+    plain = not (arguments.vararg or arguments.kwarg or function.decorator_list)
+    needed = arguments.posonlyargs + arguments.args + arguments.kwonlyargs
+    return plain and all(
+        one.arg in own and one.arg in given and ast.dump(own[one.arg]) == ast.dump(given[one.arg])
+        for one in needed
+    )
+
+
+def _dumps(nodes: Sequence[ast.AST]) -> list[str]:
+    return [ast.dump(one) for one in nodes]
