@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -243,6 +244,17 @@ def test_a_docstring_that_was_solved_by_teaches(arm: Arm) -> None:
     assert [link.kind for link in links][:2] == ["derived", "tried"]
     assert "candidate" in [link.kind for link in links]
     assert links[1].content["docstring"] == SENTENCES[0]
+
+
+def test_attempts_of_no_utf8_are_kept_as_tables_hold_them(
+    arm: Arm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for stage in ("describe", "retell"):
+        shutil.rmtree(arm.round(1) / stage)
+    monkeypatch.setattr(type(arm.domain), "solution", lambda *_: "def g(a=7, b=7): return '\ud800'")
+    assert describe(arm, 1, "student") is not None
+    (source,) = {row["source"] for row in store.read_stage(arm.round(1) / "retell")}
+    assert source == "def g(a=7, b=7): return '\\ud800'"
 
 
 def test_a_puzzle_that_may_not_teach_is_not_told(arm: Arm) -> None:

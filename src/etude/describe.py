@@ -138,7 +138,9 @@ def _described(arm: Arm, unit: int, *, number: int, model: str | Path) -> Made:
     written = _sampled(arm, model, asked, section.attempts, solve.temperature,
                        solve.max_new_tokens, arm.seed(number, "retell", unit))  # fmt: skip
     for row, prompt, samples in zip(tried, asked, written, strict=True):
-        row["attempts"] = [arm.domain.solution(prompt, one.text) for one in samples]
+        row["attempts"] = [
+            store.escaped(arm.domain.solution(prompt, one.text)) for one in samples
+        ]  # of a list, the table does not see to that
     return Made(rows, arm.engine_note(first))
 
 
