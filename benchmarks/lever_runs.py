@@ -75,7 +75,8 @@ def members(part: str, levers: Path, runs: Path, seeds: int) -> Iterator[Member]
 def work(owed: Sequence[Member], minutes: float, at_once: int) -> None:
     """Run what is owed. After so many minutes what runs is interrupted, and may be continued."""
     ends = time.monotonic() + 60 * minutes
-    waiting, running = list(owed), {}
+    waiting = list(owed)
+    running: dict[Path, subprocess.Popen[bytes]] = {}
     try:
         while (waiting or running) and time.monotonic() < ends:
             while waiting and len(running) < at_once:
@@ -180,8 +181,10 @@ class Reading:
         return len(solved), len(solved - human)
 
     def _rounds(self) -> list[Path]:
+        """The folders of its rounds; none of a control that has no loop."""
         rounds = store.read_recipe(self.member.folder).run.rounds
-        return [store.round_folder(self.folder, number) for number in range(1, rounds + 1)]
+        places = (store.round_folder(self.folder, number) for number in range(1, rounds + 1))
+        return [place for place in places if place.exists()]
 
     @cached_property
     def cost(self) -> dict[str, float]:
@@ -195,8 +198,8 @@ class Reading:
                 sampled += sum(
                     len(encode(row[column])) for row in streams.rows(folder / stage, [column])
                 )
-            for stage in sorted(one for one in folder.iterdir() if one.is_dir()):
-                judged += _judged(stage)
+            for place in sorted(one for one in folder.iterdir() if one.is_dir()):
+                judged += _judged(place)
             trained += _trained(folder / "train")
         trained += _trained(self.folder / "final" / "train")
         return {"sampled": sampled, "trained": trained, "judged": judged}
