@@ -16,7 +16,7 @@ import llm_server
 from etude import config, roles, store, tables
 from etude.arm import Arm
 from etude.derive import derive
-from etude.describe import describe, summary
+from etude.describe import counted, describe, summary
 from etude.english import (
     LONGEST,
     describing_prompt,
@@ -224,6 +224,15 @@ def test_docstrings_are_tried_by_solving_from_them_alone(arm: Arm) -> None:
     assert f"{counts['solved by']} solved by" in summary(counts)
     notes = store.read_notes(arm.round(1) / "describe", roles.NOTE_KEY)
     assert all(json.loads(note)["requests"] > 2 for note in notes)  # of both samplings
+
+
+def test_a_docstring_that_was_solved_by_chance_alone_counts_for_nothing(arm: Arm) -> None:
+    for path in store.segments(arm.round(1) / "retell"):
+        rows = [row | {"stable": False} for row in store.read_table(path)]
+        store.write_table(path, rows, tables.RETELL)
+    counts = vetting.told(arm.run.folder, 1)
+    assert counts["solved by"] == 0
+    assert counts == +counted(arm.round(1))
 
 
 def test_a_docstring_that_was_solved_by_teaches(arm: Arm) -> None:

@@ -20,7 +20,7 @@ from etude.errors import RecipeError
 from etude.lineage import trace
 from etude.puzzle import parse
 from etude.readings import vetting
-from etude.repair import repair, summary
+from etude.repair import counted, repair, summary
 from etude.select import select
 from etude.tiny.grammar import document
 from etude.vary import vary
@@ -211,6 +211,16 @@ def test_edits_of_wrong_attempts_solve_what_no_attempt_did(opened: Open) -> None
     assert counts["unsolved puzzles"] == 2
     assert counts["puzzles repaired"] == 1
     assert "2 unsolved puzzles" in summary(counts)
+
+
+def test_what_was_accepted_by_chance_alone_repairs_nothing(opened: Open) -> None:
+    arm = opened()
+    path = store.unit_path(arm.round(1) / "repair", 0)
+    rows = [row | {"stable": False} for row in found_in(arm)]
+    store.write_table(path, rows, tables.REPAIR)
+    counts = vetting.repaired(arm.run.folder, 1)
+    assert counts["puzzles repaired"] == 0
+    assert counts == counted(path.parent)
 
 
 def test_those_are_tried_first_that_most_attempts_are_near_to(opened: Open) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from etude import readings, store, tables
+from etude.generality import is_accepted
 
 SEEN_PARTS = ("constants",)
 """Parts of a suite whose problems have the seeds' own forms: to meet these is no invention."""
@@ -83,13 +84,13 @@ def rewritten(arm: Path, number: int) -> Counter[str]:
 
 def repaired(arm: Path, number: int) -> Counter[str]:
     """Puzzles that nobody solved, edits tried, and how many puzzles they solve."""
-    names = ["puzzle_id", "derived_id", "outcome"]
+    names = ["puzzle_id", "derived_id", "outcome", "stable"]
     rows = [
         row
         for row in readings.columns(store.round_folder(arm, number) / "repair", names)
         if row["derived_id"] == row["puzzle_id"]
     ]
-    solved = {row["puzzle_id"] for row in rows if row["outcome"] == "accepted"}
+    solved = {row["puzzle_id"] for row in rows if is_accepted(row)}
     found = Counter({"edits tried": len(rows), "puzzles repaired": len(solved)})
     return found + Counter({"unsolved puzzles": len({row["puzzle_id"] for row in rows})})
 
@@ -99,8 +100,8 @@ def told(arm: Path, number: int) -> Counter[str]:
     folder = store.round_folder(arm, number)
     faults = [row["fault"] for row in readings.columns(folder / "describe", ["fault"])]
     found = Counter({"docstrings": len(faults), "tried": faults.count("")})
-    rows = readings.columns(folder / "retell", ["description_id", "outcome"])
-    solved = {row["description_id"] for row in rows if row["outcome"] == "accepted"}
+    rows = readings.columns(folder / "retell", ["description_id", "outcome", "stable"])
+    solved = {row["description_id"] for row in rows if is_accepted(row)}
     return found + Counter({"solved by": len(solved)})
 
 
