@@ -41,6 +41,7 @@ SHARED, SIGNS = 8, 2
 the code of puzzle or solution: names and texts it may."""
 
 _IMPORT = "from typing import List\n\n"
+_FENCE = re.compile(r"\s*`{3,}\s*\w*\s*")
 _ASKED = "# In one sentence of English: what must the function that solves this puzzle return?\n"
 
 
@@ -63,11 +64,22 @@ def describing_prompt(puzzle: Puzzle, *, layout: Layout) -> Prompt:
 def docstring_of(prompt: Prompt, text: str) -> str:
     """The sentence in a reply, on one line; empty where there is none."""
     if prompt.chat:
-        lines = [line.strip().strip("`\"'") for line in text.strip().splitlines()]
-        said = next((line for line in lines if line and line != "python"), "")
+        lines = [_unquoted(line) for line in text.splitlines() if not _FENCE.fullmatch(line)]
+        said = next((line for line in lines if line.strip("`\"'")), "")
     else:
         said = "Return" + text.split("\n", 1)[0]
     return " ".join(said.split())
+
+
+def _unquoted(line: str) -> str:
+    """A line without what it stands in as a whole; a text that it ends with keeps its quotes."""
+    line = line.strip()
+    for quote in ("```", '"""', "'''"):
+        line = line.removeprefix(quote).removesuffix(quote).strip()
+    for quote in "`\"'":
+        if len(line) > 1 and line[0] == line[-1] == quote and line.count(quote) == 2:
+            line = line[1:-1]
+    return line
 
 
 def fault_of(docstring: str, puzzle: Puzzle, solution: str) -> str:
