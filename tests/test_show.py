@@ -161,5 +161,13 @@ def test_units_that_were_set_aside_are_told(tmp_path: Path) -> None:
     assert "round 2 judge unit 1: 3 times exit code 9" in text
 
 
+@pytest.mark.parametrize("stage", ["repair", "describe", "retell"])
+def test_units_of_a_lever_that_were_set_aside_are_told(tmp_path: Path, stage: str) -> None:
+    run = reader_run.whole(tmp_path / "run")
+    schema = {"repair": tables.REPAIR, "describe": tables.DESCRIBE, "retell": tables.RETELL}[stage]
+    set_aside(Stage(run.folder / "round-02" / stage, 2, none, schema, "judge"), 1, ["exit code 9"])
+    assert f"  round 2 {stage} unit 1: 1 times exit code 9" in shown(run.folder)
+
+
 def none(desk: object, unit: int) -> Made:
     raise AssertionError(desk, unit)

@@ -10,7 +10,10 @@ from typing import Any
 
 from etude import cluster, query, store
 
-STAGES = ("propose", "solve", "judge", "vary", "probe", "evaluate")
+STAGES = (
+    *("propose", "solve", "judge", "vary", "repair", "probe", "describe", "retell"),
+    "evaluate",
+)
 """The stages whose units a run can do without."""
 
 
