@@ -258,6 +258,8 @@ def test_a_docstring_that_was_solved_by_teaches(arm: Arm) -> None:
     assert [link.kind for link in links][:2] == ["derived", "tried"]
     assert "candidate" in [link.kind for link in links]
     assert links[1].content["docstring"] == SENTENCES[0]
+    (told,) = [link.content for link in links if link.kind == "retellings"]
+    assert told["tried"] > told["accepted"] > 0
 
 
 def test_attempts_of_no_utf8_are_kept_as_tables_hold_them(

@@ -245,6 +245,8 @@ def test_repairs_become_examples_and_say_of_what(opened: Open) -> None:
     assert [link.kind for link in links][:4] == ["derived", "tried", "candidate", "verdict"]
     assert links[1].content["near"] == 2
     assert links[3].content["outcome"] == "wrong"
+    (told,) = [link.content for link in links if link.kind == "repairs"]
+    assert told["tried"] > told["accepted"] > 0
 
 
 def test_repairs_are_asked_to_generalise_as_solutions_are(opened: Open) -> None:

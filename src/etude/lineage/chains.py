@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from etude import store
-from etude.generality import generalities
+from etude.generality import generalities, is_accepted
 from etude.lineage.checkpoints import checkpoints, trainings
 from etude.lineage.filters import passed, why_selected
 from etude.lineage.found import Found
@@ -22,6 +22,8 @@ _TOLD = {"proposals", "vetted", "candidates", "verdicts", "examples", "seeds"} |
     "variants",
     "rewritten",
     "derived",
+    "repairs",
+    "retellings",
 }
 """Views with puzzles of which a chain speaks link by link; any other is told row by row."""
 
@@ -157,6 +159,7 @@ class _Walk:
             yield from self._vetted(row)
             yield from self._of_others(puzzle)
             yield from self._variants(puzzle)
+            yield from self._tries(puzzle)
             yield from self._proposal(row["proposal_id"])
 
     def _vetted(self, row: store.Row) -> Iterator[Link]:
@@ -180,6 +183,15 @@ class _Walk:
             for candidate, found in solutions.items():
                 content = {"candidate_id": candidate, **asdict(found), "share": found.share}
                 yield Link("variants", puzzle, content)
+
+    def _tries(self, puzzle: str) -> Iterator[Link]:
+        """How many repairs of the puzzle, and attempts at its docstrings, were tried: they are many
+        and most are wrong. What taught is told of its example."""
+        for view in ("repairs", "retellings"):
+            rows = self.sources.rows(view, "puzzle_id", puzzle, self.arm)
+            if rows:
+                accepted = sum(map(is_accepted, rows))
+                yield Link(view, puzzle, {"tried": len(rows), "accepted": accepted})
 
     def _proposal_first(self, proposal: str) -> Iterator[Link]:
         yield from self._proposal(proposal)
