@@ -92,6 +92,11 @@ def described(arm: Arm, number: int) -> Iterator[tuple[store.Row, Puzzle, str, s
 
 def _chosen(arm: Arm, number: int) -> list[Puzzle]:
     """The puzzles of the round that teach, or as many of them as the recipe wants, by chance."""
+    found: list[Puzzle] = arm.remembered("told", number, lambda: _drawn(arm, number))
+    return found
+
+
+def _drawn(arm: Arm, number: int) -> list[Puzzle]:
     taught = {row["puzzle_id"] for row in _selected(arm, number)}
     found = [puzzle for puzzle in arm.puzzles(number) if puzzle.id in taught]
     most = arm.recipe.describe.most
@@ -116,8 +121,11 @@ def _described(arm: Arm, unit: int, *, number: int, model: str | Path) -> Made:
     rows: list[store.Row] = []
     for puzzle, prompt, samples in zip(chosen, prompts, said, strict=True):
         candidate, solution = solutions[puzzle.id]
+        seen: set[str] = set()
         for draw, docstring in enumerate(docstring_of(prompt, one.text) for one in samples):
             docstring = store.escaped(docstring)
+            again = docstring in seen
+            seen.add(docstring)
             rows.append(
                 {
                     "description_id": content_id(puzzle.id, str(draw), docstring),
@@ -126,7 +134,7 @@ def _described(arm: Arm, unit: int, *, number: int, model: str | Path) -> Made:
                     "solution": solution,
                     "draw": draw,
                     "docstring": docstring,
-                    "fault": fault_of(docstring, puzzle, solution),
+                    "fault": "again" if again else fault_of(docstring, puzzle, solution),
                     "attempts": [],
                 }
             )
