@@ -1,4 +1,4 @@
-"""Derive: further examples, made from pairs with constants that no model wrote.
+"""Derive: further examples, made from pairs: with other constants, mended, or told in English.
 
 Verified: of each puzzle that teaches, variants with a solution that teaches too and that the judge
 accepted for them (see `vary`), rewritten pairs (see `hindsight`), repaired ones (see `repair`), and
