@@ -6,7 +6,7 @@ The engine is a recording: of 16 attempts at a puzzle the last one alone is righ
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -94,3 +94,23 @@ def judged(arm: Arm, number: int, **accepted: int) -> None:
         ("select", examples, tables.SELECT),
     ):
         store.write_table(store.unit_path(arm.round(number) / stage, 0), rows, schema)
+
+
+def write_judged(place: Path, attempts: Iterable[tuple[str, str, str, str | None]]) -> None:
+    """A round as far as `judge`: of each attempt its puzzle, its source, outcome and answer."""
+    vetted: dict[str, store.Row] = {}
+    candidates, verdicts = [], []
+    for draw, (source, solution, outcome, answer) in enumerate(attempts):
+        puzzle = parse(source)
+        vetted[puzzle.id] = {"fate": "kept", "proposal_id": puzzle.id[::-1], "puzzle_id": puzzle.id,
+                             "source": source, "answer_type": puzzle.answer_type,
+                             "inputs": puzzle.inputs, "form": puzzle.form}  # fmt: skip
+        ids = {"puzzle_id": puzzle.id, "candidate_id": f"{puzzle.id[:14]}{draw:02}"}
+        candidates.append(ids | {"draw": draw, "source": solution, "finished": True})
+        verdicts.append(ids | {"outcome": outcome, "answer": answer})
+    for stage, rows, schema in (
+        ("vet", list(vetted.values()), tables.VET),
+        ("solve", candidates, tables.SOLVE),
+        ("judge", verdicts, tables.JUDGE),
+    ):
+        store.write_table(store.unit_path(place / stage, 0), rows, schema)

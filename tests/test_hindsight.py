@@ -20,6 +20,7 @@ from etude.rewrites import kind_of, rewrites
 from etude.select import select
 from etude.suites import load
 from etude.vary import vary
+from round_tables import write_judged
 
 
 @pytest.mark.parametrize(
@@ -76,22 +77,7 @@ ROWS = [
 
 def write(place: Path) -> None:
     """A round as far as `judge`, in which every answer is wrong."""
-    vetted = {}
-    candidates, verdicts = [], []
-    for draw, (source, solution, answer) in enumerate(ROWS):
-        puzzle = parse(source)
-        vetted[puzzle.id] = {"fate": "kept", "proposal_id": puzzle.id[::-1], "puzzle_id": puzzle.id,
-                             "source": source, "answer_type": puzzle.answer_type,
-                             "inputs": puzzle.inputs, "form": puzzle.form}  # fmt: skip
-        ids = {"puzzle_id": puzzle.id, "candidate_id": f"{puzzle.id[:15]}{draw}"}
-        candidates.append(ids | {"draw": draw, "source": solution, "finished": True})
-        verdicts.append(ids | {"outcome": "wrong", "answer": answer})
-    for stage, rows, schema in (
-        ("vet", list(vetted.values()), tables.VET),
-        ("solve", candidates, tables.SOLVE),
-        ("judge", verdicts, tables.JUDGE),
-    ):
-        store.write_table(store.unit_path(place / stage, 0), rows, schema)
+    write_judged(place, [(source, text, "wrong", answer) for source, text, answer in ROWS])
 
 
 Open = Callable[..., Arm]

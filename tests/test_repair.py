@@ -24,6 +24,7 @@ from etude.repair import counted, repair, summary
 from etude.select import select
 from etude.tiny.grammar import document
 from etude.vary import vary
+from round_tables import write_judged
 
 
 def bodies(solution: str) -> set[str]:
@@ -155,21 +156,7 @@ ROWS = [
 
 def write(place: Path) -> None:
     """A round as far as `judge`."""
-    vetted, candidates, verdicts = {}, [], []
-    for draw, (source, solution, outcome) in enumerate(ROWS):
-        puzzle = parse(source)
-        vetted[puzzle.id] = {"fate": "kept", "proposal_id": puzzle.id[::-1], "puzzle_id": puzzle.id,
-                             "source": source, "answer_type": puzzle.answer_type,
-                             "inputs": puzzle.inputs, "form": puzzle.form}  # fmt: skip
-        ids = {"puzzle_id": puzzle.id, "candidate_id": f"{puzzle.id[:15]}{draw}"}
-        candidates.append(ids | {"draw": draw, "source": solution, "finished": True})
-        verdicts.append(ids | {"outcome": outcome})
-    for stage, rows, schema in (
-        ("vet", list(vetted.values()), tables.VET),
-        ("solve", candidates, tables.SOLVE),
-        ("judge", verdicts, tables.JUDGE),
-    ):
-        store.write_table(store.unit_path(place / stage, 0), rows, schema)
+    write_judged(place, [(*row, None) for row in ROWS])
 
 
 Open = Callable[..., Arm]

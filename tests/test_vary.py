@@ -29,6 +29,7 @@ from etude.suites import load
 from etude.train import _examples, _selected
 from etude.variants import values_of, variants, with_defaults, words_of
 from etude.vary import HELD_OUT, vary
+from round_tables import write_judged
 
 LEAVES = st.one_of(
     st.booleans(),
@@ -212,22 +213,14 @@ WRONG = "def g(): return None"
 
 def write(place: Path) -> None:
     """A round as far as `judge`: of each puzzle its accepted candidates and a wrong one."""
-    vetted, candidates, verdicts = [], [], []
-    for source, solutions in ROWS:
-        puzzle = parse(source)
-        vetted.append({"fate": "kept", "proposal_id": puzzle.id[::-1], "puzzle_id": puzzle.id,
-                       "source": source, "answer_type": puzzle.answer_type,
-                       "inputs": puzzle.inputs, "form": puzzle.form})  # fmt: skip
-        for draw, text in enumerate([*solutions, WRONG]):
-            ids = {"puzzle_id": puzzle.id, "candidate_id": f"{puzzle.id[:15]}{draw}"}
-            candidates.append(ids | {"draw": draw, "source": text, "finished": True})
-            verdicts.append(ids | {"outcome": "wrong" if text == WRONG else "accepted"})
-    for stage, rows, schema in (
-        ("vet", vetted, tables.VET),
-        ("solve", candidates, tables.SOLVE),
-        ("judge", verdicts, tables.JUDGE),
-    ):
-        store.write_table(store.unit_path(place / stage, 0), rows, schema)
+    write_judged(
+        place,
+        [
+            (source, text, "wrong" if text == WRONG else "accepted", None)
+            for source, solutions in ROWS
+            for text in [*solutions, WRONG]
+        ],
+    )
 
 
 Open = Callable[..., Arm]
