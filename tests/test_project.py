@@ -76,6 +76,7 @@ ROWS = (
     {"breeding"},
     {"propose", "vet", "solve", "select", "train", "evaluate", "vouch", "probe", "health"},
     {"screen", "vary", "recall", "reinforce"},
+    {"batches", "borrow"},
     {"hindsight", "repair", "describe"},
     {"derive"},
     {"loop"},

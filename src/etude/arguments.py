@@ -10,9 +10,12 @@ from __future__ import annotations
 import ast
 import dataclasses
 import math
+import re
 
-from etude.puzzle import NotAPuzzle, source_of, syntax_tree
+from etude.puzzle import NotAPuzzle, parse, source_of, syntax_tree
 from etude.types import Puzzle
+
+_NEWLINE = re.compile("\r\n|\r|\n")
 
 Default = bool | int | float | str | list[object]
 
@@ -27,6 +30,53 @@ def unused_arguments(puzzle: Puzzle) -> list[str]:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     }
     return [argument.arg for argument in _all(function) if argument.arg not in read]
+
+
+def trimmed(puzzle: Puzzle) -> Puzzle:
+    """The puzzle without the inputs that its body never reads; the same one if it reads all.
+
+    >>> from etude.puzzle import parse
+    >>> trimmed(parse("def f(x: int, a=7, b=9): return x > b")).source
+    'def f(x: int, b=9): return x > b'
+    """
+    function = function_of(syntax_tree(puzzle.source))
+    unused = set(unused_arguments(puzzle)) & inputs_of(function).keys()
+    if not unused:
+        return puzzle
+    body = behind_header(puzzle.source, function)
+    own = function.args
+    without = len(own.posonlyargs) + len(own.args) - len(own.defaults)
+    own.defaults = [
+        default
+        for one, default in zip((own.posonlyargs + own.args)[without:], own.defaults, strict=True)
+        if one.arg not in unused
+    ]
+    own.posonlyargs = [one for one in own.posonlyargs if one.arg not in unused]
+    own.args = [one for one in own.args if one.arg not in unused]
+    named = zip(own.kwonlyargs, own.kw_defaults, strict=True)
+    kept = [(one, default) for one, default in named if one.arg not in unused]
+    own.kwonlyargs = [one for one, _ in kept]
+    own.kw_defaults = [default for _, default in kept]
+    returns = f" -> {ast.unparse(function.returns)}" if function.returns else ""
+    return parse(f"def {function.name}({ast.unparse(own)}){returns}:{body}\n".rstrip())
+
+
+def behind_header(source: str, function: ast.FunctionDef) -> str:
+    """The text of a function from behind the colon of its header on, if it is the last of the text.
+
+    Comments between the header and the first statement are left out.
+    """
+    first = function.body[0]
+    lines = _NEWLINE.split(source)
+    if _shares_line(lines, first):
+        line = lines[first.lineno - 1].encode()[first.col_offset :].decode()
+        return "\n".join([f" {line}", *lines[first.lineno :]]).rstrip()
+    return "\n" + "\n".join(lines[first.lineno - 1 :]).rstrip()
+
+
+def _shares_line(lines: list[str], first: ast.stmt) -> bool:
+    """Whether the first statement stands behind the header's colon."""
+    return bool(lines[first.lineno - 1].encode()[: first.col_offset].strip())
 
 
 def changed(puzzle: Puzzle, turn: int) -> dict[str, Puzzle]:

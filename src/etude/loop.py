@@ -40,10 +40,10 @@ def teach_itself(arm: Arm) -> None:
     base, seeded = start_of(arm)
     latest = base if arm.recipe.seeds.begin == "base" else seeded
     for number in range(1, arm.recipe.run.rounds + 1):
-        propose(arm, number, latest)
+        propose(arm, number, latest, base)
         vet(arm, number)
         recall(arm, number)  # with `retry.puzzles`: what no earlier round solved, once more
-        candidates = solve(arm, number, latest)  # they are judged while more are sampled
+        candidates = solve(arm, number, latest, base)  # they are judged while more are sampled
         judge(arm, number, candidates)
         if arm.name == "verified":  # the control takes its pairs whatever is found
             vary(arm, number)

@@ -21,12 +21,16 @@ from etude.types import Prompt, Sample, content_id
 from etude.variants import words_of
 
 
-def propose(arm: Arm, number: int, model: str | Path) -> Path:
-    """The folder of the round's proposals, `propose.samples` of them."""
+def propose(arm: Arm, number: int, model: str | Path, base: str | Path) -> Path:
+    """The folder of the round's proposals, `propose.samples` of them.
+
+    The last units are the base's, as many as `propose.base_share` of them.
+    """
     section = arm.recipe.propose
     folder = arm.round(number) / "propose"
     units = math.ceil(section.samples / section.per_unit)
-    work = partial(_work, number=number, model=model)
+    own = units - round(section.base_share * units)
+    work = partial(_work, number=number, model=model, base=base, own=own)
     arm.shown_in(number)  # the reviews that count are frozen here, not by a worker
     schema = tables.PROPOSE if section.mutate else tables.FREE
     with arm.watched(number, "propose", units) as watched:
@@ -66,7 +70,11 @@ class Asked(NamedTuple):
     """Its kind; None for a free one."""
 
 
-def _work(arm: Arm, unit: int, *, number: int, model: str | Path) -> Made:
+def _work(
+    arm: Arm, unit: int, *, number: int, model: str | Path, base: str | Path, own: int
+) -> Made:
+    """The first `own` units are the model's, the rest the base's."""
+    model = model if unit < own else base
     section = arm.recipe.propose
     size = min(section.per_unit, section.samples - unit * section.per_unit)
     seed, among = arm.seed(number, "propose", unit), parents(arm, number)

@@ -1,10 +1,12 @@
-"""Repair: what nobody solved is tried with solutions one edit away from the wrong attempts.
+"""Repair: what nobody solved is tried with other solutions than the attempts at it.
 
-A wrong attempt is often nearly right: another operator, the operands the other way round. Of each
-puzzle without an accepted attempt the solutions one edit away (`edits`) are tried, those first that
-most different attempts are near to, and the judge decides. No model is asked. What was accepted is
-asked again with other constants too, where the recipe asks for that (see `vary`). `derive` makes
-examples of what it finds; solve rates stay those of the model's own attempts.
+A wrong attempt is often nearly right: another operator, the operands the other way round. And what
+is wrong here may be right there. Of each puzzle without an accepted attempt the solutions one edit
+away (`edits`) are tried, those first that most different attempts are near to, and attempts at
+other puzzles (`borrow`). Many are asked at once (`batches`), and the shortest of those that seem
+right by themselves: the judge decides. No model is asked. What was accepted is asked again with
+other constants too, where the recipe asks for that (see `vary`). `derive` makes examples of what it
+finds; solve rates stay those of the model's own attempts.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ from pathlib import Path
 from etude import store, streams, tables
 from etude.arm import Arm, checked, set_aside_words
 from etude.attempts import verdict_columns
+from etude.batches import seem_right
+from etude.borrow import Library, library
 from etude.cluster import Made, Stage
 from etude.config import Recipe
 from etude.edits import edits
@@ -29,11 +33,14 @@ from etude.types import Outcome, Puzzle, content_id
 from etude.variants import Variant, with_defaults
 from etude.vary import drawn, held_out
 
+CHECKED = 6
+"""Solutions of a puzzle that seemed right and are judged: the shortest."""
+
 
 def repair(arm: Arm, number: int) -> Path | None:
     """The folder of the round's repairs, in units as they were solved; None where the recipe asks
     for none."""
-    if not arm.recipe.repair.tries:
+    if not arm.recipe.repair.is_on:
         return None
     folder = arm.round(number) / "repair"
     units = math.ceil(len(arm.puzzles(number)) / arm.recipe.solve.puzzles_per_unit)
@@ -47,19 +54,20 @@ def repair(arm: Arm, number: int) -> Path | None:
 
 def counted(folder: Path) -> Counter[str]:
     """What a `repair` stage tried and found."""
-    found: Counter[str] = Counter()
-    tried, mended = set(), set()
-    for row in streams.rows(folder, ["puzzle_id", "derived_id", "outcome", "stable"]):
-        if row["derived_id"] == row["puzzle_id"]:
-            found["edits tried"] += 1
-            tried.add(row["puzzle_id"])
-            mended |= {row["puzzle_id"]} if is_accepted(row) else set()
-    return found + Counter({"unsolved puzzles": len(tried), "puzzles repaired": len(mended)})
+    tried: dict[str, int] = {}
+    mended = set()
+    columns = ["puzzle_id", "tried", "derived_id", "outcome", "stable"]
+    for row in streams.rows(folder, columns):
+        tried[row["puzzle_id"]] = row["tried"]
+        if row["derived_id"] == row["puzzle_id"] and is_accepted(row):
+            mended.add(row["puzzle_id"])
+    found = {"unsolved puzzles": len(tried), "solutions tried": sum(tried.values())}
+    return Counter(found | {"puzzles repaired": len(mended)})
 
 
 def summary(found: Counter[str]) -> str:
-    """`340 unsolved puzzles  4,020 edits tried  31 puzzles repaired`"""
-    names = ("unsolved puzzles", "edits tried", "puzzles repaired")
+    """`340 unsolved puzzles  34,020 solutions tried  81 puzzles repaired`"""
+    names = ("unsolved puzzles", "solutions tried", "puzzles repaired")
     return "  ".join(f"{found[name]:,} {name}" for name in names)
 
 
@@ -109,23 +117,64 @@ def _work(arm: Arm, unit: int, *, number: int) -> Made:
     size = arm.recipe.solve.puzzles_per_unit
     chosen = {one.id: one for one in arm.puzzles(number)[unit * size : (unit + 1) * size]}
     rng = random.Random(arm.seed(number, "repair", unit))
+    books = library(arm, number) if arm.recipe.repair.borrow else None
     tried = [
-        (chosen[puzzle], _nearest(chosen[puzzle], wrong, arm.recipe.repair.tries, rng))
+        (chosen[puzzle], _to_try(arm, chosen[puzzle], wrong, books, rng))
         for puzzle, wrong in _unsolved(arm, number, unit)
     ]
-    rows = list(_judged(arm, [(puzzle, own) for puzzle, own in tried if own]))
+    jobs = [(puzzle, [row["solution"] for row in own]) for puzzle, own in tried]
+    rows: list[store.Row] = []
+    asked = []
+    for (puzzle, own), hits in zip(tried, seem_right(arm.judge, jobs), strict=True):
+        if hits:
+            found = sorted((own[at] for at in hits), key=lambda row: len(row["solution"]))
+            asked.append((puzzle, found[:CHECKED]))
+        elif own:
+            nothing = {"puzzle_id": puzzle.id, "tried": len(own)}
+            rows.append(dict.fromkeys(tables.REPAIR.names) | nothing)
+    rows += _judged(arm, asked)
     by_puzzle: dict[str, list[store.Row]] = defaultdict(list)
     for row in rows:
         if is_accepted(row):
             by_puzzle[row["puzzle_id"]].append(row)
-    asked = [
+    again = [
         (variant.puzzle, [_asked(row, chosen[puzzle], variant) for row in own])
         for puzzle, accepted in by_puzzle.items()
         for own in [_shortest(arm, accepted)]
         for variant in drawn(arm, chosen[puzzle], arm.recipe.vary.tries)
         if variant.puzzle.id not in held_out(arm)
     ]
-    return Made([*rows, *_judged(arm, asked)], arm.conditions())
+    return Made([*rows, *_judged(arm, again)], arm.conditions())
+
+
+def _to_try(
+    arm: Arm, puzzle: Puzzle, wrong: list[store.Row], books: Library | None, rng: random.Random
+) -> list[store.Row]:
+    """The solutions of a puzzle that are tried, each text once."""
+    section = arm.recipe.repair
+    rows = _nearest(puzzle, wrong, section.tries, rng) if section.tries else []
+    if books is not None:
+        known = {row["source"] for row in wrong} | {row["solution"] for row in rows}
+        loans = books.loans(puzzle, section.borrow, rng)
+        rows += [
+            _row(puzzle, "borrowed", loan.candidate_id, loan.solution, loan.written)
+            for loan in loans
+            if loan.solution not in known
+        ]
+    return [row | {"tried": len(rows)} for row in rows]
+
+
+def _row(puzzle: Puzzle, kind: str, candidate: str, solution: str, near: int) -> store.Row:
+    return dict.fromkeys(tables.REPAIR.names) | {
+        "puzzle_id": puzzle.id,
+        "kind": kind,
+        "candidate_id": candidate,
+        "repair_id": content_id(puzzle.id, solution),
+        "near": near,
+        "derived_id": puzzle.id,
+        "source": puzzle.source,
+        "solution": solution,
+    }
 
 
 def _unsolved(arm: Arm, number: int, unit: int) -> Iterator[tuple[str, list[store.Row]]]:
@@ -158,17 +207,7 @@ def _nearest(
     order = rng.sample(list(near), len(near))
     order.sort(key=lambda text: -near[text])
     return [
-        dict.fromkeys(tables.REPAIR.names)
-        | {
-            "puzzle_id": puzzle.id,
-            "candidate_id": first[text]["candidate_id"],
-            "repair_id": content_id(puzzle.id, text),
-            "near": near[text],
-            "derived_id": puzzle.id,
-            "source": puzzle.source,
-            "solution": text,
-        }
-        for text in order[:most]
+        _row(puzzle, "edit", first[text]["candidate_id"], text, near[text]) for text in order[:most]
     ]
 
 

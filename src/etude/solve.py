@@ -18,15 +18,17 @@ from etude.cluster import Flow, Made, Stage
 from etude.types import Puzzle, content_id
 
 
-def solve(arm: Arm, number: int, model: str | Path) -> Flow:
+def solve(arm: Arm, number: int, model: str | Path, base: str | Path) -> Flow:
     """Sample the round's candidates, `solve.samples` of each puzzle or as `budget` shares them out.
+
+    The last of each puzzle are the base's, as many as `solve.base_share` of them.
 
     Their verdicts, as far as these are not found yet, are the rest of the flow: see `judge`.
     """
     folder = arm.round(number) / "solve"
     puzzles = len(arm.puzzles(number))
     units = math.ceil(puzzles / arm.recipe.solve.puzzles_per_unit)
-    sampling = partial(_sampled, number=number, model=model)
+    sampling = partial(_sampled, number=number, model=model, base=base)
     judging = partial(_judged, number=number)
     flow = arm.flow(
         Stage(folder, units, sampling, tables.SOLVE, "engine"),
@@ -57,12 +59,21 @@ def judge(arm: Arm, number: int, flow: Flow) -> Path:
     return folder
 
 
-def _sampled(arm: Arm, unit: int, *, number: int, model: str | Path) -> Made:
+def _sampled(arm: Arm, unit: int, *, number: int, model: str | Path, base: str | Path) -> Made:
     chosen = _puzzles(arm, number, unit)
-    start = unit * arm.recipe.solve.puzzles_per_unit
+    section, start = arm.recipe.solve, unit * arm.recipe.solve.puzzles_per_unit
     shares = budget.budget(arm, number)[start : start + len(chosen)]
-    rows = _candidates(arm, model, chosen, shares, arm.seed(number, "solve", unit))
-    return Made(rows, arm.engine_note())
+    of_base = [round(section.base_share * share) for share in shares]
+    own = [share - other for share, other in zip(shares, of_base, strict=True)]
+    rows = _candidates(arm, model, chosen, own, arm.seed(number, "solve", unit), [0] * len(own))
+    earlier = roles.NOTHING
+    if any(of_base):
+        earlier = roles.usage(arm.engine(model, "solve")) if any(own) else earlier
+        seed = arm.seed(number, "solve by the base", unit)
+        rows += _candidates(arm, base, chosen, of_base, seed, own)
+        place = {puzzle.id: at for at, puzzle in enumerate(chosen)}
+        rows.sort(key=lambda row: place[row["puzzle_id"]])  # stable: the model's own come first
+    return Made(rows, arm.engine_note(earlier))
 
 
 def _judged(arm: Arm, unit: int, *, number: int) -> Made:
@@ -78,11 +89,19 @@ def _puzzles(arm: Arm, number: int, unit: int) -> list[Puzzle]:
 
 
 def _candidates(
-    arm: Arm, model: str | Path, puzzles: list[Puzzle], shares: Sequence[int], seed: int
+    arm: Arm,
+    model: str | Path,
+    puzzles: list[Puzzle],
+    shares: Sequence[int],
+    seed: int,
+    first: Sequence[int],
 ) -> list[store.Row]:
-    """Those of a unit in the order of its puzzles; puzzles with equal shares are asked together."""
-    written: dict[str, list[tuple[str, bool]]] = {}
-    for share in sorted(set(shares)):
+    """Those of a unit in the order of its puzzles; puzzles with equal shares are asked together.
+
+    The draws of a puzzle are numbered from its `first` on.
+    """
+    written: dict[str, list[tuple[str, bool]]] = {puzzle.id: [] for puzzle in puzzles}
+    for share in sorted(set(shares) - {0}):
         alike = [puzzle for puzzle, own in zip(puzzles, shares, strict=True) if own == share]
         found = _written(arm, model, alike, share, seed)
         written |= {puzzle.id: own for puzzle, own in zip(alike, found, strict=True)}
@@ -94,8 +113,8 @@ def _candidates(
             "source": source,
             "finished": finished,
         }
-        for puzzle in puzzles
-        for draw, (source, finished) in enumerate(written[puzzle.id])
+        for puzzle, start in zip(puzzles, first, strict=True)
+        for draw, (source, finished) in enumerate(written[puzzle.id], start)
     ]
 
 

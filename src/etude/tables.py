@@ -149,9 +149,11 @@ HINDSIGHT = pa.schema(
 REPAIR = pa.schema(
     [
         ("puzzle_id", TEXT),  # the puzzle that nobody solved
-        ("candidate_id", TEXT),  # a wrong attempt that the repair is one edit away from
-        ("repair_id", TEXT),  # content hash of the puzzle's id and the edited solution
-        ("near", pa.int32()),  # different wrong attempts that it is one edit away from
+        ("tried", pa.int32()),  # solutions of the puzzle that were tried, on each row of it
+        ("kind", TEXT),  # `edit` or `borrowed`; null, as all that follows, where none seemed right
+        ("candidate_id", TEXT),  # a wrong attempt one edit away, or one at another puzzle
+        ("repair_id", TEXT),  # content hash of the puzzle's id and the solution that is tried
+        ("near", pa.int32()),  # different wrong attempts one edit away; attempts with its body
         ("derived_id", TEXT),  # the id of the puzzle that is asked: that one, or a variant of it
         ("source", TEXT),  # this puzzle
         ("solution", TEXT),  # with its constants

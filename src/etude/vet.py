@@ -16,6 +16,7 @@ from pathlib import Path
 
 from etude import store, streams, tables
 from etude.archive import cells_words
+from etude.arguments import trimmed
 from etude.arm import Arm, counted
 from etude.cells import Cell, cell_of, traits, words_of
 from etude.cluster import Made, Stage
@@ -171,6 +172,8 @@ class Vetting:
         source = self.domain.proposed(proposal["prompt"], proposal["text"], self.layout)
         try:
             puzzle = self.domain.parse(source)
+            if self.section.unused == "trim":
+                puzzle = trimmed(puzzle)
         except NotAPuzzle as error:
             return None, "unparsed", str(error)
         try:

@@ -192,6 +192,8 @@ class ProposeSection(Section):
     """Samples of one such prompt, at most."""
     redraw: bool = False
     """Such prompts show their parents with other constants as defaults."""
+    base_share: float = Field(0.0, ge=0, le=1)
+    """The share of the units that are asked of the base, the model before it learned any puzzle."""
     temperature: float = Field(0.9, gt=0)
     max_new_tokens: int = Field(200, ge=1)
     engine: EngineSection | None = None
@@ -207,6 +209,8 @@ class VetSection(Section):
     """Puzzles of one cell (see `[archive]`), in one round; 0 is no limit."""
     rules: Literal["etude", "paper"] = "etude"
     """`paper`: the released code's own rules and trivial answers (`docs/recipes.md`)."""
+    unused: Literal["drop", "trim"] = "drop"
+    """A puzzle with inputs that it never reads is dropped, or goes on without them."""
     skip_triviality: float = Field(0.0, ge=0, le=1)
     """The share of puzzles that are not tried with trivial answers; the paper's is 0.05."""
 
@@ -244,6 +248,8 @@ class SolveSection(Section):
     budget: Literal["even", "adaptive"] = "even"
     """`adaptive`: as many attempts in all, half as many at puzzles that are expected to be easy,
     twice as many at hard ones."""
+    base_share: float = Field(0.0, ge=0, le=1)
+    """The share of the attempts at each puzzle that are asked of the base."""
     puzzles_per_unit: int = Field(100, ge=1)
     temperature: float = Field(1.0, gt=0)
     max_new_tokens: int = Field(150, ge=1)
@@ -337,12 +343,18 @@ class HindsightSection(Section):
 
 
 class RepairSection(Section):
-    """What nobody solved, by solutions one edit away from the attempts (see `docs/levers.md`)."""
+    """What nobody solved, by other solutions than the attempts (see `docs/levers.md`)."""
 
     tries: int = Field(0, ge=0)
-    """Edited solutions of each unsolved puzzle that are tried, at most; 0 tries none."""
+    """Solutions one edit away from the attempts at each unsolved puzzle, at most; 0 tries none."""
+    borrow: int = Field(0, ge=0)
+    """Attempts at other puzzles that each unsolved one is tried with, at most; 0 tries none."""
     per_puzzle: int = Field(2, ge=1)
     """The shortest distinct repairs of a puzzle that become examples, at most."""
+
+    @property
+    def is_on(self) -> bool:
+        return bool(self.tries or self.borrow)
 
 
 class DescribeSection(Section):
@@ -678,6 +690,7 @@ class Recipe(Section):
             ("vary.tries", self.vary.tries),
             ("hindsight.per_puzzle", self.hindsight.per_puzzle),
             ("repair.tries", self.repair.tries),
+            ("repair.borrow", self.repair.borrow),
             ("propose.mutate", self.propose.mutate),
         ):
             if on:

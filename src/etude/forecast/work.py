@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from etude import domains
 from etude.budget import levels
 from etude.config import FinalSection, FitSection, ProposeSection, Recipe, TrainSection
+from etude.repair import CHECKED
 from etude.shares import wanted
 
 Kept = Callable[[str, int], int]
@@ -21,6 +22,8 @@ Kept = Callable[[str, int], int]
 CHECKS_A_PROBE = 3
 """Candidates that could be judged in the time of one puzzle's probe: two looks, and one question
 for each of a few other values of its arguments, against two steps a candidate."""
+TRIES_A_CHECK = 8
+"""Solutions of a batch (see `batches`) that take as long as one that is judged alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +147,10 @@ class _Counting:
         if self.recipe.hindsight.per_puzzle:
             tries = vary.tries if self.recipe.hindsight.general else 0
             yield Work(arm, number, "hindsight", checks=kept * samples * (2 + tries))
-        if self.recipe.repair.tries:
-            checks = kept * (self.recipe.repair.tries + vary.tries * vary.solutions)
+        repair = self.recipe.repair
+        if tried := repair.tries + repair.borrow:
+            alone = min(tried, CHECKED) + vary.tries * vary.solutions
+            checks = kept * (math.ceil(tried / TRIES_A_CHECK) + alone)
             yield Work(arm, number, "repair", units, checks=checks)
 
     def _described(self, arm: str, number: int, kept: int) -> Iterator[Work]:
@@ -180,7 +185,7 @@ class _Counting:
         puzzles = self.kept(arm, number) + self._again(arm, number)
         found = min(puzzles * most, self.recipe.select.most or puzzles * most)
         derived = self.recipe.vary.examples + self.recipe.hindsight.per_puzzle
-        if self.recipe.repair.tries:
+        if self.recipe.repair.is_on:
             derived += self.recipe.repair.per_puzzle
         if self.recipe.describe.tries:
             derived += self.recipe.describe.per_puzzle

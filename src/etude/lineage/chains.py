@@ -190,8 +190,9 @@ class _Walk:
         for view in ("repairs", "retellings"):
             rows = self.sources.rows(view, "puzzle_id", puzzle, self.arm)
             if rows:
+                tried = rows[0]["tried"] if view == "repairs" else len(rows)
                 accepted = sum(map(is_accepted, rows))
-                yield Link(view, puzzle, {"tried": len(rows), "accepted": accepted})
+                yield Link(view, puzzle, {"tried": tried, "accepted": accepted})
 
     def _proposal_first(self, proposal: str) -> Iterator[Link]:
         yield from self._proposal(proposal)

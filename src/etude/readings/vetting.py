@@ -83,16 +83,16 @@ def rewritten(arm: Path, number: int) -> Counter[str]:
 
 
 def repaired(arm: Path, number: int) -> Counter[str]:
-    """Puzzles that nobody solved, edits tried, and how many puzzles they solve."""
-    names = ["puzzle_id", "derived_id", "outcome", "stable"]
-    rows = [
-        row
-        for row in readings.columns(store.round_folder(arm, number) / "repair", names)
-        if row["derived_id"] == row["puzzle_id"]
-    ]
-    solved = {row["puzzle_id"] for row in rows if is_accepted(row)}
-    found = Counter({"edits tried": len(rows), "puzzles repaired": len(solved)})
-    return found + Counter({"unsolved puzzles": len({row["puzzle_id"] for row in rows})})
+    """Puzzles that nobody solved, solutions tried on them, and how many puzzles they solve."""
+    names = ["puzzle_id", "tried", "derived_id", "outcome", "stable"]
+    tried: dict[str, int] = {}
+    solved = set()
+    for row in readings.columns(store.round_folder(arm, number) / "repair", names):
+        tried[row["puzzle_id"]] = row["tried"]
+        if row["derived_id"] == row["puzzle_id"] and is_accepted(row):
+            solved.add(row["puzzle_id"])
+    found = Counter({"unsolved puzzles": len(tried), "solutions tried": sum(tried.values())})
+    return found + Counter({"puzzles repaired": len(solved)})
 
 
 def told(arm: Path, number: int) -> Counter[str]:

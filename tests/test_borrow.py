@@ -1,0 +1,155 @@
+"""Borrowed solutions: which attempts fit another puzzle, and how they are written for it."""
+
+from __future__ import annotations
+
+import ast
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from etude import borrow, config, store, tables
+from etude.arm import Arm
+from etude.borrow import library
+from etude.derive import derive
+from etude.lineage import trace
+from etude.puzzle import parse
+from etude.repair import repair
+from etude.select import select
+from round_tables import write_judged
+
+BELOW = "def f(x: int, a=7, b=21): return x < b and x > a"
+TWICE = "def f(x: int, a=9): return x == a * 2"
+WORD = "def f(x: str, s='dog'): return x == s"
+UNSOLVED = "def f(x: int, a=5, c=3): return x == a + a"
+ROWS = [
+    (BELOW, "def g(a=7, b=21): return b - a", "accepted"),
+    (BELOW, "def g(a=7, b=21): return a", "wrong"),
+    (TWICE, "def g(a=9): return a * 2", "accepted"),
+    (TWICE, "def g(a=9): return a", "wrong"),
+    (TWICE, "def g(a=9): return a", "wrong"),
+    (TWICE, "def g(a=9): return a +", "unparsed"),
+    (TWICE, "def g(a=9): return 10 ** 10 ** a", "timeout"),
+    (WORD, "def g(s='dog'): return s * 2", "wrong"),
+    (UNSOLVED, "def g(a=5, c=3): return a", "wrong"),
+    (UNSOLVED, "def g(a=5, c=3): return c", "wrong"),
+]
+Open = Callable[..., Arm]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Open]:
+    arms: list[Arm] = []
+
+    def open_arm(*wanted: str) -> Arm:
+        run = store.Run.open(
+            tmp_path / "run", config.load("smoke", ["repair.borrow=9", *wanted]), {}
+        )
+        arms.append(Arm(run, "verified", lambda _: None))
+        write_judged(arms[-1].round(1), [(*row, None) for row in ROWS])
+        return arms[-1]
+
+    yield open_arm
+    for arm in arms:
+        arm.close()
+
+
+def loans(arm: Arm, source: str, number: int = 1, most: int = 99) -> dict[str, int]:
+    found = library(arm, number).loans(parse(source), most, random.Random(0))
+    return {loan.solution: loan.written for loan in found}
+
+
+def test_what_fits_is_written_under_the_header_of_the_puzzle(opened: Open) -> None:
+    assert loans(opened(), "def f(x: int, a=100, d='k'): return x > a") == {
+        "def g(a=100, d='k'): return a": 4,  # of three puzzles, of one twice
+        "def g(a=100, d='k'): return a * 2": 1,
+    }
+
+
+def test_an_attempt_needs_the_type_of_the_answer_and_every_input_that_it_names(
+    opened: Open,
+) -> None:
+    arm = opened()
+    assert loans(arm, "def f(x: str, a=100): return x") == {}
+    assert loans(arm, "def f(x: int): return x > 3") == {}
+    assert loans(arm, "def f(x: str, s='cat'): return x") == {"def g(s='cat'): return s * 2": 1}
+
+
+def test_what_did_not_end_is_tried_nowhere(opened: Open) -> None:
+    assert not [one for one in loans(opened(), TWICE) if "**" in one or one.endswith("+")]
+
+
+def test_earlier_rounds_are_remembered_as_far_as_there_is_room(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arm = opened()
+    write_judged(arm.round(2), [(TWICE, "def g(a=9): return a - 1", "wrong", None)])
+    assert set(loans(arm, TWICE, 2)) == {
+        "def g(a=9): return a", "def g(a=9): return a * 2", "def g(a=9): return a - 1"
+    }  # fmt: skip
+    monkeypatch.setattr(borrow, "MOST", 1)
+    assert set(loans(arm, TWICE, 2)) == {"def g(a=9): return a - 1"}
+
+
+def test_what_was_written_often_comes_first_more_often(opened: Open) -> None:
+    books = library(opened(), 1)
+    first = Counter(
+        books.loans(parse(TWICE), 1, random.Random(seed))[0].written for seed in range(600)
+    )
+    assert abs(first[4] / 600 - 4 / 5) < 0.06
+
+
+@pytest.mark.parametrize(
+    ("solution", "expected"),
+    [
+        ("def g(a=7): return a  # so", "def g(a=1): return a  # so"),
+        ("def g(a=7):\n    b = a\n    return b\n", "def g(a=1):\n    b = a\n    return b"),
+        ("def g(\n  a=7,\n):\n  return a", "def g(a=1):\n  return a"),
+        ("def g(é='é', a='é'): b = 'é'; return a", "def g(a=1): b = 'é'; return a"),
+        ("def g(a=7): return a\r\n", "def g(a=1): return a"),
+        ("def h(a): return a\ndef g(a=7): return h(a)", None),
+        ("import os\ndef g(a=7): return a", None),
+        ("def g(a=7): return a\nb = 3", None),
+        ("@cache\ndef g(a=7): return a", None),
+        ("def g(a=7): return '" + "a" * 400 + "'", None),
+    ],
+)
+def test_of_a_text_only_the_body_is_borrowed(
+    opened: Open, solution: str, expected: str | None
+) -> None:
+    arm = opened()
+    write_judged(arm.round(1), [(TWICE, solution, "wrong", None)])
+    made = loans(arm, "def f(x: int, a=1): return x")
+    assert list(made) == [expected] * (expected is not None)
+    for one in made:
+        ast.parse(one)
+
+
+def test_borrowed_solutions_solve_what_no_attempt_did_and_teach(opened: Open) -> None:
+    arm = opened()
+    folder = repair(arm, 1)
+    assert folder is not None
+    (row,) = [row for row in store.read_stage(folder) if row["outcome"] == "accepted"]
+    assert (row["kind"], row["puzzle_id"]) == ("borrowed", parse(UNSOLVED).id)
+    assert row["solution"] == "def g(a=5, c=3): return a * 2"
+    assert row["tried"] == 1  # `a` had been tried; what names `b`, or makes a str, is not
+    select(arm, 1)
+    made = derive(arm, 1)
+    assert made is not None
+    (example,) = store.read_stage(made)
+    kinds = [link.kind for link in trace(arm.run.folder, example["example_id"]).links]
+    assert kinds[:2] == ["derived", "tried"]
+
+
+def test_a_puzzle_that_nothing_seems_to_solve_has_one_row(opened: Open) -> None:
+    arm = opened("repair.borrow=9")
+    never = "def f(x: int, a=5): return x > a and x < a"
+    write_judged(arm.round(1), [(never, "def g(a=5): return a", "wrong", None),
+                                (TWICE, "def g(a=9): return a * 2", "accepted", None)])  # fmt: skip
+    folder = repair(arm, 1)
+    assert folder is not None
+    (row,) = store.read_stage(folder)
+    assert {name for name, value in row.items() if value is not None} == {"puzzle_id", "tried"}
+    assert set(row) == set(tables.REPAIR.names)
