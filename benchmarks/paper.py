@@ -116,11 +116,11 @@ def ours(arm: Arm, model: Path) -> Turn:
     arm.engine(model).fits(Prompt("", ""), 1)  # loaded before the clock starts
     arm.judge.satisfied(parse("def f(x: int): return x == 1"), [1])
     with turn.timing("propose"):
-        proposed = propose(arm, 1, model)
+        proposed = propose(arm, 1, model, model)
     with turn.timing("vet"):
         vet(arm, 1)
     with turn.timing("solve"):
-        flow = solve(arm, 1, model)
+        flow = solve(arm, 1, model, model)
     with turn.timing("judge"):
         judged = judge(arm, 1, flow)
     solved = arm.round(1) / "solve"

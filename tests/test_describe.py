@@ -196,9 +196,9 @@ def arm(process: Running, tmp_path: Path) -> Iterator[Arm]:
     process.plan(teaches=True)
     run = store.Run.open(tmp_path / "run", config.load("smoke", settings_of(process.url)), {})
     with Arm(run, "verified", lambda _: None) as opened:
-        propose(opened, 1, "student")
+        propose(opened, 1, "student", "student")
         vet(opened, 1)
-        judge(opened, 1, solve(opened, 1, "student"))
+        judge(opened, 1, solve(opened, 1, "student", "student"))
         select(opened, 1)
         assert describe(opened, 1, "student") is not None
         yield opened

@@ -202,7 +202,7 @@ def test_attempts_go_where_they_are_expected_to_solve_most(opening: Opening) -> 
     judged(arm, 1, easy=8, hard=1, middling=4)
     kept(arm, 2, "other", "like hard", "easy")
     assert budget(arm, 2) == [4, 16, 4]
-    folder = judge(arm, 2, solve(arm, 2, "recorded"))
+    folder = judge(arm, 2, solve(arm, 2, "recorded", "recorded"))
     tried = Counter(row["puzzle_id"] for row in store.read_stage(arm.round(2) / "solve"))
     assert [tried[puzzle.id] for puzzle in arm.puzzles(2)] == [4, 16, 4]
     rows = store.read_stage(folder)
@@ -218,12 +218,12 @@ def test_a_unit_that_is_lost_is_sampled_as_it_was(opening: Opening) -> None:
     arm = opening(*given_)
     judged(arm, 1, easy=8, hard=1, middling=4)
     kept(arm, 2, "other", "like hard", "easy")
-    judge(arm, 2, solve(arm, 2, "recorded"))
+    judge(arm, 2, solve(arm, 2, "recorded", "recorded"))
     path = store.unit_path(arm.round(2) / "solve", 0)
     before = path.read_bytes()
     path.unlink()
     again = opening(*given_)
-    solve(again, 2, "recorded")
+    solve(again, 2, "recorded", "recorded")
     assert path.read_bytes() == before
 
 
@@ -275,7 +275,7 @@ def test_a_round_says_how_many_of_its_parents_are_self_made(opening: Opening) ->
     recording.write_text('{"prompt": "def f(", "samples": ["x: int): return x"]}\n')
     heard: list[str] = []
     arm.tell = lambda event: heard.append(event.summary)
-    propose(arm, 2, "recorded")
+    propose(arm, 2, "recorded", "recorded")
     assert heard[-1] == "1 asked  1 finished  2 self-made parents"
 
 

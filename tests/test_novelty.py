@@ -479,7 +479,7 @@ def recorded(folder: Path) -> list[dict[str, object]]:
 
 def test_a_share_of_the_proposals_comes_of_mutations(tmp_path: Path) -> None:
     with opened(tmp_path, recorded(tmp_path), *MUTATE) as arm:
-        folder = propose(arm, 1, "m")
+        folder = propose(arm, 1, "m", "m")
         rows = store.read_stage(folder)
         assert [row["mutation"] is None for row in rows] == ([True] * 6 + [False] * 6) * 2
         assert [row["draw"] for row in rows] == list(range(12)) * 2
@@ -498,13 +498,13 @@ def test_a_share_of_the_proposals_comes_of_mutations(tmp_path: Path) -> None:
             assert (fate["fate"], fate["puzzle_id"]) == ("duplicate", row["parents"][0])
         for path in store.segments(folder):
             path.unlink()
-        propose(arm, 1, "m")
+        propose(arm, 1, "m", "m")
         assert store.read_stage(folder) == rows
 
 
 def test_without_mutations_the_table_is_what_it_was(tmp_path: Path) -> None:
     with opened(tmp_path, [{"prompt": "def f(", "samples": FREE * 2}]) as arm:
-        folder = propose(arm, 1, "m")
+        folder = propose(arm, 1, "m", "m")
         [path, _] = store.segments(folder)
         assert "mutation" not in store.read_schema(path).names
         assert "mutation" in tables.PROPOSE.names
@@ -514,7 +514,7 @@ def test_a_round_keeps_no_more_of_a_cell_than_its_quota(tmp_path: Path) -> None:
     samples = [{"prompt": "def f(", "samples": FREE * 2}]
     quota = ("vet.max_per_cell=1", "propose.samples=6")
     with opened(tmp_path, samples, *quota) as arm:
-        propose(arm, 1, "m")
+        propose(arm, 1, "m", "m")
         rows = store.read_stage(vet(arm, 1))
         fates = [row["fate"] for row in rows]
         assert fates == ["kept", "same cell", "same cell", "same cell", "kept", "kept"]

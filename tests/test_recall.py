@@ -87,7 +87,7 @@ def test_a_puzzle_is_tried_again_so_often_and_then_no_more(opening: Opening) -> 
     for number in (2, 3, 4):
         kept(arm, number)
         assert recalled(arm, number) == ["hopeless"] * (number < 4)
-        judge(arm, number, solve(arm, number, "recorded"))
+        judge(arm, number, solve(arm, number, "recorded", "recorded"))
         select(arm, number)
     [row] = store.read_stage(arm.round(3) / "recall")
     assert (row["first_round"], row["tries"], row["attempts"]) == (1, 2, 16)
@@ -139,7 +139,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
         judged(made, 1, hard=0, hopeless=0, easy=8)
         kept(made, 2, "middling")
         recall(made, 2)
-        judge(made, 2, solve(made, 2, "recorded"))
+        judge(made, 2, solve(made, 2, "recorded", "recorded"))
         probe(made, 2)
         select(made, 2)
         return made.run.folder

@@ -71,9 +71,9 @@ def arm_of(folder: Path, settings: list[str]) -> Arm:
 
 
 def to_the_end(arm: Arm) -> list[store.Row]:
-    propose(arm, 1, "student")
+    propose(arm, 1, "student", "student")
     vet(arm, 1)
-    judge(arm, 1, solve(arm, 1, "student"))
+    judge(arm, 1, solve(arm, 1, "student", "student"))
     return store.read_stage(select(arm, 1))
 
 
@@ -98,7 +98,7 @@ def test_no_puzzle_is_paid_for_and_thrown_away(server: Running, tmp_path: Path) 
     """The last prompt of a unit needs fewer samples than the others."""
     odd = ["propose.samples=10", "propose.per_unit=10", "propose.per_prompt=8"]
     with arm_of(tmp_path / "run", teacher(server.url) + odd) as arm:
-        rows = store.read_stage(propose(arm, 1, "student"))
+        rows = store.read_stage(propose(arm, 1, "student", "student"))
     assert len({row["proposal_id"] for row in rows}) == 10
     assert sum(asked.get("n", 1) for asked in server.log()["asked"]) == 10
 

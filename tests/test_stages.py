@@ -89,15 +89,27 @@ def arm(tmp_path: Path) -> Iterator[Arm]:
 
 
 def test_each_proposal_meets_its_fate(arm: Arm) -> None:
-    propose(arm, 1, "recorded")
+    propose(arm, 1, "recorded", "recorded")
     rows = store.read_stage(vet(arm, 1))
     found = [(row["source"] or row["detail"], row["fate"]) for row in rows]
     assert [fate for _, fate in found] == [fate for _, fate in PROPOSALS], found
     assert len({row["proposal_id"] for row in rows}) == len(PROPOSALS)
 
 
+def test_a_puzzle_goes_on_without_the_inputs_that_it_never_reads(arm: Arm) -> None:
+    section = arm.recipe.vet.model_copy(update={"unused": "trim", "max_puzzles": 5})
+    arm.run = store.Run(arm.run.folder, arm.recipe.model_copy(update={"vet": section}))
+    propose(arm, 1, "recorded", "recorded")
+    found = {row["source"]: row["fate"] for row in store.read_stage(vet(arm, 1))}
+    assert found.pop("def f(x: int): return x == 1000") == "kept"
+    before = dict(zip([f"def f({text}" for text, _ in PROPOSALS], PROPOSALS, strict=True))
+    assert [fate for text, fate in found.items() if text in before] == [
+        before[text][1] for text in found if text in before
+    ]
+
+
 def test_proposals_are_kept_whole(arm: Arm) -> None:
-    rows = store.read_stage(propose(arm, 1, "recorded"))
+    rows = store.read_stage(propose(arm, 1, "recorded", "recorded"))
     assert [row["text"] for row in rows] == [text for text, _ in PROPOSALS]
 
 
@@ -199,7 +211,7 @@ def test_solutions_that_differ_in_names_alone_can_count_as_one(arm: Arm) -> None
 def test_an_earlier_round_makes_duplicates_of_its_puzzles(arm: Arm) -> None:
     through_judge(arm)
     select(arm, 1)
-    propose(arm, 2, "recorded")
+    propose(arm, 2, "recorded", "recorded")
     fates = Counter(row["fate"] for row in store.read_stage(vet(arm, 2)))
     assert fates["duplicate"] == 5
     details = Counter(
@@ -216,7 +228,7 @@ def test_a_round_that_is_over_is_read_once(arm: Arm) -> None:
     through_judge(arm)
     select(arm, 1)
     for number in (2, 3):
-        propose(arm, number, "recorded")
+        propose(arm, number, "recorded", "recorded")
         vet(arm, number)
         store.write_table(store.unit_path(arm.round(number) / "select", 0), [], tables.SELECT)
         shutil.rmtree(arm.round(number - 1))
@@ -244,7 +256,7 @@ def test_a_fault_is_never_a_wrong_answer() -> None:
 def test_a_sandbox_that_fails_lets_no_puzzle_through(
     arm: Arm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    propose(arm, 1, "recorded")
+    propose(arm, 1, "recorded", "recorded")
     [worker] = arm.judge._workers
     monkeypatch.setattr("sys.executable", "/bin/false")
     (zygote,) = worker._zygotes.values()
@@ -348,9 +360,9 @@ def test_what_is_learned_is_whatever_was_written(solution: str, layout: Layout) 
 
 
 def through_judge(arm: Arm) -> Path:
-    propose(arm, 1, "recorded")
+    propose(arm, 1, "recorded", "recorded")
     vet(arm, 1)
-    return judge(arm, 1, solve(arm, 1, "recorded"))
+    return judge(arm, 1, solve(arm, 1, "recorded", "recorded"))
 
 
 def test_a_training_without_an_example_says_what_would_mend_it(arm: Arm) -> None:

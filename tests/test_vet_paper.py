@@ -44,7 +44,7 @@ def vetted(folder: Path, *settings: str) -> list[str]:
     ]
     run = store.Run.open(folder / "run", config.load("smoke", [*fixed, *settings]), {})
     with Arm(run, "verified", lambda _: None) as arm:
-        propose(arm, 1, "recorded")
+        propose(arm, 1, "recorded", "recorded")
         return [row["fate"] for row in store.read_stage(vet(arm, 1))]
 
 

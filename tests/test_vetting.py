@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from etude import config, store, tables
 from etude.answers import accepted_answers, verdicts
-from etude.arguments import changed, unused_arguments
+from etude.arguments import changed, trimmed, unused_arguments
 from etude.arm import Arm, limits_of, load_held_out
 from etude.behaviour import Known, key_of
 from etude.decontaminate import Screen, Trained
@@ -31,6 +31,7 @@ from etude.select import select
 from etude.session import check_inputs
 from etude.stats import share_interval
 from etude.suites import load
+from etude.tiny.grammar import document
 from etude.types import Outcome
 
 HELD_OUT = next(one for one in load("tiny") if one.name == "reverse/3")
@@ -309,6 +310,37 @@ def test_accepted_answers_leave_out_chance_and_what_was_cut(tmp_path: Path) -> N
 )
 def test_arguments_that_are_never_read(source: str, unused: list[str]) -> None:
     assert unused_arguments(parse(source)) == unused
+
+
+@pytest.mark.parametrize(
+    ("source", "left"),
+    [
+        ("def f(x: int, a=7, b=9): return x > b", "def f(x: int, b=9): return x > b"),
+        ("def f(x: int, a=7): return x > 3", "def f(x: int): return x > 3"),
+        ("def f(x: int, a=1, /, b=2, *, c=3, d=4): return x == d + a",
+         "def f(x: int, a=1, /, *, d=4): return x == d + a"),
+        ("def f(x: List[int], a='é', *, b=9) -> bool:\n    'Why.'\n    y = b\n    return x[0] > y",
+         "def f(x: List[int], *, b=9) -> bool:\n    'Why.'\n    y = b\n    return x[0] > y"),
+        ("def f(x: str, é='é', t='b'): z = 'é'; return t in x + z",
+         "def f(x: str, t='b'): z = 'é'; return t in x + z"),
+    ],
+)  # fmt: skip
+def test_inputs_that_are_never_read_can_be_left_out(source: str, left: str) -> None:
+    assert trimmed(parse(source)) == parse(left)
+
+
+def test_an_answer_that_is_never_read_stays() -> None:
+    one = parse("def f(x: int, a=7): return a == 7")
+    assert trimmed(one) == one
+
+
+@given(st.integers(0, 10**6))
+def test_a_trimmed_puzzle_reads_all_that_it_has_left(seed: int) -> None:
+    puzzle = parse(document(random.Random(seed))[0])
+    made = trimmed(puzzle)
+    assert unused_arguments(made) == []
+    assert made.source.partition(": return ")[2] == puzzle.source.partition(": return ")[2]
+    assert (made == puzzle) == (unused_arguments(puzzle) == [])
 
 
 DEFAULTS = st.one_of(

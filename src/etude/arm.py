@@ -10,12 +10,12 @@ import secrets
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar
 
 from etude import cluster, domains, reviews, roles, store, streams, suites
@@ -166,10 +166,14 @@ class Arm:
         self._engine = (key, opened)
         return opened
 
-    def engine_note(self, earlier: Usage = roles.NOTHING) -> dict[str, str]:
+    def engine_note(
+        self, earlier: Usage = roles.NOTHING, names: Mapping[str, str] = MappingProxyType({})
+    ) -> dict[str, str]:
         """What a segment says of the engine that made it, by one call or, with what the `earlier`
-        ones cost, by several."""
-        return roles.note(self._engine[1], self.run.folder, earlier) if self._engine else {}
+        ones cost, by several; `names` are those of several engines, by what they are here."""
+        if self._engine is None:
+            return {}
+        return roles.note(self._engine[1], self.run.folder, earlier, names)
 
     def unit_kept(self) -> None:
         """A unit is on the disk, so that what was paid for it need not be kept apart."""

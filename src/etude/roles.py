@@ -8,7 +8,7 @@ are spent, and what a segment's metadata says of the engine that made it.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -115,12 +115,15 @@ def usage(engine: Engine) -> Usage:
     return engine.usage if isinstance(engine, Metered) else Usage()
 
 
-def note(engine: Engine, run: Path, earlier: Usage = NOTHING) -> dict[str, str]:
+def note(engine: Engine, run: Path, earlier: Usage, names: Mapping[str, str]) -> dict[str, str]:
     """What a segment says of the engine that made it. A model of the run by its place in there.
 
-    `earlier`: what the calls before the last one cost, of those that made the segment.
+    `earlier`: what the calls before the last one cost, of those that made the segment. `names`:
+    of segments that several engines made, `engine` for most of it and `base`.
     """
-    said: dict[str, Any] = {"engine": engine.name.replace(f"{store.scratch(run)}/", "")}
+    place = f"{store.scratch(run)}/"
+    named = {"engine": engine.name} | dict(names)
+    said: dict[str, Any] = {role: name.replace(place, "") for role, name in named.items()}
     if isinstance(engine, Metered):
         used = earlier + engine.usage
         said |= {

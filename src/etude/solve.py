@@ -30,8 +30,9 @@ def solve(arm: Arm, number: int, model: str | Path, base: str | Path) -> Flow:
     units = math.ceil(puzzles / arm.recipe.solve.puzzles_per_unit)
     sampling = partial(_sampled, number=number, model=model, base=base)
     judging = partial(_judged, number=number)
+    schema = tables.SOLVE if arm.recipe.solve.base_share else tables.OWN
     flow = arm.flow(
-        Stage(folder, units, sampling, tables.SOLVE, "engine"),
+        Stage(folder, units, sampling, schema, "engine"),
         Stage(arm.round(number) / "judge", units, judging, tables.JUDGE, "judge"),
     )
     with arm.watched(number, "solve", units) as watched:
@@ -61,19 +62,23 @@ def judge(arm: Arm, number: int, flow: Flow) -> Path:
 
 def _sampled(arm: Arm, unit: int, *, number: int, model: str | Path, base: str | Path) -> Made:
     chosen = _puzzles(arm, number, unit)
-    section, start = arm.recipe.solve, unit * arm.recipe.solve.puzzles_per_unit
+    start = unit * arm.recipe.solve.puzzles_per_unit
     shares = budget.budget(arm, number)[start : start + len(chosen)]
-    of_base = [round(section.base_share * share) for share in shares]
-    own = [share - other for share, other in zip(shares, of_base, strict=True)]
-    rows = _candidates(arm, model, chosen, own, arm.seed(number, "solve", unit), [0] * len(own))
-    earlier = roles.NOTHING
-    if any(of_base):
-        earlier = roles.usage(arm.engine(model, "solve")) if any(own) else earlier
-        seed = arm.seed(number, "solve by the base", unit)
-        rows += _candidates(arm, base, chosen, of_base, seed, own)
-        place = {puzzle.id: at for at, puzzle in enumerate(chosen)}
-        rows.sort(key=lambda row: place[row["puzzle_id"]])  # stable: the model's own come first
-    return Made(rows, arm.engine_note(earlier))
+    seed, share = arm.seed(number, "solve", unit), arm.recipe.solve.base_share
+    if not share:
+        return Made(_candidates(arm, model, chosen, shares, seed), arm.engine_note())
+    of_base = [round(share * attempts) for attempts in shares]
+    own = [attempts - other for attempts, other in zip(shares, of_base, strict=True)]
+    rows = [row | {"base": False} for row in _candidates(arm, model, chosen, own, seed)]
+    asked = arm.engine(model, "solve")
+    earlier, name = roles.usage(asked) if rows else roles.NOTHING, asked.name
+    other = arm.seed(number, "solve by the base", unit)
+    found = _candidates(arm, base, chosen, of_base, other, own)
+    rows += [row | {"base": True} for row in found]
+    place = {puzzle.id: at for at, puzzle in enumerate(chosen)}
+    rows.sort(key=lambda row: place[row["puzzle_id"]])  # stable: those of the model come first
+    names = {"engine": name, "base": arm.engine(base, "solve").name}
+    return Made(rows, arm.engine_note(earlier, names))
 
 
 def _judged(arm: Arm, unit: int, *, number: int) -> Made:
@@ -94,11 +99,11 @@ def _candidates(
     puzzles: list[Puzzle],
     shares: Sequence[int],
     seed: int,
-    first: Sequence[int],
+    first: Sequence[int] = (),
 ) -> list[store.Row]:
     """Those of a unit in the order of its puzzles; puzzles with equal shares are asked together.
 
-    The draws of a puzzle are numbered from its `first` on.
+    The draws of a puzzle are numbered from its `first` on, without it from 0.
     """
     written: dict[str, list[tuple[str, bool]]] = {puzzle.id: [] for puzzle in puzzles}
     for share in sorted(set(shares) - {0}):
@@ -113,7 +118,7 @@ def _candidates(
             "source": source,
             "finished": finished,
         }
-        for puzzle, start in zip(puzzles, first, strict=True)
+        for puzzle, start in zip(puzzles, first or [0] * len(puzzles), strict=True)
         for draw, (source, finished) in enumerate(written[puzzle.id], start)
     ]
 

@@ -71,8 +71,11 @@ SOLVE = pa.schema(
         ("draw", pa.int32()),
         ("source", TEXT),
         ("finished", pa.bool_()),
+        ("base", pa.bool_()),  # written by the base; null in runs that do not ask it
     ]
 )
+OWN = SOLVE.remove(SOLVE.get_field_index("base"))
+"""Of a run in which the model that learns writes all: as before any did not."""
 JUDGE = pa.schema(
     [
         ("candidate_id", TEXT),

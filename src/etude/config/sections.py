@@ -711,6 +711,12 @@ class Recipe(Section):
             section: EngineSection | None = getattr(self, name).engine
             if section is not None and section.kind == "openai" and not section.model:
                 raise ValueError(f"{name}.engine.model must name the server's model, but is empty")
+            asked = section or self.engine
+            if getattr(self, name).base_share and asked.model:
+                raise ValueError(
+                    f"{name}.base_share asks the base beside the model that learns, but "
+                    f"{asked.model} does that stage: leave base_share or the engine's model out"
+                )
         if self.prompt.layout == "chat" and self.model.base == "scratch":
             raise ValueError(
                 'prompt.layout = "chat" needs a chat model as model.base: '

@@ -258,9 +258,10 @@ def _engines(folder: Path, arm: str) -> dict[int, store.Row]:
 
 
 def _engine(stage: Path) -> str | None:
-    """The engines of a stage, by name; several where a run went on elsewhere."""
-    names = {json.loads(note).get("engine") for note in store.read_notes(stage, NOTE_KEY)}
-    return " and ".join(sorted(map(str, names))) or None
+    """The engines of a stage, by name; several where a run went on elsewhere, or asks the base."""
+    told = [json.loads(note) for note in store.read_notes(stage, NOTE_KEY)]
+    names = {str(one[role]) for one in told for role in ("engine", "base") if role in one}
+    return " and ".join(sorted(names)) or None
 
 
 def _conditions(folder: Path, arm: str) -> dict[str, store.Row]:

@@ -108,19 +108,20 @@ class _Walk:
 
     def _candidate(self, candidate: str) -> Iterator[Link]:
         for row in self._rows("candidates", "candidate_id", candidate):
-            origin = self._origin("solve", "candidate_id", candidate)
+            origin = self._origin("solve", "candidate_id", candidate, base=bool(row["base"]))
             section = self.sources.run.recipe.solve
             yield Link("candidate", candidate, row | origin | {"temperature": section.temperature})
         for row in self._rows("verdicts", "candidate_id", candidate):
             said = self.sources.origin(self.arm, self.round, "judge", "candidate_id", candidate)
             yield Link("verdict", candidate, row | {"judge": said["judge"]})
 
-    def _origin(self, stage: str, column: str, value: str) -> store.Row:
+    def _origin(self, stage: str, column: str, value: str, *, base: bool = False) -> store.Row:
         """The unit, its seed and the engine, which is kept to be followed at the end."""
         said = self.sources.origin(self.arm, self.round, stage, column, value)
-        if said["engine"]:
-            self.engines.setdefault(said["engine"], value)
-        return {name: said[name] for name in ("unit", "seed", "engine")}
+        engine = said["base" if base else "engine"]
+        if engine:
+            self.engines.setdefault(engine, value)
+        return {"unit": said["unit"], "seed": said["seed"], "engine": engine}
 
     def _puzzle_first(self, puzzle: str) -> Iterator[Link]:
         yield from self._puzzle(puzzle)

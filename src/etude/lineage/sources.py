@@ -92,4 +92,5 @@ def notes(segment: Path) -> dict[str, Any]:
     said = store.read_schema(segment).metadata or {}
     engine = json.loads(said.get(NOTE_KEY.encode(), b"null"))
     judge = json.loads(said.get(METADATA_KEY.encode(), b"null"))
-    return {"engine": engine and engine["engine"], "judge": judge}
+    base = engine and engine.get("base")
+    return {"engine": engine and engine["engine"], "base": base, "judge": judge}
