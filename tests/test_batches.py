@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etude.batches import GIVEN_UP, SIZE, program, seem_right
+from etude.batches import ENOUGH, FAILURES, SIZE, TOGETHER, program, seem_right, seem_to_fit
 from etude.judge import Judge, Limits
 from etude.puzzle import parse
 from etude.tiny.grammar import document
@@ -60,16 +61,27 @@ def test_one_that_ends_badly_takes_no_other_with_it(judge: Judge, bad: str) -> N
     assert list(seem_right(judge, [(ABOVE, bodies(*texts))])) == [[8, 9, 10, 11]]
 
 
-def test_a_puzzle_of_many_that_end_badly_is_given_up(judge: Judge) -> None:
-    texts = ["while True: pass"] * (2 * GIVEN_UP) + ["return 9"] * (SIZE - 2 * GIVEN_UP)
-    (found,) = seem_right(judge, [(ABOVE, bodies(*texts))])
-    assert set(found) <= set(range(2 * GIVEN_UP, SIZE))
+def test_a_puzzle_that_ends_every_batch_is_given_up(judge: Judge) -> None:
+    looping = parse("def f(x: int, a=7):\n    while x > a: pass\n    return False")
+    asked = []
+    counted = Judge.verify_all
+
+    def counting(self: Judge, jobs: Iterable[Any]) -> Iterator[Any]:
+        listed = list(jobs)
+        asked.append(len(listed))
+        return counted(self, listed)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Judge, "verify_all", counting)
+        assert list(seem_right(judge, [(looping, bodies(*["return 9"] * SIZE))])) == [[]]
+    assert FAILURES < sum(asked) < 3 * FAILURES
 
 
 def test_what_a_batch_names_is_a_hint_alone(judge: Judge) -> None:
     """A solution may say what it likes of itself: places that it was not asked of count nothing."""
-    forged = "nonlocal hits; hits = [0, 1, 77, 10**9]; return 0"
-    assert set(*seem_right(judge, [(ABOVE, bodies(forged, "return 9"))])) <= {0, 1}
+    for forged in ("'000000010077' + '9901'", "'x' * 99", "'00' * 10**5", "[1]", "'٠٠٠٠'"):
+        spoilt = bodies(f"nonlocal hits; hits = {forged}; return 0", "return 9")
+        assert set(*seem_right(judge, [(ABOVE, spoilt)])) <= {0, 1}
 
 
 def test_an_answer_of_another_type_is_none(judge: Judge) -> None:
@@ -95,3 +107,55 @@ def test_texts_of_more_than_a_line_are_laid_out_beside_each_other() -> None:
     text = program(puzzle, ["def g(a=2):\n    c = 'x'\n    return c * a\n"], range(1))
     compile(text, "batch", "exec")
     assert "        def g(a=2):\n            c = 'x'\n" in text
+
+
+LEVELS = [parse(f"def f(x: int, a={number}): return x > a") for number in range(TOGETHER + 3)]
+
+
+def test_the_same_bodies_are_tried_on_many_puzzles(judge: Judge) -> None:
+    bodies = [f" return {number}" for number in range(SIZE + 30)] + [" return a + 1", " return b"]
+    words = [parse("def f(x: str, s='é'): return x == s"), parse("def f(x: str, s='a'): return s")]
+    jobs = [(LEVELS, bodies), (words, ["\n    # c\n    t = s\n    return t", " return 's'"])]
+    found, of_words = seem_to_fit(judge, jobs)
+    assert of_words == [[0], []]
+    for number, places in enumerate(found):
+        first, second = range(number + 1, SIZE), range(SIZE, SIZE + 31)
+        assert places == [*first[:ENOUGH], *second[:ENOUGH]]  # of each batch no more than enough
+    assert list(seem_to_fit(judge, [])) == []
+
+
+def test_inputs_that_a_body_changes_are_as_they_were_for_the_next(judge: Judge) -> None:
+    puzzle = parse("def f(x: List[int], nums=[1, 2]): return x == nums")
+    bodies = ["\n    nums.append(3)\n    return nums", " return nums"]
+    assert list(seem_to_fit(judge, [([puzzle], bodies)])) == [[[1]]]
+
+
+def test_inputs_may_stand_in_another_order_and_be_for_keywords_only(judge: Judge) -> None:
+    puzzles = [parse("def f(x: int, a=1, b=2): return x == a - b"),
+               parse("def f(x: int, b=2, *, a=1): return x == a + b - 4")]  # fmt: skip
+    assert list(seem_to_fit(judge, [(puzzles, [" return a - b"])])) == [[[0], [0]]]
+
+
+@pytest.mark.parametrize("bad", [" while True: pass", " import os; os._exit(0)", " nonlocal no"])
+def test_a_body_that_ends_badly_takes_no_other_with_it(judge: Judge, bad: str) -> None:
+    bodies = [f" return {number}" for number in range(9)]
+    bodies[4] = bad
+    assert list(seem_to_fit(judge, [(LEVELS[6:8], bodies)])) == [[[7, 8], [8]]]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "def f(x: int, a=7):\n    while x > 5: pass\n    return False",
+        "def f(x: int, a=nobody): return x > 0",
+        "def f(x: int, a=1, a=2): return x > 0",
+    ],
+)
+def test_a_puzzle_that_ends_badly_takes_no_other_with_it(judge: Judge, bad: str) -> None:
+    found = seem_to_fit(judge, [([LEVELS[7], parse(bad), LEVELS[8]], bodies_below(12))])
+    ((one, _, other),) = found
+    assert (one, other) == ([8, 9, 10, 11], [9, 10, 11])
+
+
+def bodies_below(most: int) -> list[str]:
+    return [f" return {number}" for number in range(most)]

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from etude import borrow, config, store, tables
+from etude.arguments import function_of, inputs_of
 from etude.arm import Arm
 from etude.borrow import library
 from etude.derive import derive
 from etude.lineage import trace
-from etude.puzzle import parse
+from etude.puzzle import parse, syntax_tree
 from etude.repair import repair
 from etude.select import select
 from round_tables import write_judged
@@ -57,8 +58,11 @@ def opened(tmp_path: Path) -> Iterator[Open]:
 
 
 def loans(arm: Arm, source: str, number: int = 1, most: int = 99) -> dict[str, int]:
-    found = library(arm, number).loans(parse(source), most, random.Random(0))
-    return {loan.solution: loan.written for loan in found}
+    puzzle = parse(source)
+    names = inputs_of(function_of(syntax_tree(source)))
+    found = library(arm, number).loans(puzzle.answer_type, names, most, random.Random(0))
+    assert found == sorted(found, key=lambda loan: len(loan.body))
+    return {loan.under(puzzle): loan.written for loan in found}
 
 
 def test_what_fits_is_written_under_the_header_of_the_puzzle(opened: Open) -> None:
@@ -95,9 +99,8 @@ def test_earlier_rounds_are_remembered_as_far_as_there_is_room(
 
 def test_what_was_written_often_comes_first_more_often(opened: Open) -> None:
     books = library(opened(), 1)
-    first = Counter(
-        books.loans(parse(TWICE), 1, random.Random(seed))[0].written for seed in range(600)
-    )
+    first = Counter(books.loans("int", ["a"], 1, random.Random(seed))[0].written
+                    for seed in range(600))  # fmt: skip
     assert abs(first[4] / 600 - 4 / 5) < 0.06
 
 
@@ -134,7 +137,7 @@ def test_borrowed_solutions_solve_what_no_attempt_did_and_teach(opened: Open) ->
     (row,) = [row for row in store.read_stage(folder) if row["outcome"] == "accepted"]
     assert (row["kind"], row["puzzle_id"]) == ("borrowed", parse(UNSOLVED).id)
     assert row["solution"] == "def g(a=5, c=3): return a * 2"
-    assert row["tried"] == 1  # `a` had been tried; what names `b`, or makes a str, is not
+    assert row["tried"] == 3  # what names `b`, or makes a str, is not
     select(arm, 1)
     made = derive(arm, 1)
     assert made is not None

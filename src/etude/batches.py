@@ -1,100 +1,222 @@
-"""Many solutions of one puzzle asked at once: which of them seem to be right.
+"""Many solutions tried at once: which of them seem to be right.
 
-A batch is a single program in the judge, in which every solution is a function beside the puzzle:
-some ten times as many are tried in a second as with a process each. What it says is a hint and no
-verdict, for the solutions are in one process with each other and with the puzzle, and any of them
-can spoil or forge what is found. So what seems right is judged again, by itself.
+A batch is a single program in the judge, in which solutions are functions beside puzzles: ten times
+as many are tried in a second as with a process each, and a hundred times as many where the same
+ones are tried on many puzzles. What it says is a hint and no verdict, for all that is in it shares
+one process, and any of it can spoil or forge what is found. So what seems right is judged again, by
+itself.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from etude.arguments import function_of, inputs_of
 from etude.judge import Judge
-from etude.puzzle import parse
+from etude.puzzle import parse, syntax_tree
 from etude.types import Outcome, Puzzle, Verdict
 
 SIZE = 100
 """Solutions of a batch."""
-GIVEN_UP = 3
-"""Solutions of a puzzle that end even a batch of their own; then the others are not asked."""
+TOGETHER = 40
+"""Puzzles that the same solutions are tried on, in one batch."""
+FAILURES = 10
+"""Batches of a puzzle that may end badly. One bad solution is found by the seventh at the latest;
+of a puzzle that is itself to blame all would, and nothing more is asked of it."""
+ENOUGH = 5
+"""Solutions of a puzzle that a batch names, where the same ones are tried on many: a verdict keeps
+1,000 characters of an answer, and each of them takes four."""
 
-_HINTS = parse("def f(x: List[int]): return True")
+_HINTS = parse("def f(x: str): return True")
 _PLAIN = ("bool", "dict", "float", "int", "list", "set", "str", "tuple")
 
 
 @dataclass(slots=True)
 class _Asked:
-    """A puzzle whose solutions are being tried."""
+    """Puzzles and the solutions that are being tried on them."""
 
-    puzzle: Puzzle
+    puzzles: Sequence[Puzzle]
     solutions: Sequence[str]
-    hits: set[int] = field(default_factory=set)
-    bad: int = 0
+    crosswise: bool
+    """Every solution on every puzzle, as bodies under a header of the puzzles' inputs."""
+    hits: set[tuple[int, int]] = field(default_factory=set)
+    """Places of a puzzle and of a solution."""
+    first: int = 0
+    """The place of the first puzzle."""
+    failures: int = 0
+
+    def program(self, part: range) -> str:
+        if self.crosswise:
+            return crossing(self.puzzles, self.solutions, part)
+        return program(self.puzzles[0], self.solutions, part)
+
+    def parts(self) -> list[tuple[_Asked, range]]:
+        many = len(self.solutions)
+        return [(self, range(at, min(at + SIZE, many))) for at in range(0, many, SIZE)]
+
+    def alone(self) -> list[_Asked]:
+        """Each puzzle by itself."""
+        return [
+            _Asked([puzzle], self.solutions, self.crosswise, self.hits, place)
+            for place, puzzle in enumerate(self.puzzles)
+        ]
+
+    def take(self, verdict: Verdict, part: range) -> bool:
+        """Whether a batch ended well: then what it names is kept."""
+        named = re.fullmatch(r"'((?:\d{4})*)'", verdict.answer or "", re.ASCII)
+        if verdict.outcome is not Outcome.ACCEPTED or named is None:
+            self.failures += 1
+            return False
+        for one in re.findall(r"\d{4}", named[1]):
+            puzzle, offset = int(one[:2]), int(one[2:])
+            if puzzle < len(self.puzzles) and offset < len(part):
+                self.hits.add((self.first + puzzle, part[offset]))
+        return True
 
 
 def seem_right(judge: Judge, jobs: Sequence[tuple[Puzzle, Sequence[str]]]) -> Iterator[list[int]]:
     """For each puzzle the places of those of its solutions that seem to solve it, in order.
 
-    A batch that ends badly, by one endless loop for example, is tried again in halves.
+    A batch that ends badly, by one endless loop for example, is tried again in halves, and in the
+    end without what ends it.
     """
-    asked = [_Asked(puzzle, solutions) for puzzle, solutions in jobs]
-    owed = [
-        (one, range(start, min(start + SIZE, len(one.solutions))))
-        for one in asked
-        for start in range(0, len(one.solutions), SIZE)
-    ]
+    asked = [_Asked([puzzle], solutions, crosswise=False) for puzzle, solutions in jobs]
+    _ask(judge, asked)
+    return (sorted(place for _, place in one.hits) for one in asked)
+
+
+def seem_to_fit(
+    judge: Judge, jobs: Sequence[tuple[Sequence[Puzzle], Sequence[str]]]
+) -> Iterator[list[list[int]]]:
+    """For each job, and each of its puzzles, the places of some bodies that seem to solve it.
+
+    Of a job all puzzles have answers of one type and inputs of the same names. A body is the text
+    behind the colon of a `g` with these inputs. Where many seem right, those that come first.
+    """
+    found: list[list[list[int]]] = [[[] for _ in puzzles] for puzzles, _ in jobs]
+    asked, places = [], []
+    for number, (puzzles, bodies) in enumerate(jobs):
+        for start in range(0, len(puzzles), TOGETHER):
+            asked.append(_Asked(puzzles[start : start + TOGETHER], bodies, crosswise=True))
+            places.append((number, start))
+    _ask(judge, asked)
+    for one, (number, start) in zip(asked, places, strict=True):
+        for puzzle, place in sorted(one.hits):
+            found[number][start + puzzle].append(place)
+    return iter(found)
+
+
+def _ask(judge: Judge, asked: Sequence[_Asked]) -> None:
+    owed = [part for one in asked for part in one.parts()]
     while owed:
-        programs = ((_HINTS, [program(one.puzzle, one.solutions, part)]) for one, part in owed)
-        found = judge.verify_all(programs)
-        halves = []
+        found = judge.verify_all((_HINTS, [one.program(part)]) for one, part in owed)
+        halves, divided = [], {}
         for (one, part), (verdict,) in zip(owed, found, strict=True):
-            hits = _hits(verdict, part)
-            if hits is not None:
-                one.hits |= hits
-            elif len(part) == 1:
-                one.bad += 1
-            else:
+            if one.take(verdict, part):
+                continue
+            if len(one.puzzles) > 1 and (
+                verdict.outcome is Outcome.UNPARSED or one.failures > FAILURES
+            ):
+                divided[id(one)] = one
+            elif len(part) > 1:
                 middle = len(part) // 2
                 halves += [(one, part[:middle]), (one, part[middle:])]
-        owed = [(one, part) for one, part in halves if one.bad < GIVEN_UP]
-    return (sorted(one.hits) for one in asked)
-
-
-def _hits(verdict: Verdict, part: range) -> set[int] | None:
-    """The places that a batch names, of those that it was asked; None where it ended badly."""
-    if verdict.outcome is not Outcome.ACCEPTED or verdict.answer is None:
-        return None
-    return set(ast.literal_eval(verdict.answer)).intersection(part)
+        owed = [
+            (one, part)
+            for one, part in halves
+            if id(one) not in divided and one.failures <= FAILURES
+        ]
+        owed += [part for one in divided.values() for own in one.alone() for part in own.parts()]
 
 
 def program(puzzle: Puzzle, solutions: Sequence[str], part: range) -> str:
-    """The solution of a batch: its answer is the places of the solutions that seem right.
+    """The solution of a batch. Its answer tells those that seem right: of each the place of the
+    puzzle and its own in the batch, two digits each.
 
     >>> puzzle = parse("def f(x: int, a=7): return x > a")
     >>> print(program(puzzle, ["def g(a=7): return a", "def g(a=7): return a + 1"], range(1, 2)))
     def g():
-        hits = []
+        hits = ''
         def f(x: int, a=7): return x > a
         try:
             def g(a=7): return a + 1
             answer = g()
-            if type(answer) is int and f(answer) is True: hits.append(1)
+            if type(answer) is int and f(answer) is True: hits += '0000'
         except BaseException: pass
         return hits
     """
-    outer = puzzle.answer_type.partition("[")[0].lower()
-    typed = f"type(answer) is {outer} and " if outer in _PLAIN else ""
-    lines = ["def g():", "    hits = []", textwrap.indent(puzzle.source.rstrip(), "    ")]
-    for place in part:
+    typed = _typed(puzzle)
+    lines = ["def g():", "    hits = ''", textwrap.indent(puzzle.source.rstrip(), "    ")]
+    for offset, place in enumerate(part):
         lines += [
             "    try:",
             textwrap.indent(solutions[place].rstrip(), "        "),
             "        answer = g()",
-            f"        if {typed}{puzzle.name}(answer) is True: hits.append({place})",
+            f"        if {typed}{puzzle.name}(answer) is True: hits += '00{offset:02}'",
             "    except BaseException: pass",
         ]
     return "\n".join([*lines, "    return hits"])
+
+
+def crossing(puzzles: Sequence[Puzzle], bodies: Sequence[str], part: range) -> str:
+    """The same for bodies that are each tried on all puzzles.
+
+    >>> puzzles = [parse("def f(x: int, a=7): return x > a"), parse("def f(x: int, a=3): return x")]
+    >>> print(crossing(puzzles[:1], [" return a", " return a + 1"], range(1, 2)))
+    def g():
+        hits, asked = [], []
+        try:
+            def f(x: int, a=7): return x > a
+            asked.append([0, 0, f, lambda: dict(a=7)])
+        except BaseException: pass
+        def ask(g, place):
+            for one in asked:
+                try:
+                    answer = g(**one[3]())
+                    if type(answer) is int and one[2](answer) is True and one[1] < 5:
+                        one[1] += 1
+                        hits.append(f'{one[0]:02}{place:02}')
+                except BaseException: pass
+        def g(a): return a + 1
+        ask(g, 0)
+        return ''.join(hits)
+    """
+    names = ", ".join(inputs_of(function_of(syntax_tree(puzzles[0].source))))
+    lines = ["def g():", "    hits, asked = [], []"]
+    for number, puzzle in enumerate(puzzles):
+        lines += [
+            "    try:",
+            textwrap.indent(puzzle.source.rstrip(), "        "),
+            f"        asked.append([{number}, 0, {puzzle.name}, lambda: dict({_given(puzzle)})])",
+            "    except BaseException: pass",
+        ]
+    lines += [
+        "    def ask(g, place):",
+        "        for one in asked:",
+        "            try:",
+        "                answer = g(**one[3]())",
+        f"                if {_typed(puzzles[0])}one[2](answer) is True and one[1] < {ENOUGH}:",
+        "                    one[1] += 1",
+        "                    hits.append(f'{one[0]:02}{place:02}')",
+        "            except BaseException: pass",
+    ]
+    for offset, place in enumerate(part):
+        body = textwrap.indent(f"def g({names}):{bodies[place]}", "    ")
+        lines += [body, f"    ask(g, {offset})"]
+    return "\n".join([*lines, "    return ''.join(hits)"])
+
+
+def _given(puzzle: Puzzle) -> str:
+    """The inputs' values by name: made anew for each call, as a call may change them."""
+    inputs = inputs_of(function_of(syntax_tree(puzzle.source)))
+    return ", ".join(f"{name}={ast.unparse(default)}" for name, default in inputs.items())
+
+
+def _typed(puzzle: Puzzle) -> str:
+    """What is asked of the type of an answer before `f` is: lists of what is not looked at."""
+    outer = puzzle.answer_type.partition("[")[0].lower()
+    return f"type(answer) is {outer} and " if outer in _PLAIN else ""

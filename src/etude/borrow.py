@@ -11,13 +11,13 @@ from __future__ import annotations
 import ast
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from etude import streams
-from etude.arguments import behind_header, function_of, inputs_of
+from etude.arguments import behind_header
 from etude.arm import Arm
 from etude.puzzle import NotAPuzzle, syntax_tree
 from etude.types import Outcome, Puzzle
@@ -34,13 +34,18 @@ Kind = tuple[str, frozenset[str]]
 
 
 class Loan(NamedTuple):
-    """A solution to try, and where it is from."""
+    """A body to try, and where it is from."""
 
-    solution: str
+    body: str
+    """The text behind the colon of a `g`."""
     candidate_id: str
-    """The first attempt with this text."""
+    """The first attempt with it."""
     written: int
     """How many attempts have it."""
+
+    def under(self, puzzle: Puzzle) -> str:
+        """The solution of a puzzle with this body."""
+        return f"def g({puzzle.inputs}):{self.body}"
 
 
 @dataclass(slots=True)
@@ -52,23 +57,24 @@ class Library:
     first: dict[tuple[str, str], str]
     """By type of answer and body, the first attempt that has it."""
 
-    def loans(self, puzzle: Puzzle, most: int, rng: random.Random) -> list[Loan]:
-        """Up to `most` different solutions of a puzzle, drawn without replacement: what was written
-        twice as often is twice as likely to come next."""
-        names = inputs_of(function_of(syntax_tree(puzzle.source))).keys()
+    def loans(
+        self, answer_type: str, names: Collection[str], most: int, rng: random.Random
+    ) -> list[Loan]:
+        """Up to `most` different bodies for puzzles with such answers and inputs, shortest first.
+
+        Drawn without replacement: what was written twice as often is twice as likely to be next.
+        """
         fitting = [
             (body, count)
-            for (answer_type, named), bodies in self.kinds.items()
-            if answer_type == puzzle.answer_type and named <= names
+            for (own, named), bodies in self.kinds.items()
+            if own == answer_type and named <= set(names)
             for body, count in bodies.items()
         ]
         # Efraimidis and Spirakis, "Weighted random sampling with a reservoir" (2006).
         keys = [rng.expovariate(count) for _, count in fitting]
         order = sorted(range(len(fitting)), key=keys.__getitem__)[:most]
-        return [
-            Loan(f"def g({puzzle.inputs}):{body}", self.first[puzzle.answer_type, body], count)
-            for body, count in (fitting[at] for at in order)
-        ]
+        drawn = sorted((fitting[at] for at in order), key=lambda pair: (len(pair[0]), pair[0]))
+        return [Loan(body, self.first[answer_type, body], count) for body, count in drawn]
 
 
 def library(arm: Arm, number: int) -> Library:

@@ -14,20 +14,24 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from etude import store, streams, tables
+from etude.arguments import function_of, inputs_of
 from etude.arm import Arm, checked, set_aside_words
 from etude.attempts import verdict_columns
-from etude.batches import seem_right
+from etude.batches import seem_right, seem_to_fit
 from etude.borrow import Library, library
 from etude.cluster import Made, Stage
 from etude.config import Recipe
 from etude.edits import edits
 from etude.generality import generalities, is_accepted, preferred
+from etude.puzzle import syntax_tree
 from etude.select import distinct
 from etude.types import Outcome, Puzzle, content_id
 from etude.variants import Variant, with_defaults
@@ -35,6 +39,8 @@ from etude.vary import drawn, held_out
 
 CHECKED = 6
 """Solutions of a puzzle that seemed right and are judged: the shortest."""
+PUZZLES = 1_000
+"""About so many puzzles make a unit: the more, the more are tried with the same solutions."""
 
 
 def repair(arm: Arm, number: int) -> Path | None:
@@ -43,7 +49,8 @@ def repair(arm: Arm, number: int) -> Path | None:
     if not arm.recipe.repair.is_on:
         return None
     folder = arm.round(number) / "repair"
-    units = math.ceil(len(arm.puzzles(number)) / arm.recipe.solve.puzzles_per_unit)
+    size = _units(arm.recipe) * arm.recipe.solve.puzzles_per_unit
+    units = math.ceil(len(arm.puzzles(number)) / size)
     work = partial(_work, number=number)
     with arm.watched(number, "repair", units) as watched:
         flow = arm.flow(Stage(folder, units, work, tables.REPAIR, "judge"))
@@ -113,25 +120,23 @@ def _as_candidate(row: store.Row) -> store.Row:
     }
 
 
+def _units(recipe: Recipe) -> int:
+    """Units of attempts that make one of repairs."""
+    return max(1, PUZZLES // recipe.solve.puzzles_per_unit)
+
+
 def _work(arm: Arm, unit: int, *, number: int) -> Made:
-    size = arm.recipe.solve.puzzles_per_unit
+    size = _units(arm.recipe) * arm.recipe.solve.puzzles_per_unit
     chosen = {one.id: one for one in arm.puzzles(number)[unit * size : (unit + 1) * size]}
     rng = random.Random(arm.seed(number, "repair", unit))
-    books = library(arm, number) if arm.recipe.repair.borrow else None
-    tried = [
-        (chosen[puzzle], _to_try(arm, chosen[puzzle], wrong, books, rng))
-        for puzzle, wrong in _unsolved(arm, number, unit)
-    ]
-    jobs = [(puzzle, [row["solution"] for row in own]) for puzzle, own in tried]
-    rows: list[store.Row] = []
-    asked = []
-    for (puzzle, own), hits in zip(tried, seem_right(arm.judge, jobs), strict=True):
-        if hits:
-            found = sorted((own[at] for at in hits), key=lambda row: len(row["solution"]))
-            asked.append((puzzle, found[:CHECKED]))
-        elif own:
-            nothing = {"puzzle_id": puzzle.id, "tried": len(own)}
-            rows.append(dict.fromkeys(tables.REPAIR.names) | nothing)
+    unsolved = dict(_unsolved(arm, number, unit))
+    tries = {puzzle: _Tries(chosen[puzzle], wrong) for puzzle, wrong in unsolved.items()}
+    if arm.recipe.repair.tries:
+        _edit(arm, list(tries.values()), rng)
+    if arm.recipe.repair.borrow:
+        _borrow(arm, list(tries.values()), library(arm, number), rng)
+    rows = [one.nothing() for one in tries.values() if one.tried and not one.found]
+    asked = [(one.puzzle, one.shortest()) for one in tries.values() if one.found]
     rows += _judged(arm, asked)
     by_puzzle: dict[str, list[store.Row]] = defaultdict(list)
     for row in rows:
@@ -147,68 +152,110 @@ def _work(arm: Arm, unit: int, *, number: int) -> Made:
     return Made([*rows, *_judged(arm, again)], arm.conditions())
 
 
-def _to_try(
-    arm: Arm, puzzle: Puzzle, wrong: list[store.Row], books: Library | None, rng: random.Random
-) -> list[store.Row]:
-    """The solutions of a puzzle that are tried, each text once."""
-    section = arm.recipe.repair
-    rows = _nearest(puzzle, wrong, section.tries, rng) if section.tries else []
-    if books is not None:
-        known = {row["source"] for row in wrong} | {row["solution"] for row in rows}
-        loans = books.loans(puzzle, section.borrow, rng)
-        rows += [
-            _row(puzzle, "borrowed", loan.candidate_id, loan.solution, loan.written)
-            for loan in loans
-            if loan.solution not in known
-        ]
-    return [row | {"tried": len(rows)} for row in rows]
+@dataclass(slots=True)
+class _Tries:
+    """What is tried on a puzzle that nobody solved."""
+
+    puzzle: Puzzle
+    wrong: list[store.Row]
+    """The different attempts at it."""
+    tried: int = 0
+    found: dict[str, store.Row] = field(default_factory=dict)
+    """By their text the solutions that seem right."""
+
+    def add(self, kind: str, candidate: str, solution: str, near: int) -> None:
+        row = dict.fromkeys(tables.REPAIR.names) | {
+            "puzzle_id": self.puzzle.id,
+            "kind": kind,
+            "candidate_id": candidate,
+            "repair_id": content_id(self.puzzle.id, solution),
+            "near": near,
+            "derived_id": self.puzzle.id,
+            "source": self.puzzle.source,
+            "solution": solution,
+        }
+        self.found.setdefault(solution, row)
+
+    def shortest(self) -> list[store.Row]:
+        order = sorted(self.found.values(), key=lambda row: len(row["solution"]))
+        return [row | {"tried": self.tried} for row in order[:CHECKED]]
+
+    def nothing(self) -> store.Row:
+        known = {"puzzle_id": self.puzzle.id, "tried": self.tried}
+        return dict.fromkeys(tables.REPAIR.names) | known
 
 
-def _row(puzzle: Puzzle, kind: str, candidate: str, solution: str, near: int) -> store.Row:
-    return dict.fromkeys(tables.REPAIR.names) | {
-        "puzzle_id": puzzle.id,
-        "kind": kind,
-        "candidate_id": candidate,
-        "repair_id": content_id(puzzle.id, solution),
-        "near": near,
-        "derived_id": puzzle.id,
-        "source": puzzle.source,
-        "solution": solution,
-    }
+def _edit(arm: Arm, tries: Sequence[_Tries], rng: random.Random) -> None:
+    most = arm.recipe.repair.tries
+    near = [_nearest(one.wrong, most, rng) for one in tries]
+    jobs = [
+        (one.puzzle, [edit.solution for edit in own]) for one, own in zip(tries, near, strict=True)
+    ]
+    for one, own, hits in zip(tries, near, seem_right(arm.judge, jobs), strict=True):
+        one.tried += len(own)
+        for edit in (own[place] for place in hits):
+            one.add("edit", edit.candidate_id, edit.solution, edit.near)
+
+
+def _borrow(arm: Arm, tries: Sequence[_Tries], books: Library, rng: random.Random) -> None:
+    """Puzzles with the same type of answer and the same names of inputs are tried together."""
+    alike: dict[tuple[str, tuple[str, ...]], list[_Tries]] = defaultdict(list)
+    for one in tries:
+        names = inputs_of(function_of(syntax_tree(one.puzzle.source)))
+        alike[one.puzzle.answer_type, tuple(sorted(names))].append(one)
+    most = arm.recipe.repair.borrow
+    loans = [books.loans(answer, names, most, rng) for answer, names in alike]
+    jobs = [
+        ([one.puzzle for one in group], [loan.body for loan in own])
+        for group, own in zip(alike.values(), loans, strict=True)
+    ]
+    fitting = seem_to_fit(arm.judge, jobs)
+    for group, own, found in zip(alike.values(), loans, fitting, strict=True):
+        for one, hits in zip(group, found, strict=True):
+            one.tried += len(own)
+            for loan in (own[place] for place in hits):
+                one.add("borrowed", loan.candidate_id, loan.under(one.puzzle), loan.written)
 
 
 def _unsolved(arm: Arm, number: int, unit: int) -> Iterator[tuple[str, list[store.Row]]]:
     """The puzzles of a unit that were tried and have no accepted attempt, with the wrong ones, each
     text once."""
-    folder = arm.round(number)
+    folder, many = arm.round(number), _units(arm.recipe)
     columns = ["candidate_id", "puzzle_id", "outcome", "stable"]
-    verdicts = list(streams.rows_of(store.unit_path(folder / "judge", unit), columns))
-    solved = {row["puzzle_id"] for row in verdicts if row["outcome"] == Outcome.ACCEPTED}
-    judged = {row["candidate_id"] for row in verdicts}
-    wrong: dict[str, dict[str, store.Row]] = defaultdict(dict)
-    for row in streams.rows_of(store.unit_path(folder / "solve", unit)):
-        if row["candidate_id"] in judged and row["puzzle_id"] not in solved and row["finished"]:
-            wrong[row["puzzle_id"]].setdefault(row["source"], row)
-    return ((puzzle, list(own.values())) for puzzle, own in wrong.items())
+    for own in range(unit * many, (unit + 1) * many):
+        judged = store.unit_path(folder / "judge", own)
+        if not judged.exists():
+            break
+        verdicts = list(streams.rows_of(judged, columns))
+        solved = {row["puzzle_id"] for row in verdicts if row["outcome"] == Outcome.ACCEPTED}
+        known = {row["candidate_id"] for row in verdicts}
+        wrong: dict[str, dict[str, store.Row]] = defaultdict(dict)
+        for row in streams.rows_of(store.unit_path(folder / "solve", own)):
+            if row["candidate_id"] in known and row["puzzle_id"] not in solved and row["finished"]:
+                wrong[row["puzzle_id"]].setdefault(row["source"], row)
+        yield from ((puzzle, list(texts.values())) for puzzle, texts in wrong.items())
 
 
-def _nearest(
-    puzzle: Puzzle, wrong: list[store.Row], most: int, rng: random.Random
-) -> list[store.Row]:
+class _Edit(NamedTuple):
+    solution: str
+    candidate_id: str
+    near: int
+    """Different attempts that it is one edit away from."""
+
+
+def _nearest(wrong: list[store.Row], most: int, rng: random.Random) -> list[_Edit]:
     """The edits to try: those first that most attempts are near to, of equal ones by chance."""
     known = {row["source"] for row in wrong}
     near: Counter[str] = Counter()
-    first: dict[str, store.Row] = {}
+    first: dict[str, str] = {}
     for row in wrong:
         for text in edits(row["source"]):
             if text not in known:
                 near[text] += 1
-                first.setdefault(text, row)
+                first.setdefault(text, row["candidate_id"])
     order = rng.sample(list(near), len(near))
     order.sort(key=lambda text: -near[text])
-    return [
-        _row(puzzle, "edit", first[text]["candidate_id"], text, near[text]) for text in order[:most]
-    ]
+    return [_Edit(text, first[text], near[text]) for text in order[:most]]
 
 
 def _shortest(arm: Arm, accepted: list[store.Row]) -> list[store.Row]:

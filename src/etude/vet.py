@@ -173,7 +173,7 @@ class Vetting:
         try:
             puzzle = self.domain.parse(source)
             if self.section.unused == "trim":
-                puzzle = trimmed(puzzle)
+                puzzle = trimmed(puzzle) if trimmed(puzzle).inputs else puzzle
         except NotAPuzzle as error:
             return None, "unparsed", str(error)
         try:
