@@ -218,7 +218,12 @@ def _judged(stage: Path) -> float:
     segments = streams.segments(stage) if stage.name not in ("evaluate", "train") else []
     measured = [path for path in segments if "cpu_seconds" in store.read_schema(path).names]
     rows = (row for path in measured for row in streams.rows_of(path, ["cpu_seconds"]))
-    return sum(row["cpu_seconds"] or 0.0 for row in rows)
+    alone = sum(row["cpu_seconds"] or 0.0 for row in rows)
+    if stage.name != "repair":
+        return alone
+    columns = ["puzzle_id", "search_seconds"]
+    searched = (row for path in measured for row in streams.rows_of(path, columns))
+    return alone + sum({row["puzzle_id"]: row["search_seconds"] for row in searched}.values())
 
 
 def _trained(folder: Path) -> int:

@@ -12,8 +12,10 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from etude.arguments import function_of, inputs_of
 from etude.judge import Judge
@@ -35,6 +37,15 @@ _HINTS = parse("def f(x: str): return True")
 _PLAIN = ("bool", "dict", "float", "int", "list", "set", "str", "tuple")
 
 
+class Hints(NamedTuple):
+    """What batches say of the solutions of one puzzle."""
+
+    places: list[int]
+    """Of those that seem right, in order."""
+    cpu_seconds: float
+    """The puzzle's part of what the batches took."""
+
+
 @dataclass(slots=True)
 class _Asked:
     """Puzzles and the solutions that are being tried on them."""
@@ -45,6 +56,8 @@ class _Asked:
     """Every solution on every puzzle, as bodies under a header of the puzzles' inputs."""
     hits: set[tuple[int, int]] = field(default_factory=set)
     """Places of a puzzle and of a solution."""
+    seconds: dict[int, float] = field(default_factory=lambda: defaultdict(float))
+    """CPU seconds by the place of a puzzle."""
     first: int = 0
     """The place of the first puzzle."""
     failures: int = 0
@@ -61,12 +74,14 @@ class _Asked:
     def alone(self) -> list[_Asked]:
         """Each puzzle by itself."""
         return [
-            _Asked([puzzle], self.solutions, self.crosswise, self.hits, place)
+            _Asked([puzzle], self.solutions, self.crosswise, self.hits, self.seconds, place)
             for place, puzzle in enumerate(self.puzzles)
         ]
 
     def take(self, verdict: Verdict, part: range) -> bool:
         """Whether a batch ended well: then what it names is kept."""
+        for place in range(self.first, self.first + len(self.puzzles)):
+            self.seconds[place] += verdict.cpu_seconds / len(self.puzzles)
         named = re.fullmatch(r"'((?:\d{4})*)'", verdict.answer or "", re.ASCII)
         if verdict.outcome is not Outcome.ACCEPTED or named is None:
             self.failures += 1
@@ -77,37 +92,42 @@ class _Asked:
                 self.hits.add((self.first + puzzle, part[offset]))
         return True
 
+    def hints(self) -> list[Hints]:
+        """For each puzzle."""
+        found: list[list[int]] = [[] for _ in self.puzzles]
+        for puzzle, place in sorted(self.hits):
+            found[puzzle].append(place)
+        return [Hints(places, self.seconds[at]) for at, places in enumerate(found)]
 
-def seem_right(judge: Judge, jobs: Sequence[tuple[Puzzle, Sequence[str]]]) -> Iterator[list[int]]:
-    """For each puzzle the places of those of its solutions that seem to solve it, in order.
+
+def seem_right(judge: Judge, jobs: Sequence[tuple[Puzzle, Sequence[str]]]) -> Iterator[Hints]:
+    """For each puzzle those of its solutions that seem to solve it.
 
     A batch that ends badly, by one endless loop for example, is tried again in halves, and in the
     end without what ends it.
     """
     asked = [_Asked([puzzle], solutions, crosswise=False) for puzzle, solutions in jobs]
     _ask(judge, asked)
-    return (sorted(place for _, place in one.hits) for one in asked)
+    return (one.hints()[0] for one in asked)
 
 
 def seem_to_fit(
     judge: Judge, jobs: Sequence[tuple[Sequence[Puzzle], Sequence[str]]]
-) -> Iterator[list[list[int]]]:
-    """For each job, and each of its puzzles, the places of some bodies that seem to solve it.
+) -> Iterator[list[Hints]]:
+    """For each job, and each of its puzzles, some bodies that seem to solve it.
 
     Of a job all puzzles have answers of one type and inputs of the same names. A body is the text
     behind the colon of a `g` with these inputs. Where many seem right, those that come first.
     """
-    found: list[list[list[int]]] = [[[] for _ in puzzles] for puzzles, _ in jobs]
-    asked, places = [], []
-    for number, (puzzles, bodies) in enumerate(jobs):
-        for start in range(0, len(puzzles), TOGETHER):
-            asked.append(_Asked(puzzles[start : start + TOGETHER], bodies, crosswise=True))
-            places.append((number, start))
-    _ask(judge, asked)
-    for one, (number, start) in zip(asked, places, strict=True):
-        for puzzle, place in sorted(one.hits):
-            found[number][start + puzzle].append(place)
-    return iter(found)
+    groups = [
+        [
+            _Asked(puzzles[start : start + TOGETHER], bodies, crosswise=True)
+            for start in range(0, len(puzzles), TOGETHER)
+        ]
+        for puzzles, bodies in jobs
+    ]
+    _ask(judge, [one for group in groups for one in group])
+    return ([hints for one in group for hints in one.hints()] for group in groups)
 
 
 def _ask(judge: Judge, asked: Sequence[_Asked]) -> None:

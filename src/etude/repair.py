@@ -25,7 +25,7 @@ from etude import store, streams, tables
 from etude.arguments import function_of, inputs_of
 from etude.arm import Arm, checked, set_aside_words
 from etude.attempts import verdict_columns
-from etude.batches import seem_right, seem_to_fit
+from etude.batches import Hints, seem_right, seem_to_fit
 from etude.borrow import Library, library
 from etude.cluster import Made, Stage
 from etude.config import Recipe
@@ -160,8 +160,14 @@ class _Tries:
     wrong: list[store.Row]
     """The different attempts at it."""
     tried: int = 0
+    seconds: float = 0.0
+    """CPU time of the batches."""
     found: dict[str, store.Row] = field(default_factory=dict)
     """By their text the solutions that seem right."""
+
+    def count(self, solutions: Sequence[object], hints: Hints) -> None:
+        self.tried += len(solutions)
+        self.seconds += hints.cpu_seconds
 
     def add(self, kind: str, candidate: str, solution: str, near: int) -> None:
         row = dict.fromkeys(tables.REPAIR.names) | {
@@ -178,11 +184,14 @@ class _Tries:
 
     def shortest(self) -> list[store.Row]:
         order = sorted(self.found.values(), key=lambda row: len(row["solution"]))
-        return [row | {"tried": self.tried} for row in order[:CHECKED]]
+        return [row | self._search() for row in order[:CHECKED]]
 
     def nothing(self) -> store.Row:
-        known = {"puzzle_id": self.puzzle.id, "tried": self.tried}
+        known = {"puzzle_id": self.puzzle.id} | self._search()
         return dict.fromkeys(tables.REPAIR.names) | known
+
+    def _search(self) -> store.Row:
+        return {"tried": self.tried, "search_seconds": self.seconds}
 
 
 def _edit(arm: Arm, tries: Sequence[_Tries], rng: random.Random) -> None:
@@ -192,8 +201,8 @@ def _edit(arm: Arm, tries: Sequence[_Tries], rng: random.Random) -> None:
         (one.puzzle, [edit.solution for edit in own]) for one, own in zip(tries, near, strict=True)
     ]
     for one, own, hits in zip(tries, near, seem_right(arm.judge, jobs), strict=True):
-        one.tried += len(own)
-        for edit in (own[place] for place in hits):
+        one.count(own, hits)
+        for edit in (own[place] for place in hits.places):
             one.add("edit", edit.candidate_id, edit.solution, edit.near)
 
 
@@ -212,8 +221,8 @@ def _borrow(arm: Arm, tries: Sequence[_Tries], books: Library, rng: random.Rando
     fitting = seem_to_fit(arm.judge, jobs)
     for group, own, found in zip(alike.values(), loans, fitting, strict=True):
         for one, hits in zip(group, found, strict=True):
-            one.tried += len(own)
-            for loan in (own[place] for place in hits):
+            one.count(own, hits)
+            for loan in (own[place] for place in hits.places):
                 one.add("borrowed", loan.candidate_id, loan.under(one.puzzle), loan.written)
 
 

@@ -153,6 +153,7 @@ REPAIR = pa.schema(
     [
         ("puzzle_id", TEXT),  # the puzzle that nobody solved
         ("tried", pa.int32()),  # solutions of the puzzle that were tried, on each row of it
+        ("search_seconds", pa.float64()),  # CPU time of that, on each row of it
         ("kind", TEXT),  # `edit` or `borrowed`; null, as all that follows, where none seemed right
         ("candidate_id", TEXT),  # a wrong attempt one edit away, or one at another puzzle
         ("repair_id", TEXT),  # content hash of the puzzle's id and the solution that is tried
@@ -352,7 +353,7 @@ ANCHORS = pa.schema(
         ("reviewer", TEXT),
     ]
 )
-MEASURED = frozenset({"cpu_seconds", "peak_bytes"})
+MEASURED = frozenset({"cpu_seconds", "search_seconds", "peak_bytes"})
 """Columns of measured time and memory: left out when two runs are compared."""
 DROPPED = "etude.dropped"
 """Where the metadata of `select` and `derive` has how many were dropped, by the reason (JSON)."""
