@@ -23,7 +23,8 @@ from etude.puzzle import NotAPuzzle, syntax_tree
 from etude.types import Outcome, Puzzle
 
 MOST = 50_000
-"""Different attempts that are remembered, those of the latest rounds."""
+"""About so many different attempts are remembered, those of the latest rounds; of one round so many
+at most, the first ones."""
 LONGEST = 400
 """Characters of an attempt that is remembered."""
 _ENDED = (Outcome.ACCEPTED, Outcome.WRONG, Outcome.MISTYPED, Outcome.RAISED)
@@ -97,6 +98,7 @@ def written(folder: Path) -> dict[Kind, dict[str, tuple[str, int]]]:
     ended = {row["candidate_id"] for row in judged if row["outcome"] in _ENDED}
     made: dict[Kind, dict[str, tuple[str, int]]] = defaultdict(dict)
     known: dict[str, tuple[str, frozenset[str]] | None] = {}
+    room = MOST
     columns = ["candidate_id", "puzzle_id", "source", "finished"]
     for row in streams.rows(folder / "solve", columns):
         if not row["finished"] or row["candidate_id"] not in ended:
@@ -107,6 +109,8 @@ def written(folder: Path) -> dict[Kind, dict[str, tuple[str, int]]]:
         if found is not None:
             body, named = found
             bodies = made[types[row["puzzle_id"]], named]
+            if body not in bodies and (room := room - 1) < 0:
+                continue
             first, count = bodies.get(body, (row["candidate_id"], 0))
             bodies[body] = (first, count + 1)
     return made
