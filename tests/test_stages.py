@@ -96,16 +96,25 @@ def test_each_proposal_meets_its_fate(arm: Arm) -> None:
     assert len({row["proposal_id"] for row in rows}) == len(PROPOSALS)
 
 
-def test_a_puzzle_goes_on_without_the_inputs_that_it_never_reads(arm: Arm) -> None:
-    section = arm.recipe.vet.model_copy(update={"unused": "trim", "max_puzzles": 5})
+@pytest.mark.parametrize(("unused", "fate"), [("trim", "kept"), ("drop", "broken rule")])
+def test_a_puzzle_goes_on_without_the_inputs_that_it_never_reads(
+    arm: Arm, unused: str, fate: str
+) -> None:
+    section = arm.recipe.vet.model_copy(update={"unused": unused})
     arm.run = store.Run(arm.run.folder, arm.recipe.model_copy(update={"vet": section}))
-    propose(arm, 1, "recorded", "recorded")
-    found = {row["source"]: row["fate"] for row in store.read_stage(vet(arm, 1))}
-    assert found.pop("def f(x: int): return x == 1000") == "kept"
-    before = dict(zip([f"def f({text}" for text, _ in PROPOSALS], PROPOSALS, strict=True))
-    assert [fate for text, fate in found.items() if text in before] == [
-        before[text][1] for text in found if text in before
-    ]
+    asked = [
+        {"proposal_id": str(draw), "draw": draw, "parents": [], "prompt": "def f(", "text": text,
+         "finished": True}
+        for draw, text in enumerate(
+            ("x: int, a=7, b=950): return x == b * 2", "x: int, a=7): return x == 1000")
+        )
+    ]  # fmt: skip
+    place = store.unit_path(arm.round(1) / "propose", 0)
+    store.write_table(place, asked, tables.FREE)
+    one, other = store.read_stage(vet(arm, 1))
+    assert one["fate"] == fate
+    assert (one["inputs"] == "b=950") == (unused == "trim")
+    assert other["fate"] == "broken rule"  # without any input it would ask nothing general
 
 
 def test_proposals_are_kept_whole(arm: Arm) -> None:
