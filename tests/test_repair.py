@@ -290,6 +290,7 @@ def test_without_the_lever_nothing_is_written(opened: Open) -> None:
     assert not (arm.round(1) / "repair").exists()
 
 
-def test_it_reads_python_alone() -> None:
-    with pytest.raises(RecipeError, match="repair"):
-        config.load("regex", ["repair.tries=4"])
+@pytest.mark.parametrize("setting", ["repair.tries=4", "repair.borrow=4", "vet.unused=trim"])
+def test_it_reads_python_alone(setting: str) -> None:
+    with pytest.raises(RecipeError, match=setting.partition("=")[0]):
+        config.load("regex", [setting])

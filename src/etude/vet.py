@@ -173,7 +173,8 @@ class Vetting:
         try:
             puzzle = self.domain.parse(source)
             if self.section.unused == "trim":
-                puzzle = trimmed(puzzle) if trimmed(puzzle).inputs else puzzle
+                left = trimmed(puzzle)
+                puzzle = left if left.inputs else puzzle
         except NotAPuzzle as error:
             return None, "unparsed", str(error)
         try:

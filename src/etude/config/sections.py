@@ -695,6 +695,8 @@ class Recipe(Section):
         ):
             if on:
                 raise ValueError(f'domain = "{own}" needs {setting} = 0: that reads Python alone')
+        if self.vet.unused == "trim":
+            raise ValueError(f'domain = "{own}" needs vet.unused = "drop": that reads Python alone')
         if self.reinforce is not None:
             raise ValueError(f'domain = "{own}" has no [reinforce]: its prompts are of Python')
         if self.vet.rules == "paper":
