@@ -11,7 +11,8 @@ the command again. A seed changes the weights that a run begins with, the seed p
 families and every sample. `screen` holds out families that settings were chosen on before, `claim`
 none but the others: what is chosen by the one is told by the other (`etude.tiny.families`).
 
-Equal cost: all runs of a seed ask for as many proposals and attempts, and train on as many tokens
+Equal cost: but for the rows of breadth, whose cost the last table tells, all runs of a seed ask for
+as many proposals and attempts, and train on as many tokens
 (`train.tokens`, `final.tokens`). What they took is counted, not believed: tokens sampled and
 trained on, and the judge's seconds of processor time, also as a share of the plain loop's.
 

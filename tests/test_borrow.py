@@ -146,6 +146,21 @@ def test_borrowed_solutions_solve_what_no_attempt_did_and_teach(opened: Open) ->
     assert kinds[:2] == ["derived", "tried"]
 
 
+def test_what_was_borrowed_of_an_earlier_round_is_followed_there(opened: Open) -> None:
+    arm = opened()
+    write_judged(arm.round(2), [(UNSOLVED, "def g(a=5, c=3): return c", "wrong", None)])
+    repair(arm, 2)
+    select(arm, 2)
+    made = derive(arm, 2)
+    assert made is not None
+    (example,) = store.read_stage(made)
+    links = trace(arm.run.folder, example["example_id"]).links
+    (candidate,) = [one.content for one in links if one.kind == "candidate"]
+    assert (candidate["round"], candidate["source"]) == (1, "def g(a=9): return a * 2")
+    (verdict,) = [one.content for one in links if one.kind == "verdict"]
+    assert verdict["outcome"] == "accepted"
+
+
 def test_a_puzzle_that_nothing_seems_to_solve_has_one_row(opened: Open) -> None:
     arm = opened("repair.borrow=9")
     never = "def f(x: int, a=5): return x > a and x < a"

@@ -84,7 +84,7 @@ class _Walk:
             for told in self._rows("descriptions", "puzzle_id", row["puzzle_id"]):
                 if f'"""{told["docstring"]}"""' in row["text"]:
                     yield Link("tried", example, told)
-        yield from self._candidate(row["candidate_id"])
+        yield from self._candidate(row["candidate_id"], borrowed=row["origin"] == "repair")
         yield from self._puzzle(row["puzzle_id"])
         yield from trainings(self.sources, example, self.arm)
 
@@ -106,18 +106,24 @@ class _Walk:
         yield from self._puzzle(row["puzzle_id"])
         yield from self._taught("candidate_id", candidate)
 
-    def _candidate(self, candidate: str) -> Iterator[Link]:
-        for row in self._rows("candidates", "candidate_id", candidate):
-            origin = self._origin("solve", "candidate_id", candidate, base=bool(row["base"]))
+    def _candidate(self, candidate: str, *, borrowed: bool = False) -> Iterator[Link]:
+        """With its verdict. A borrowed one may be of an earlier round."""
+        number = None if borrowed else self.round
+        for row in self.sources.rows("candidates", "candidate_id", candidate, self.arm, number):
+            at = row["round"]
+            origin = self._origin("solve", "candidate_id", candidate, at, base=bool(row["base"]))
             section = self.sources.run.recipe.solve
             yield Link("candidate", candidate, row | origin | {"temperature": section.temperature})
-        for row in self._rows("verdicts", "candidate_id", candidate):
-            said = self.sources.origin(self.arm, self.round, "judge", "candidate_id", candidate)
+        for row in self.sources.rows("verdicts", "candidate_id", candidate, self.arm, number):
+            said = self.sources.origin(self.arm, row["round"], "judge", "candidate_id", candidate)
             yield Link("verdict", candidate, row | {"judge": said["judge"]})
 
-    def _origin(self, stage: str, column: str, value: str, *, base: bool = False) -> store.Row:
+    def _origin(
+        self, stage: str, column: str, value: str, number: int | None = None, *, base: bool = False
+    ) -> store.Row:
         """The unit, its seed and the engine, which is kept to be followed at the end."""
-        said = self.sources.origin(self.arm, self.round, stage, column, value)
+        at = self.round if number is None else number
+        said = self.sources.origin(self.arm, at, stage, column, value)
         engine = said["base" if base else "engine"]
         if engine:
             self.engines.setdefault(engine, value)
