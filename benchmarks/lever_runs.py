@@ -9,9 +9,9 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from statistics import fmean
 
@@ -55,13 +55,13 @@ class Member:
         return words + [word for one in (*self.settings, *own) for word in ("--set", one)]
 
     @property
-    def finished(self) -> bool:
-        """Whether every rung that its recipe asks for is scored."""
-        if not (self.folder / "recipe.toml").exists():
-            return False
-        recipe = store.read_recipe(self.folder)
-        made = [self.folder, *(store.arm_folder(self.folder, one) for one in recipe.controls.arms)]
-        return all((one / "final" / "evaluate" / "scores.parquet").exists() for one in made)
+    def key(self) -> tuple[str, int, str, tuple[str, ...]]:
+        """What its readings are known by."""
+        return self.part, self.seed, self.lever, self.settings
+
+    @property
+    def arms(self) -> list[str]:
+        return ["verified", *store.read_recipe(self.folder).controls.arms]
 
 
 def members(part: str, levers: Path, runs: Path, seeds: int) -> Iterator[Member]:
@@ -72,27 +72,33 @@ def members(part: str, levers: Path, runs: Path, seeds: int) -> Iterator[Member]
             yield Member(part, seed, lever, (*said["settings"], *settings), runs)
 
 
-def work(owed: Sequence[Member], minutes: float, at_once: int) -> None:
-    """Run what is owed. After so many minutes what runs is interrupted, and may be continued."""
+def work(
+    owed: Sequence[Member], minutes: float, at_once: int, ended: Callable[[Member], None]
+) -> None:
+    """Run what is owed; `ended` hears of each that is finished.
+
+    After so many minutes what runs is interrupted, and may be continued.
+    """
     ends = time.monotonic() + 60 * minutes
     waiting = list(owed)
-    running: dict[Path, subprocess.Popen[bytes]] = {}
+    running: dict[Path, tuple[Member, subprocess.Popen[bytes]]] = {}
     try:
         while (waiting or running) and time.monotonic() < ends:
             while waiting and len(running) < at_once:
                 member = waiting.pop(0)
                 print(f"{member.part} {member.seed} {member.lever}", flush=True)
-                running[member.folder] = _started(member)
+                running[member.folder] = member, _started(member)
             time.sleep(1)
-            for folder, process in list(running.items()):
+            for folder, (member, process) in list(running.items()):
                 if process.poll() is not None:
                     del running[folder]
                     if process.returncode:
                         raise SystemExit(f"{folder} ended with {process.returncode}")
+                    ended(member)
     finally:
-        for process in running.values():
+        for _, process in running.values():
             process.send_signal(signal.SIGINT)
-        for process in running.values():
+        for _, process in running.values():
             process.wait()
 
 
@@ -135,74 +141,128 @@ def fresh(path: Path) -> frozenset[str]:
 class Reading:
     """What one finished arm of a member says."""
 
-    member: Member
-    arm: str = "verified"
+    part: str
+    seed: int
+    lever: str
+    settings: tuple[str, ...]
+    """All but those of the seed."""
+    arm: str
+    rounds: int
+    scores: dict[str, float]
+    """Percent, of the student as `families@10`, of a round's model as `families@10 round 3`."""
+    fresh: float
+    """Percent of attempts that solve the fixed puzzles."""
+    forms: tuple[int, int] | None
+    """Of the solved puzzles of all rounds, and those of them that no human puzzle has. None where
+    there is no loop."""
+    cost: dict[str, float]
+    """Tokens sampled and trained on, seconds of the judge; round 0 and scoring left out."""
+    code: str
+    """The commit whose run it is."""
 
     @property
-    def folder(self) -> Path:
-        return store.arm_folder(self.member.folder, self.arm)
+    def key(self) -> tuple[str, int, str, tuple[str, ...]]:
+        return self.part, self.seed, self.lever, self.settings
 
-    @cached_property
-    def scores(self) -> dict[tuple[str, int], float]:
-        """Percent by part and k, of the student; `constants@3` of the model of round 3."""
-        found = _scores(self.folder / "final")
-        rounds = store.read_recipe(self.member.folder).run.rounds
-        for number in (EARLY, rounds):
-            at = store.round_folder(self.folder, number)
-            if (at / "evaluate" / "scores.parquet").exists():
-                found |= {(f"{part} round {number}", k): v for (part, k), v in _scores(at).items()}
-        return found
 
-    @cached_property
-    def fresh(self) -> float:
-        """Percent of attempts that solve the fixed puzzles. Attempts are made where they are not
-        there."""
-        puzzles, out = self.member.runs / "fresh.jsonl", self.folder / "final" / "fresh.jsonl"
-        if not out.exists():
-            partial = out.with_name(".fresh.jsonl")
-            command = [sys.executable, "-m", "etude", "solve", str(puzzles), "--out", str(partial)]
-            command += ["--model", str(self.folder / "final" / "train"), "--layout", "line"]
-            command += ["--samples", str(FRESH_SAMPLES)]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            partial.rename(out)
-        rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
-        return 100 * fmean(row["outcome"] == "accepted" for row in rows)
+def commit() -> str:
+    """This clone's, with a `+` where files differ from it."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
-    @cached_property
-    def forms(self) -> tuple[int, int]:
-        """Forms of the solved puzzles of all rounds, and those of them that no human puzzle has."""
-        human = {one.puzzle.form for one in load_seeds(store.read_recipe(self.member.folder))}
-        solved: set[str] = set()
-        for folder in self._rounds():
-            accepted = streams.rows(folder / "judge", ["puzzle_id", "outcome"])
-            ids = {row["puzzle_id"] for row in accepted if row["outcome"] == "accepted"}
-            kept = streams.rows(folder / "vet", ["puzzle_id", "form", "fate"])
-            solved |= {one["form"] for one in kept if one["puzzle_id"] in ids}
-        return len(solved), len(solved - human)
 
-    def _rounds(self) -> list[Path]:
-        """The folders of its rounds; none of a control that has no loop."""
-        rounds = store.read_recipe(self.member.folder).run.rounds
-        places = (store.round_folder(self.folder, number) for number in range(1, rounds + 1))
-        return [place for place in places if place.exists()]
+def measure(member: Member, arm: str, code: str) -> Reading:
+    """Read a finished arm. The fixed puzzles are attempted by its student first."""
+    folder = store.arm_folder(member.folder, arm)
+    return Reading(
+        part=member.part,
+        seed=member.seed,
+        lever=member.lever,
+        settings=member.settings,
+        arm=arm,
+        rounds=store.read_recipe(member.folder).run.rounds,
+        scores=_every_score(member, folder),
+        fresh=_fresh(member, folder),
+        forms=_forms(member, folder),
+        cost=_cost(member, folder),
+        code=code,
+    )
 
-    @cached_property
-    def cost(self) -> dict[str, float]:
-        """Tokens sampled and trained on, seconds of the judge; round 0 and scoring left out."""
-        from etude.engines.transformers.loading import load_tokenizer
 
-        encode = load_tokenizer(self.member.folder / "round-00" / "train").encode
-        sampled, judged, trained = 0, 0.0, 0
-        for folder in self._rounds():
-            for stage, column in (("propose", "text"), ("solve", "source")):
-                sampled += sum(
-                    len(encode(row[column])) for row in streams.rows(folder / stage, [column])
-                )
-            for place in sorted(one for one in folder.iterdir() if one.is_dir()):
-                judged += _judged(place)
-            trained += _trained(folder / "train")
-        trained += _trained(self.folder / "final" / "train")
-        return {"sampled": sampled, "trained": trained, "judged": judged}
+def read_all(path: Path) -> list[Reading]:
+    """The readings that a file holds; none where there is no file."""
+    if not path.exists():
+        return []
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    return [
+        Reading(
+            **row
+            | {"settings": tuple(row["settings"]), "forms": row["forms"] and tuple(row["forms"])}
+        )
+        for row in rows
+    ]
+
+
+def write_all(path: Path, found: Iterable[Reading]) -> None:
+    lines = [f"{json.dumps(asdict(one))}\n" for one in found]
+    store.write_atomically(path, "".join(lines).encode())
+
+
+def _every_score(member: Member, folder: Path) -> dict[str, float]:
+    found = {f"{part}@{k}": value for (part, k), value in _scores(folder / "final").items()}
+    for number, place in _rounds(member, folder).items():
+        if (place / "evaluate" / "scores.parquet").exists():
+            made = _scores(place).items()
+            found |= {f"{part}@{k} round {number}": value for (part, k), value in made}
+    return {key: round(value, 3) for key, value in found.items()}
+
+
+def _rounds(member: Member, folder: Path) -> dict[int, Path]:
+    """The folders of an arm's rounds; none of a control that has no loop."""
+    last = store.read_recipe(member.folder).run.rounds
+    places = {number: store.round_folder(folder, number) for number in range(1, last + 1)}
+    return {number: place for number, place in places.items() if place.exists()}
+
+
+def _fresh(member: Member, folder: Path) -> float:
+    puzzles, out = member.runs / "fresh.jsonl", folder / "final" / "fresh.jsonl"
+    if not out.exists():
+        partial = out.with_name(".fresh.jsonl")
+        command = [sys.executable, "-m", "etude", "solve", str(puzzles), "--out", str(partial)]
+        command += ["--model", str(folder / "final" / "train"), "--layout", "line"]
+        command += ["--samples", str(FRESH_SAMPLES)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        partial.rename(out)
+    rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    return round(100 * fmean(row["outcome"] == "accepted" for row in rows), 3)
+
+
+def _forms(member: Member, folder: Path) -> tuple[int, int] | None:
+    human = {one.puzzle.form for one in load_seeds(store.read_recipe(member.folder))}
+    solved: set[str] = set()
+    for place in _rounds(member, folder).values():
+        accepted = streams.rows(place / "judge", ["puzzle_id", "outcome"])
+        ids = {row["puzzle_id"] for row in accepted if row["outcome"] == "accepted"}
+        kept = streams.rows(place / "vet", ["puzzle_id", "form", "fate"])
+        solved |= {one["form"] for one in kept if one["puzzle_id"] in ids}
+    return (len(solved), len(solved - human)) if _rounds(member, folder) else None
+
+
+def _cost(member: Member, folder: Path) -> dict[str, float]:
+    from etude.engines.transformers.loading import load_tokenizer
+
+    encode = load_tokenizer(member.folder / "round-00" / "train").encode
+    sampled, judged, trained = 0, 0.0, 0
+    for place in _rounds(member, folder).values():
+        for stage, column in (("propose", "text"), ("solve", "source")):
+            sampled += sum(
+                len(encode(row[column])) for row in streams.rows(place / stage, [column])
+            )
+        for stage in sorted(one for one in place.iterdir() if one.is_dir()):
+            judged += _judged(stage)
+        trained += _trained(place / "train")
+    trained += _trained(folder / "final" / "train")
+    return {"sampled": sampled, "trained": trained, "judged": round(judged, 1)}
 
 
 def in_rounds(member: Member, first: int, last: int) -> dict[tuple[str, int], float] | None:

@@ -7,9 +7,12 @@
 
 `benchmarks/levers.toml` names the levers: lists of settings on top of what all have in common. Each
 is one ordinary `etude run` a seed, RUNS/screen-0/LEVER, two at a time; stop it anywhere and give
-the command again. A seed changes the weights that a run begins with, the seed pairs, the held-out
-families and every sample. `screen` holds out families that settings were chosen on before, `claim`
-none but the others: what is chosen by the one is told by the other (`etude.tiny.families`).
+the command again. What a finished run says is kept in `benchmarks/readings.jsonl`, with the commit
+that made it, and is not run again: delete its lines, or change its settings, and it is.
+
+A seed changes the weights that a run begins with, the seed pairs, the held-out families and every
+sample. `screen` holds out families that settings were chosen on before, `claim` none but the
+others: what is chosen by the one is told by the other (`etude.tiny.families`).
 
 Equal cost: but for the rows of breadth, whose cost the last table tells, all runs of a seed ask for
 as many proposals and attempts, and train on as many tokens
@@ -37,8 +40,21 @@ from statistics import fmean, stdev
 
 from scipy.stats import t as student_t
 
-from etude import store
-from lever_runs import EARLY, KS, SPLITS, Member, Reading, fresh, in_rounds, members, work
+from lever_runs import (
+    EARLY,
+    KS,
+    SPLITS,
+    Member,
+    Reading,
+    commit,
+    fresh,
+    in_rounds,
+    measure,
+    members,
+    read_all,
+    work,
+    write_all,
+)
 
 HERE = Path(__file__).parent
 SEEDS = {"screen": 2, "claim": 5}
@@ -58,15 +74,16 @@ Rows = Mapping[str, Sequence[Reading]]
 """By the row's label, one reading a seed, of the same seeds."""
 
 
-def rows(every: Iterable[Member]) -> dict[str, list[Reading]]:
-    """What is finished: each lever, and the controls of those that have some."""
+def rows(every: Iterable[Member], known: Iterable[Reading]) -> dict[str, list[Reading]]:
+    """What is measured: each lever, and the controls of those that have some."""
+    by_member: dict[object, list[Reading]] = {}
+    for one in known:
+        by_member.setdefault(one.key, []).append(one)
     found: dict[str, list[Reading]] = {}
     for member in every:
-        if not member.finished:
-            continue
-        found.setdefault(member.lever, []).append(Reading(member))
-        for arm in store.read_recipe(member.folder).controls.arms:
-            found.setdefault(f"{member.lever}: {arm}", []).append(Reading(member, arm))
+        for one in by_member.get(member.key, ()):
+            label = one.lever if one.arm == "verified" else f"{one.lever}: {one.arm}"
+            found.setdefault(label, []).append(one)
     return found
 
 
@@ -76,11 +93,12 @@ def table(found: Rows) -> list[str]:
     head = [f"{part} pass@{k}" for part, k in columns]
     lines = [*_head("", [*head, "fresh", "forms", "new forms"])]
     for label, readings in found.items():
-        cells = [f"{fmean(one.scores[column] for one in readings):.1f}" for column in columns]
+        cells = [
+            f"{fmean(one.scores[f'{part}@{k}'] for one in readings):.1f}" for part, k in columns
+        ]
         cells.append(f"{fmean(one.fresh for one in readings):.1f}")
-        loops = [one for one in readings if one.arm in ("verified", "unverified")]
         for place in (0, 1):
-            counts = [one.forms[place] for one in loops]
+            counts = [one.forms[place] for one in readings if one.forms]
             cells.append(f"{fmean(counts):,.0f}" if counts else "")
         lines.append(f"| {label} ({len(readings)}) | " + " | ".join(cells) + " |")
     return [*lines, "", *_differences(found, columns), "", *_late(found), "", *_costs(found)]
@@ -100,11 +118,9 @@ def _differences(found: Rows, columns: Sequence[tuple[str, int]]) -> list[str]:
 
 
 def _paired(before: Sequence[Reading], after: Sequence[Reading], column: tuple[str, int]) -> str:
-    by_seed = {one.member.seed: one.scores[column] for one in before}
-    gaps = [
-        one.scores[column] - by_seed[one.member.seed] for one in after if one.member.seed in by_seed
-    ]
-    return _told(gaps)
+    name = "{}@{}".format(*column)
+    by_seed = {one.seed: one.scores[name] for one in before}
+    return _told([one.scores[name] - by_seed[one.seed] for one in after if one.seed in by_seed])
 
 
 def _told(gaps: Sequence[float]) -> str:
@@ -128,8 +144,7 @@ def _late(found: Rows) -> list[str]:
         for part, k in columns:
             gaps = []
             for one in readings:
-                last = store.read_recipe(one.member.folder).run.rounds
-                early, late = (f"{part} round {EARLY}", k), (f"{part} round {last}", k)
+                early, late = (f"{part}@{k} round {at}" for at in (EARLY, one.rounds))
                 if early in one.scores and late in one.scores:
                     gaps.append(one.scores[late] - one.scores[early])
             cells.append(_told(gaps))
@@ -188,6 +203,7 @@ def main() -> None:
     parser.add_argument("part", choices=SPLITS)
     parser.add_argument("--seeds", type=int, help="2 to screen, 5 to claim")
     parser.add_argument("--runs", type=Path, default=Path("runs/levers"))
+    parser.add_argument("--readings", type=Path, default=HERE / "readings.jsonl")
     parser.add_argument("--levers", type=Path, default=HERE / "levers.toml")
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--at-once", type=int, default=2, help="runs at the same time")
@@ -200,13 +216,22 @@ def main() -> None:
     if given.rounds:
         print("\n".join(rounds_table(every, *given.rounds)))
         return
-    fresh(given.runs / "fresh.jsonl")
-    if not given.table:
-        work([one for one in every if not one.finished], given.minutes, given.at_once)
-    done = sum(one.finished for one in every)
+    known = read_all(given.readings)
+
+    def ended(member: Member) -> None:
+        known.extend(measure(member, arm, code) for arm in member.arms)
+        write_all(given.readings, sorted(known, key=lambda one: (one.part, one.seed)))
+
+    measured = {one.key for one in known}
+    owed = [one for one in every if one.key not in measured]
+    if owed and not given.table:
+        fresh(given.runs / "fresh.jsonl")
+        code = commit()
+        work(owed, given.minutes, given.at_once, ended)
+    done = len({one.key for one in known} & {one.key for one in every})
     machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
     about = f"`python benchmarks/levers.py {given.part}`, on {machine}; {done} of {len(every)} runs"
-    lines = [f"{about}. In brackets behind a name: seeds.", "", *table(rows(every))]
+    lines = [f"{about}. In brackets behind a name: seeds.", "", *table(rows(every, known))]
     text = "\n".join(lines)
     print(text)
     if given.out:

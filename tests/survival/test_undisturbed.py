@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,8 +52,9 @@ def test_an_example_is_traced_to_a_sample_that_can_be_drawn_again(undisturbed: P
         assert model["weights"] == f"sha256:{hashlib.sha256(weights).hexdigest()}"
         with Arm(store.Run.read(undisturbed), "verified", lambda event: None) as arm:
             assert arm.seed(proposal["round"], "propose", proposal["unit"]) == proposal["seed"]
-            place, unit = undisturbed / model["model"], proposal["unit"]
-            made = list(propose._work(arm, unit, number=proposal["round"], model=place).rows)
+            place, unit, number = undisturbed / model["model"], proposal["unit"], proposal["round"]
+            work = partial(propose._work, number=number, model=place, base=place, own=unit + 1)
+            made = list(work(arm, unit).rows)
         assert made[proposal["draw"]]["proposal_id"] == proposal["proposal_id"]
         assert made[proposal["draw"]]["text"] == proposal["text"]
         taught = {link.content["model"]: link.content for link in chain.of_kind("training")}
