@@ -1,0 +1,87 @@
+"""The comparison of levers: what is measured is kept, said once, and paired by seed."""
+
+import importlib
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+SMALL = """
+settings = [
+    "run.rounds=1", "run.processes=1", "model.hidden=32", "model.layers=1", "model.ffn=64",
+    "pretrain.documents=200", "seeds.epochs=1", "propose.samples=64", "vet.max_puzzles=4",
+    "train.tokens=1000", "final.tokens=1000", "evaluate.samples=10", "evaluate.final_samples=100",
+    "evaluate.ks=[1, 10, 100]", "controls.arms=[]",
+]
+[screen]
+plain = []
+[claim]
+"""
+
+
+@pytest.fixture(scope="module")
+def levers() -> Any:
+    sys.path.insert(0, str(BENCHMARKS))
+    yield importlib.import_module("levers")
+    sys.path.remove(str(BENCHMARKS))
+
+
+def reading(levers: Any, lever: str, seed: int, value: float, arm: str = "verified") -> Any:
+    columns = [(part, k) for part in ("constants", "families") for k in levers.KS]
+    scores = {f"{part}@{k}": value for part, k in columns}
+    for number in (levers.EARLY, 10):
+        scores |= {f"{part}@{k} round {number}": value + number for part, k in columns}
+    forms = (10, 5) if arm == "verified" else None
+    cost = {"sampled": 100 * value, "trained": 50.0, "judged": 1.0}
+    return levers.Reading(
+        "screen", seed, lever, ("a=1",), arm, 10, scores, value, forms, cost, "abc"
+    )
+
+
+def test_differences_are_paired_by_seed(levers: Any) -> None:
+    found = {
+        "plain": [reading(levers, "plain", seed, 10.0 * seed) for seed in (1, 2, 3)],
+        "other": [reading(levers, "other", seed, 10.0 * seed + 2) for seed in (3, 1, 4)],
+    }
+    lines = levers.table(found)
+    (differences,) = [line for line in lines if line.startswith("| other | ")][:1]
+    assert differences.count("**+2.0 [+2.0, +2.0]**") == 6
+    late = [line for line in lines if line.startswith("| other | ")][1]
+    assert late.count("**+7.0 [+7.0, +7.0]**") == 4
+    assert "| other | 2,867 | 50 | 1 | 1.43 / 1.00 / 1.00 |" in lines
+
+
+def test_readings_come_back_as_they_were(levers: Any, tmp_path: Path) -> None:
+    made = [reading(levers, "plain", 0, 1.5), reading(levers, "plain", 0, 2.5, "more-epochs")]
+    levers.write_all(tmp_path / "readings.jsonl", made)
+    assert levers.read_all(tmp_path / "readings.jsonl") == made
+    assert levers.read_all(tmp_path / "none.jsonl") == []
+
+
+def test_only_the_readings_of_these_settings_count(levers: Any, tmp_path: Path) -> None:
+    (tmp_path / "levers.toml").write_text('settings = []\n[screen]\nplain = ["a=1"]\n[claim]\n')
+    every = list(levers.members("screen", tmp_path / "levers.toml", tmp_path, 1))
+    own = reading(levers, "plain", 0, 1.0)
+    control = replace(own, arm="more-epochs")
+    others = [replace(own, settings=("a=2",)), replace(own, seed=1), replace(own, part="claim")]
+    found = levers.rows(every, [own, *others, control])
+    assert found == {"plain": [own], "plain: more-epochs": [control]}
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_what_is_measured_is_not_run_again(levers: Any, tmp_path: Path) -> None:
+    (tmp_path / "levers.toml").write_text(SMALL)
+    words = [sys.executable, str(BENCHMARKS / "levers.py"), "screen", "--seeds", "1"]
+    words += ["--levers", "levers.toml", "--readings", "readings.jsonl"]
+    subprocess.run([*words, "--runs", "first"], cwd=tmp_path, check=True)
+    (row,) = map(json.loads, (tmp_path / "readings.jsonl").read_text().splitlines())
+    assert row["scores"].keys() >= {"families@1", "families@10", "families@1 round 1"}
+    assert row["cost"]["trained"] == pytest.approx(2000, rel=0.1)
+    subprocess.run([*words, "--runs", "second"], cwd=tmp_path, check=True)
+    assert not (tmp_path / "second").exists()
