@@ -1,10 +1,10 @@
 """Many solutions tried at once: which of them seem to be right.
 
-A batch is a single program in the judge, in which solutions are functions beside puzzles: seven times
-as many are tried in a second as with a process each, and fourteen times as many where the same 100
-are tried on 40 puzzles (`benchmarks/batches.py`, 2 cores). What it says is a hint and no verdict, for all that is in it shares
-one process, and any of it can spoil or forge what is found. So what seems right is judged again, by
-itself.
+A batch is a single program in the judge, in which solutions are functions beside puzzles: seven
+times as many are tried in a second as with a process each, and fourteen times as many where the
+same 100 are tried on 40 puzzles (`python benchmarks/batches.py`, 2 cores). What it says is a hint
+and no verdict, for all that is in it shares one process, and any of it can spoil or forge what is
+found. So what seems right is judged again, by itself.
 """
 
 from __future__ import annotations
