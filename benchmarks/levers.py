@@ -3,6 +3,7 @@
     python benchmarks/levers.py screen --minutes 120          # 2 seeds, every lever alone
     python benchmarks/levers.py claim --minutes 120           # 5 seeds, the default and controls
     python benchmarks/levers.py claim --table                 # what is known so far
+    python benchmarks/levers.py claim --table --plot OUT.html # the same as a picture
     python benchmarks/levers.py screen --rounds 8 10          # of the models of rounds 8 to 10
 
 `benchmarks/levers.toml` names the levers: lists of settings on top of what all have in common. Each
@@ -40,6 +41,7 @@ from statistics import fmean, stdev
 
 from scipy.stats import t as student_t
 
+from lever_plot import plot
 from lever_runs import (
     EARLY,
     KS,
@@ -209,6 +211,7 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=2, help="runs at the same time")
     parser.add_argument("--table", action="store_true", help="what is known so far; nothing is run")
     parser.add_argument("--rounds", type=int, nargs=2, metavar=("A", "B"), help="of these rounds")
+    parser.add_argument("--plot", type=Path, help="also draw it, into this HTML file")
     parser.add_argument("--out", type=Path, help="also put the table into this file")
     given = parser.parse_args()
     seeds = given.seeds or SEEDS[given.part]
@@ -231,9 +234,11 @@ def main() -> None:
     done = len({one.key for one in known} & {one.key for one in every})
     machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
     about = f"`python benchmarks/levers.py {given.part}`, on {machine}; {done} of {len(every)} runs"
-    lines = [f"{about}. In brackets behind a name: seeds.", "", *table(rows(every, known))]
-    text = "\n".join(lines)
+    found = rows(every, known)
+    text = "\n".join([f"{about}. In brackets behind a name: seeds.", "", *table(found)])
     print(text)
+    if given.plot:
+        plot(given.plot, found, interval)
     if given.out:
         insert(given.out, given.part, text)
 

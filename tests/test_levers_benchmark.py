@@ -85,3 +85,20 @@ def test_what_is_measured_is_not_run_again(levers: Any, tmp_path: Path) -> None:
     assert row["cost"]["trained"] == pytest.approx(2000, rel=0.1)
     subprocess.run([*words, "--runs", "second"], cwd=tmp_path, check=True)
     assert not (tmp_path / "second").exists()
+
+
+def test_the_plot_has_every_lever_and_round(levers: Any, tmp_path: Path) -> None:
+    found = {
+        "plain": [reading(levers, "plain", seed, 10.0 * seed) for seed in (1, 2)],
+        "other": [reading(levers, "other", seed, 12.0 * seed) for seed in (1, 2)],
+        "plain: more-epochs": [reading(levers, "plain", 1, 5.0, "more-epochs")],
+    }
+    found["plain: more-epochs"][0].scores.clear()
+    found["plain: more-epochs"][0].scores.update(
+        {f"{part}@{k}": 5.0 for part in ("constants", "families") for k in levers.KS}
+    )
+    levers.plot(tmp_path / "plot.html", found, levers.interval)
+    text = (tmp_path / "plot.html").read_text("utf-8")
+    assert "families pass@10, minus plain" in text
+    assert "other (2)" in text
+    assert "more-epochs (1)" in text
