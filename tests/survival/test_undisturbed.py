@@ -47,7 +47,10 @@ def test_an_example_is_traced_to_a_sample_that_can_be_drawn_again(undisturbed: P
     for row in rows[:2]:
         chain = trace(undisturbed, row["example_id"])
         (proposal,) = [link.content for link in chain.of_kind("proposal")]
-        model = chain.of_kind("checkpoint")[0].content
+        wrote = proposal["engine"].partition(":")[2]
+        (model,) = [
+            link.content for link in chain.of_kind("checkpoint") if link.content["model"] == wrote
+        ]
         weights = (undisturbed / model["model"] / "model.safetensors").read_bytes()
         assert model["weights"] == f"sha256:{hashlib.sha256(weights).hexdigest()}"
         with Arm(store.Run.read(undisturbed), "verified", lambda event: None) as arm:
