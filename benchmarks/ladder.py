@@ -4,7 +4,8 @@
     python benchmarks/ladder.py --seeds 3 --out docs/results.md --brief README.md
 
 Every run is an ordinary, resumable run folder: stop it anywhere and give the command again.
-Every seed draws other seed pairs, other held-out families and other samples.
+Every seed draws other seed pairs, other held-out families and other samples; the families are of
+those that no setting was chosen on.
 A cell shows the mean over the seeds and, in brackets, every seed. In a file, the table replaces
 what stands between the marks `<!-- ladder -->` and `<!-- ladder ends -->`.
 """
@@ -19,6 +20,7 @@ import sys
 from pathlib import Path
 
 from etude.store import read_table
+from etude.tiny.families import REPORTING
 
 RUNGS = {
     "pretrained": "controls/pretrained/final",
@@ -32,8 +34,8 @@ CLAIMS = (("constants", 1), ("families", 10))
 
 MARKS = ("<!-- ladder -->", "<!-- ladder ends -->")
 
-SPLIT = 7
-"""The split of the first seed, which is the recipe's own; each seed has other held-out families."""
+SPLIT = REPORTING[0]
+"""The split of the families of the first seed; the next seeds have the next ones."""
 
 Scores = dict[tuple[str, int], float]
 

@@ -311,7 +311,7 @@ class Teachers:
     def begin(self, out: Path) -> Path:
         """A run that has its round 0."""
         model = self.undisturbed / "round-00" / "train"
-        values = ["run.rounds=1", "controls.arms=[]"]
+        values = ["run.rounds=1", "controls.arms=[]", "propose.base_share=0", "solve.base_share=0"]
         values += ["propose.engine.kind=vllm", f"propose.engine.model={model}"]
         values += ["solve.engine.kind=openai", "solve.engine.model=teacher", "propose.per_unit=32"]
         return begun(self.undisturbed, out, *values, *self._server())
