@@ -25,8 +25,8 @@ from etude.tables import MEASURED
 
 SHRUNK = (
     # Of the levers those that the default recipe has on.
-    *("propose.base_share=0.25", "solve.base_share=0.5", 'vet.unused="trim"'),
-    *("repair.borrow=20", "vary.tries=2", 'vary.rule="require"'),
+    *("propose.base_share=0.25", "solve.base_share=0.25", 'vet.unused="trim"'),
+    *("repair.borrow=20", "vary.tries=2"),
     "propose.per_unit=64",
     "propose.per_prompt=64",
     "solve.puzzles_per_unit=6",
