@@ -1,4 +1,5 @@
-"""What holds for all tests: the order of their files, and which belong to the long form."""
+"""What holds for all tests: the order of their files, which belong to the long form, and that no
+property is timed: on a busy machine any call may take long."""
 
 from __future__ import annotations
 
@@ -7,6 +8,10 @@ from collections import Counter
 from itertools import chain, zip_longest
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
