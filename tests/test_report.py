@@ -22,7 +22,7 @@ from browsers import needs_browser, opened_browser, overflow, watched_page
 from etude import readings, reviews, store
 from etude.errors import InputError
 from etude.readings import words
-from etude.report import charts, write_report
+from etude.report import charts, results, write_report
 from etude.report.facts import CLASSES, Facts
 from etude.report.inert import inert, label
 from etude.stats import Estimate
@@ -146,6 +146,23 @@ def test_difficulty_is_counted_puzzle_by_puzzle(tmp_path: Path) -> None:
     by_hand = [c * (8 - c) / (8 * 7) for c in accepted]
     assert found.learnability.value == pytest.approx(sum(by_hand) / 6)
     assert found.between == pytest.approx(4 / 6)
+
+
+def test_examples_made_from_pairs_are_counted(tmp_path: Path) -> None:
+    run = reader_run.whole(tmp_path / "run")
+    own = sum(len(store.read_stage(at / "select")) for at in run.folder.glob("round-*"))
+    assert figure(run) == (f"{own:,}", "")
+    row = dict.fromkeys(reader_run.tables.DERIVE.names, "x") | {"origin": "repair"}
+    place = store.unit_path(run.folder / "round-01" / "derive", 0)
+    store.write_table(place, [row] * 90, reader_run.tables.DERIVE)
+    assert figure(run) == (f"{own + 90:,}", "90 of them made from pairs")
+
+
+def figure(run: store.Run) -> tuple[str, str]:
+    facts = Facts(run.folder, "run")
+    (found,) = [one for one in results.figures([facts]) if one.label == "training examples"]
+    facts.close()
+    return found.value, found.beside
 
 
 def test_the_gallery_shows_a_kept_solution_and_a_wrong_attempt(run: store.Run, text: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from etude import readings
+from etude.readings import vetting
 from etude.readings.words import conclusion, percent, signed
 from etude.report import charts
 from etude.report.charts import Chart, Key, Series, colour, keys_of, step
@@ -54,7 +55,10 @@ def figures(runs: Runs) -> list[Figure]:
         made.append(Figure("puzzles kept", f"{kept:,}", f"of {asked:,} proposals"))
     if judged:
         made.append(Figure("solutions accepted", f"{accepted:,}", f"of {judged:,} candidates"))
-        made.append(Figure("training examples", f"{sum(c.examples for c in run.loop):,}"))
+        own = sum(c.examples for c in run.loop)
+        further = sum(vetting.derived(run.folder, c.round).total() for c in run.loop)
+        beside = f"{further:,} of them made from pairs" if further else ""
+        made.append(Figure("training examples", f"{own + further:,}", beside))
     return made
 
 
