@@ -146,6 +146,38 @@ def whole(folder: Path, **texts: str) -> store.Run:
     return run
 
 
+VARIANT = ("def f(x: int, a=8): return x + a == 9", "def g(a=8): return 9 - a")
+MENDED = (PUZZLE.source, "def g(a=7): return 2")
+
+
+def with_made(run: Path, **verdict: object) -> None:
+    """To round 1 a variant that taught and one that did not, and a mended solution that did."""
+    place, own = store.round_folder(run, 1), f"{'a' * 14}01"
+    judged = {"outcome": "accepted", "answer": "1", "cpu_seconds": 0.25, "stable": True} | verdict
+    told = {"puzzle_id": own, "candidate_id": "bbbbbbbbbbbb0101"}
+    varied = told | {"variant_id": parse(VARIANT[0]).id, "variant": VARIANT[0]}
+    missed = varied | {"solution": "def g(a=8): return 2", "outcome": "wrong"}
+    mended = told | {"derived_id": own, "source": MENDED[0], "solution": MENDED[1], "kind": "edit"}
+    tried = {
+        "vary": ([missed, varied | {"solution": VARIANT[1]} | judged], tables.VARY),
+        "repair": ([mended | judged], tables.REPAIR),
+    }
+    rows = [
+        ("variant", varied["variant_id"], VARIANT),
+        ("repair", own, MENDED),
+        ("description", own, (MENDED[0], '"""Say 2."""\n    return 2')),
+    ]
+    made = [
+        told
+        | {"example_id": f"{origin}-1", "origin": origin, "derived_id": derived_id}
+        | {"source": pair[0], "solution": pair[1], "text": "\n".join(pair)}
+        for origin, derived_id, pair in rows
+    ]
+    for stage, (found, schema) in (tried | {"derive": (made, tables.DERIVE)}).items():
+        whole_rows = [dict.fromkeys(schema.names) | row for row in found]
+        store.write_table(store.unit_path(place / stage, 0), whole_rows, schema)
+
+
 HOSTILE = (
     "def f(x: int): return '</script><img src=x onerror=alert(1)>' "
     "'[bold red]not markup[/] [/nothing] {{ 7 * 7 }} {% raw %}' "

@@ -16,7 +16,7 @@ import pytest
 
 from etude import reviews, store, tables
 from etude.errors import InputError
-from reader_run import HOSTILE, start, steps, whole
+from reader_run import HOSTILE, VARIANT, start, steps, whole, with_made
 
 pytest.importorskip("starlette", reason="needs the extra browse")
 pytest.importorskip("httpx2", reason="needs httpx2, for starlette's test client")
@@ -115,6 +115,18 @@ def test_no_parameter_becomes_sql(site: TestClient, page: str, text: str) -> Non
     assert answer.status_code in (200, 400, 404)
     assert PUZZLE not in answer.text  # nothing is found by it
     assert "12 candidates" in site.get("/candidates").text  # and nothing was changed
+
+
+def test_what_was_made_of_a_pair_is_shown_beside_it(tmp_path: Path) -> None:
+    run = whole(tmp_path / "run").folder
+    with_made(run)
+    site = client(run)
+    page = site.get(f"/puzzle/{PUZZLE}").text
+    assert "made of it: variant" in page
+    assert "made of it: repair" in page
+    assert "(description) the example" in site.get(f"/candidate/{CANDIDATE}").text
+    assert site.get("/text/derived/variant-1").text == "\n".join(VARIANT)
+    assert "<td>1</td><td>3</td>" in site.get("/").text  # examples, and what was derived
 
 
 @pytest.mark.parametrize("name", ["'", "x' or '1'='1", "..%2f..%2fetc%2fpasswd", "%00"])

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from etude.cli.app import app
 from etude.dedup import Wanted, dedup
 from etude.errors import InputError
-from reader_run import start, steps
+from reader_run import MENDED, VARIANT, start, steps, with_made
 
 ROWS = [
     {"puzzle": "def f(x: int, a=7): return x == a", "solution": "def g(a=7): return a", "n": 1},
@@ -141,6 +141,16 @@ def test_a_table_of_a_run_is_written_without_copies(run: Path, tmp_path: Path, t
     (row,) = pq.read_table(out).to_pylist()
     assert row["puzzle"] == "def f(x: int, a=7): return x + a == 9"
     assert row["solution"] == ("" if table == "puzzles" else "def g(a=7): return 9 - a")
+
+
+def test_examples_that_were_made_of_pairs_are_examples(run: Path, tmp_path: Path) -> None:
+    with_made(run)
+    out = tmp_path / "kept.parquet"
+    dedup(run, Wanted(of="examples", levels=("exact",), out=out))
+    kept = {(row["puzzle"], row["solution"]): row["id"] for row in pq.read_table(out).to_pylist()}
+    assert kept[VARIANT] == "variant-1"
+    assert kept[MENDED] == "repair-1"
+    assert len(kept) == 4  # with the attempt, and what was told in English
 
 
 def test_behaviour_is_compared_when_asked(

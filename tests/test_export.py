@@ -17,7 +17,9 @@ from etude import reviews, store, tables
 from etude.errors import InputError
 from etude.export import Choice, Options, export_run
 from etude.export.columns import SCHEMA
-from reader_run import HOSTILE, stages, start, whole
+from etude.puzzle import parse
+from etude.types import content_id
+from reader_run import HOSTILE, VARIANT, stages, start, whole, with_made
 
 F, G = "def f(x: int, a=7): return x + a == 9", "def g(a=7): return 9 - a"
 WRONG = "def g(a=7): return 8 - a"
@@ -132,6 +134,65 @@ def test_all_takes_accepted_pairs_that_taught_nothing(run: Path, tmp_path: Path)
     assert len(rows(export(run, tmp_path / "a.jsonl", Choice(dedup="none")))) == 1
     found = rows(export(run, tmp_path / "b.jsonl", Choice(everything=True, dedup="none")))
     assert [row["example_id"] for row in found] == [None, "dddddddddddddd02"]
+
+
+def test_pairs_that_the_loop_made_of_others_leave_with_their_trace(
+    run: Path, tmp_path: Path, capsys: Any
+) -> None:
+    with_made(run)
+    out = export(run, tmp_path / "pairs", Choice(dedup="none"))
+    assert "4 verified pairs\n  2 of them made of others" in capsys.readouterr().out
+    by_origin = {row["origin"]: row for row in rows(out) if row["round"] == 1}
+    assert sorted(by_origin) == ["attempt", "repair", "variant"]
+    variant, mended = by_origin["variant"], by_origin["repair"]
+    assert (variant["puzzle"], variant["solution"]) == VARIANT
+    assert variant["text"] == "\n".join([*VARIANT, ""])
+    assert (variant["answer"], variant["cpu_seconds"], variant["stable"]) == ("1", 0.25, True)
+    assert (variant["answer_type"], variant["inputs"]) == ("int", "a=8")
+    assert variant["puzzle_id"] == parse(VARIANT[0]).id
+    assert variant["form"] == content_id(parse(VARIANT[0]).form) == mended["form"]
+    assert variant["made_from"] == mended["made_from"] == by_origin["attempt"]["puzzle_id"]
+    names = ("proposal_id", "candidate_id", "parents", "model", "proposer")
+    assert all(variant[name] == by_origin["attempt"][name] for name in names)
+    assert (variant["attempts"], variant["solve_rate"]) == (None, None)  # nobody tried that
+    assert (mended["attempts"], mended["accepted"]) == (3, 1)  # its puzzle was
+    assert by_origin["attempt"]["made_from"] is None
+    manifest = json.loads((out / "export.json").read_text())
+    assert (manifest["derived"], manifest["verified"]) == (2, 4)
+    assert "2 of these the loop made of others" in card(out)
+    left = export(run, tmp_path / "b.jsonl", Choice(derived=False, dedup="none"))
+    assert {row["origin"] for row in rows(left)} == {"attempt"}
+
+
+@pytest.mark.parametrize("changed", [{"outcome": "wrong"}, {"stable": False}])
+def test_of_what_was_made_only_what_was_proved_leaves(
+    run: Path, tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    with_made(run, **changed)
+    found = rows(export(run, tmp_path / "a.jsonl", Choice(dedup="none")))
+    assert [row["origin"] for row in found] == ["attempt", "attempt"]
+
+
+def test_what_was_made_of_a_rejected_puzzle_stays_behind(run: Path, tmp_path: Path) -> None:
+    with_made(run)
+    reviews.write(run, "aaaaaaaaaaaaaa01", "reject", F, reviewer="me")
+    found = rows(export(run, tmp_path / "a.jsonl", Choice(dedup="none")))
+    assert [(row["round"], row["origin"]) for row in found] == [(2, "attempt")]
+
+
+def test_what_was_made_is_judged_again_too(run: Path, tmp_path: Path) -> None:
+    with_made(run)
+    path = store.unit_path(store.round_folder(run, 1) / "derive", 0)
+    made, broken = store.read_table(path), "def g(a=8): return 3"
+    made[0]["solution"] = broken
+    store.write_table(path, made, tables.DERIVE)
+    tried = store.unit_path(store.round_folder(run, 1) / "vary", 0)
+    rows_of = [row | {"solution": broken} for row in store.read_table(tried)[1:]]
+    store.write_table(tried, rows_of, tables.VARY)
+    out = export(run, tmp_path / "pairs", Choice(dedup="none"), verify=True)
+    assert "variant" not in {row["origin"] for row in rows(out)}
+    (refused,) = map(json.loads, (out / "refused.jsonl").read_text().splitlines())
+    assert (refused["puzzle_id"], refused["outcome"]) == (parse(VARIANT[0]).id, "wrong")
 
 
 def test_duplicates_are_counted_at_every_level_and_left_out_at_one(

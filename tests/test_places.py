@@ -210,7 +210,7 @@ def test_every_reader_says_the_same_of_a_run_elsewhere(
     for folder in (here, memory):
         show(folder, Console())
         out = folder.with_name("pairs")
-        choice = Choice("verified", None, False, "exact")
+        choice = Choice()
         options = Options(choice, False, False, 0.0, None, False)
         export_run(folder, out, options, format=None, repo=None, public=False, json_lines=False)
         page = write_report([folder]).read_text("utf-8")

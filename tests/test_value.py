@@ -18,7 +18,7 @@ from etude import config, store, tables
 from etude.arm import Arm
 from etude.engines.replay import ReplayEngine
 from etude.errors import InputError, RecipeError
-from etude.prompts import exercise_prompt
+from etude.prompts import example_text, exercise_prompt
 from etude.suites import load
 from etude.value import value
 from etude.value.examples import parts_of, read_examples
@@ -192,6 +192,21 @@ def test_what_people_withdrew_is_no_example(arm: Arm) -> None:
     finally:
         shutil.rmtree(anchors.parent.parent)  # other tests share the run
     assert [one.id for one in left] == [one.id for one in read_examples(arm)[1:]]
+
+
+def test_what_was_made_of_pairs_is_an_example_too(arm: Arm) -> None:
+    before, place = read_examples(arm), arm.round(2) / "derive"
+    puzzle, solution = SOURCES["int"].format(77), "def g(a=77): return 9 - a"
+    row = dict.fromkeys(tables.DERIVE.names, "x") | {"origin": "variant", "source": puzzle}
+    row |= {"solution": solution, "text": example_text(puzzle, solution, layout="line")}
+    store.write_table(store.unit_path(place, 0), [row], tables.DERIVE)
+    try:
+        *others, made = read_examples(arm)
+    finally:
+        shutil.rmtree(place)  # other tests share the run
+    assert others == before
+    assert (made.id, made.source, made.answer_type, made.round) == ("x", puzzle, "int", 2)
+    assert made.document.text == row["text"]
 
 
 def test_only_so_many_parts_are_left_out(arm: Arm) -> None:

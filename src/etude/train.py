@@ -191,7 +191,7 @@ def _beside_people(
     else:
         people, reviewed = _people(arm, number, section), _reviewed(arm, number)
         others = [one for one in made if not _is_of(reviewed, one)]
-    return beside_others(arm, number, people, _examples(arm, others, section.loss), section)
+    return beside_others(arm, number, people, documents_of(arm, others, section.loss), section)
 
 
 def beside_others(
@@ -217,7 +217,7 @@ def _people(arm: Arm, number: int | None, section: TeachingSection) -> list[Docu
     selected = _selected(arm, rounds, arm.withdrawn(number))
     accepted = [one for one in selected if _is_of(reviewed, one)]
     edited = _documents(arm, reviews.edited(arm.run.folder, anchors))
-    return seed_documents(arm) + edited + _examples(arm, accepted, section.loss)
+    return seed_documents(arm) + edited + documents_of(arm, accepted, section.loss)
 
 
 def _is_of(reviewed: frozenset[str], one: Selected) -> bool:
@@ -276,7 +276,7 @@ Selected = tuple[int, store.Row]
 """An example and its round."""
 
 
-def _examples(arm: Arm, selected: Sequence[Selected], loss: str) -> list[Document]:
+def documents_of(arm: Arm, selected: Sequence[Selected], loss: str) -> list[Document]:
     """The training texts of examples. Candidates, of which there are many more, are read if need
     be, and of no round but theirs."""
     if loss == "text":

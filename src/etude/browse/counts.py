@@ -37,6 +37,8 @@ class Funnel:
     solved: int
     taught: int
     examples: int
+    derived: int
+    """Further examples, made of pairs."""
 
 
 def funnels(shelf: Shelf) -> list[Funnel]:
@@ -50,6 +52,7 @@ def funnels(shelf: Shelf) -> list[Funnel]:
         f"accepted, count(distinct puzzle_id) filter (where {ACCEPTED}) as solved "
         "from verdicts",
         "examples": "count(*) as examples, count(distinct puzzle_id) as taught from examples",
+        "derived": "count(*) as derived from derived",
     }
     for query in queries.values():
         for row in shelf.rows(f"select arm, round, {query} group by arm, round"):

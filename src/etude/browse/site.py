@@ -46,8 +46,14 @@ TEXTS = {
     "proposal": ("proposals", "proposal_id", "text"),
     "prompt": ("proposals", "proposal_id", "prompt"),
     "example": ("examples", "example_id", "text"),
+    "derived": ("derived", "example_id", "text"),
 }
 """What `/text` gives whole: view, the column of the id, the column of the text."""
+_EXAMPLES = """
+    select arm, round, example_id, candidate_id, puzzle_id, null as origin from examples
+    union all select arm, round, example_id, candidate_id, puzzle_id, origin from derived
+"""
+"""Those that are pairs themselves, and those that were made of one."""
 
 SEARCHING = 4
 """Pages that search tables at a time. Others wait, and what is quick is not behind them."""
@@ -186,7 +192,8 @@ class Site:
         if not rows:
             raise _nothing("candidate", name)
         examples = shelf.rows(
-            "select example_id, round, solve_rate from examples where candidate_id = ? limit 9",
+            f"select round, example_id, origin from ({_EXAMPLES}) where candidate_id = ? "
+            "order by origin nulls first, round, example_id limit 9",
             [name],
         )
         return self.page(request, "candidate.html.j2", row=rows[0], examples=examples)
@@ -229,8 +236,8 @@ class Site:
             verdicts=_verdict_counts(shelf, name),
             lineage=[_lineage(shelf, row) for row in kept],
             examples=shelf.rows(
-                "select arm, round, example_id, candidate_id, solve_rate from examples "
-                "where puzzle_id = ? order by arm desc, round, example_id limit 50",
+                f"select * from ({_EXAMPLES}) where puzzle_id = ? "
+                "order by arm desc, round, origin nulls first, example_id limit 50",
                 [name],
             ),
             probes=counts.extra(shelf, "probes", name),

@@ -135,6 +135,10 @@ def export(
     everything: Annotated[
         bool, typer.Option("--all", help="Every accepted pair, selected for training or not.")
     ] = False,
+    derived: Annotated[
+        bool,
+        typer.Option("--derived/--no-derived", help="Also trained pairs that were made of others."),
+    ] = True,
     dedup: Annotated[str, typer.Option(help="none, exact, canonical, form or near.")] = "exact",
     include_seeds: Annotated[
         bool, typer.Option("--include-seeds", help="Also the pairs that the run started from.")
@@ -166,7 +170,8 @@ def export(
         folder,
         out,
         Options(
-            Choice(arm, round, everything, dedup), include_seeds, verify, split, license, force
+            Choice(arm, round, everything, derived, dedup),
+            include_seeds, verify, split, license, force,
         ),
         format=format, repo=push, public=public, json_lines=json,
     )  # fmt: skip

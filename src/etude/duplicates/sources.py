@@ -217,9 +217,13 @@ class RunTable:
                 yield Item(row["candidate_id"], puzzle, row["source"])
         else:
             yield from self._examples(folder, kept)
+            columns = ["example_id", "source", "solution"]
+            for row in _segments(folder / "derive", columns):
+                yield Item(row["example_id"], row["source"], row["solution"])
 
     def _examples(self, folder: Path, kept: Iterator[tuple[str, str]]) -> Iterator[Item]:
-        """Examples stand in the order of their puzzles; those of a puzzle by their length."""
+        """Examples stand in the order of their puzzles; those of a puzzle by their length. What was
+        made of pairs comes after them."""
         columns = ["example_id", "puzzle_id", "candidate_id"]
         chosen = _beside(_segments(folder / "select", columns), "puzzle_id", kept)
         tried = groupby(

@@ -169,6 +169,8 @@ def _say(console: Console, made: Exported, place: Path, kind: Format) -> None:
     parts = [f"{count:,} {split}" for split, count in made.splits.items()]
     of = f"  ({', '.join(parts)})" if len(parts) > 1 else ""
     console.say(f"{total:,} verified {'pair' if total == 1 else 'pairs'}{of}")
+    if counts.derived:
+        console.say(f"  {counts.derived:,} of them made of others, by the loop (`origin`)")
     if counts.refused:
         console.say(f"  {counts.refused:,} of puzzles that a person rejected: left out")
     if unverified := counts.selected - counts.refused - counts.verified:

@@ -12,6 +12,7 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from etude.decontaminate import LEVELS
 from etude.export import maps
 from etude.export.columns import COLUMNS, CONFIGS, features
 from etude.export.made import Exported
+from etude.export.making import STAGES
 from etude.export.markdown import Cells, table
 from etude.judge.record import METADATA_KEY, described
 from etude.readings.words import harmless, percent
@@ -160,15 +162,22 @@ def _funnel(made: Exported) -> str:
             kept = exported.get(one.round, {"pairs": 0, "puzzles": 0})
             accepted = one.outcomes["accepted"]
             made_of = (one.asked, one.kept, one.candidates, accepted, one.solved)
-            rows.append((one.round, *made_of, one.examples, kept["pairs"], kept["puzzles"]))
+            taught = (one.examples, one.derived)
+            rows.append((one.round, *made_of, *taught, kept["pairs"], kept["puzzles"]))
     head = ("round", "proposals", "puzzles kept", "attempts", "accepted", "puzzles solved")
-    text = table((*head, "examples trained on", "pairs here", "of puzzles"), rows)
+    taught_head = ("examples trained on", "made of pairs")
+    text = table((*head, *taught_head, "pairs here", "of puzzles"), rows)
     counts, dedup = made.pairs.counts, made.options.choice.dedup
     people = f"{counts.refused:,} are of puzzles that a person rejected; " if counts.refused else ""
     text += (
         f"\nOf {counts.selected:,} {_chosen(made)}, {people}{counts.verified:,} are accepted and "
         f"not by chance; {counts.kept:,} are left without duplicates (`{dedup}`).\n"
     )
+    if counts.derived:
+        text += (
+            f"{counts.derived:,} of these the loop made of others, and the judge accepted them "
+            "too: `origin` says how, `made_from` of which puzzle.\n"
+        )
     if made.options.include_seeds:
         text += f"With them come {made.seeds:,} seed pairs by people, judged when exported.\n"
     if made.options.verify:
@@ -193,8 +202,10 @@ def _judge(made: Exported) -> str:
     notes: Counter[str] = Counter()
     for number in readings.rounds(_arm(made)):
         if number and made.options.choice.round in (None, number):
-            stage = store.round_folder(_arm(made), number) / "judge"
-            for path in store.segments(stage):
+            folder = store.round_folder(_arm(made), number)
+            made_in = [stage for stage, _ in STAGES.values()] if made.pairs.counts.derived else []
+            paths = [store.segments(folder / stage) for stage in ("judge", *made_in)]
+            for path in chain.from_iterable(paths):
                 note = (store.read_schema(path).metadata or {}).get(METADATA_KEY.encode(), b"")
                 notes[note.decode() if note else ""] += 1
     rows = [
@@ -308,7 +319,8 @@ def _again(made: Exported, name: str) -> str:
     words = ["etude export RUN"]
     words += [f"--arm {choice.arm}"] * (choice.arm != "verified")
     words += [f"--round {choice.round}"] * (choice.round is not None)
-    words += ["--all"] * choice.everything + [f"--dedup {choice.dedup}"] * (choice.dedup != "exact")
+    words += ["--all"] * choice.everything + ["--no-derived"] * (not choice.derived)
+    words += [f"--dedup {choice.dedup}"] * (choice.dedup != "exact")
     words += ["--include-seeds"] * options.include_seeds + ["--verify"] * options.verify
     words += [f"--split {options.test_share:g}"] * bool(options.test_share)
     words += [f"--license {shlex.quote(options.license or '')}"] * (options.license is not None)

@@ -1,8 +1,9 @@
 """The verified pairs of a run, a batch at a time, however many there are.
 
 DuckDB joins the segments and spills to the disk what does not fit; Python sees a few thousand rows
-at once. Covered: pairs of one arm that were accepted, and not by chance. Not covered: seed pairs,
-and judging anything again (see `verifying`).
+at once. Covered: pairs of one arm that were accepted, and not by chance: attempts, and what the
+loop made of them (see `making`). Not covered: seed pairs, and judging anything again (see
+`verifying`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import pyarrow as pa
 from etude import query, reviews, store
 from etude.duplicates import LEVELS, Item, find
 from etude.errors import InputError
+from etude.export.making import STAGES, read_made, told
 from etude.judge.judge import usable_cores
 from etude.judge.record import METADATA_KEY
 from etude.roles import NOTE_KEY
@@ -39,6 +41,8 @@ class Choice:
     """None: of all rounds."""
     everything: bool = False
     """Also pairs that were accepted but not selected for training."""
+    derived: bool = True
+    """Also pairs that the loop made of others, where they were trained on."""
     dedup: str = "exact"
     """A level of `duplicates`, or `none`. Of a form as many pairs are kept as the recipe lets in
     puzzles (`vet.max_per_form`)."""
@@ -57,6 +61,8 @@ class Counts:
     duplicates: dict[str, int] = field(default_factory=dict)
     """By level, how many of them it would leave out."""
     kept: int = 0
+    derived: int = 0
+    """Of these, pairs that the loop made of others."""
 
 
 class Pairs:
@@ -75,6 +81,7 @@ class Pairs:
         self._tables.connection.execute("set temp_directory = ?", [str(scratch)])
         self._engines = _engines(run.folder, choice.arm)
         self._conditions = _conditions(run.folder, choice.arm)
+        self._judged = [str(path) for path in _segments(run.folder, choice.arm, "judge")]
         self._choose()
 
     def _choose(self) -> None:
@@ -85,7 +92,7 @@ class Pairs:
             f"""
             create table known as
             select v.round, v.candidate_id, v.puzzle_id, e.example_id, length(c.source) as size,
-                v.outcome = 'accepted' and v.stable is distinct from false as verified
+                {query.ACCEPTED} as verified, 'attempt' as origin, null::varchar as made_from
             from verdicts v
             {among} examples e using (arm, round, candidate_id)
             join candidates c using (arm, round, candidate_id)
@@ -94,13 +101,15 @@ class Pairs:
             """,
             [choice.arm, choice.round, choice.round],
         )
+        self._add_made()
         self.counts.selected = tables.value("select count(*) from known")
         self._leave_out_rejected()
         tables.rows(
             """
             create table verified as
             select row_number() over (
-                order by example_id is null, round, size, puzzle_id, candidate_id
+                order by example_id is null, round, made_from is not null, size, puzzle_id,
+                    candidate_id, example_id
             ) - 1 as place, * from known where verified
             """
         )
@@ -109,6 +118,20 @@ class Pairs:
         self._keep("kept", pa.table({"place": np.flatnonzero(kept)}))
         tables.rows("create table chosen as select * from verified join kept using (place)")
         self.counts.kept = int(kept.sum())
+        self.counts.derived = tables.value("select count(made_from) from chosen")
+
+    def _add_made(self) -> None:
+        """The pairs that were made of others, where they are wanted."""
+        read_made(self._tables, self.run.folder, self.choice.arm, self.choice.round)
+        self._tables.rows(
+            f"""
+            insert into known by name
+            select round, candidate_id, puzzle_id, example_id, size, origin, made_from,
+                coalesce({query.ACCEPTED}, false) as verified
+            from made where ?
+            """,
+            [self.choice.derived],
+        )
 
     def _keep(self, name: str, table: pa.Table) -> None:
         """A table that queries can name."""
@@ -123,7 +146,10 @@ class Pairs:
         rejected = sorted(reviews.withdrawn_by_now(self.run.folder))
         self._keep("rejected", pa.table({"puzzle_id": pa.array(rejected, pa.string())}))
         before = self._tables.value("select count(*) from known")
-        self._tables.rows("delete from known where puzzle_id in (select puzzle_id from rejected)")
+        self._tables.rows(
+            "delete from known where puzzle_id in (select puzzle_id from rejected) "
+            "or made_from in (select puzzle_id from rejected)"
+        )
         self.counts.refused = before - self._tables.value("select count(*) from known")
 
     def _distinct(self) -> npt.NDArray[np.bool_]:
@@ -137,13 +163,20 @@ class Pairs:
     def _items(self) -> Iterator[Item]:
         found = self._tables.connection.cursor().execute(
             """
-            select k.candidate_id, p.source, c.source from verified k
-            join candidates c on c.arm = ? and c.round = k.round
-                and c.candidate_id = k.candidate_id
-            join puzzles p on p.arm = c.arm and p.round = k.round and p.puzzle_id = k.puzzle_id
-            order by k.place
+            select * exclude place from (
+                select k.place, k.candidate_id, p.source, c.source from verified k
+                join candidates c on c.arm = $arm and c.round = k.round
+                    and c.candidate_id = k.candidate_id
+                join puzzles p on p.arm = $arm and p.round = k.round and p.puzzle_id = k.puzzle_id
+                where k.made_from is null
+                union all
+                select k.place, k.example_id, d.source, d.solution from verified k
+                join derived d on d.arm = $arm and d.round = k.round
+                    and d.example_id = k.example_id
+                where k.made_from is not null
+            ) order by place
             """,
-            [self.choice.arm],
+            {"arm": self.choice.arm},
         )
         while batch := found.fetchmany(AT_ONCE):
             yield from (Item(*row) for row in batch)
@@ -161,22 +194,39 @@ class Pairs:
                 select round, puzzle_id, count(*)::integer as attempts,
                     (count(*) filter ({query.ACCEPTED}))::integer as accepted
                 from verdicts where arm = $arm group by all
+            ), own as (
+                select k.*, p.source as puzzle, c.source as solution, v.answer, p.answer_type,
+                    p.inputs, p.form as whole_form, t.attempts, t.accepted, v.stable,
+                    v.cpu_seconds, v.filename
+                from chosen k
+                join placed v using (candidate_id)
+                join candidates c on c.arm = $arm and c.round = k.round
+                    and c.candidate_id = k.candidate_id
+                join puzzles p on p.arm = $arm and p.round = k.round and p.puzzle_id = k.puzzle_id
+                join counted t on t.round = k.round and t.puzzle_id = k.puzzle_id
+                where k.made_from is null
+            ), others as (
+                select k.*, d.source as puzzle, d.solution, m.answer, t.attempts, t.accepted,
+                    m.stable, m.cpu_seconds, m.filename
+                from chosen k
+                join derived d on d.arm = $arm and d.round = k.round
+                    and d.example_id = k.example_id
+                join made m on m.round = k.round and m.example_id = k.example_id
+                left join counted t on t.round = k.round and t.puzzle_id = k.puzzle_id
+                where k.made_from is not null
             )
-            select k.round, k.puzzle_id, k.example_id, k.candidate_id, p.source as puzzle,
-                c.source as solution, v.answer, p.answer_type, p.inputs, p.form as whole_form,
-                p.proposal_id, o.parents, t.attempts, t.accepted, v.stable, v.cpu_seconds,
-                v.filename
-            from chosen k
-            join placed v using (candidate_id)
-            join candidates c on c.arm = $arm and c.round = k.round
-                and c.candidate_id = k.candidate_id
-            join puzzles p on p.arm = $arm and p.round = k.round and p.puzzle_id = k.puzzle_id
-            join counted t on t.round = k.round and t.puzzle_id = k.puzzle_id
-            left join proposals o on o.arm = $arm and o.round = k.round
+            select w.round, w.origin, w.made_from, w.puzzle_id, w.example_id, w.candidate_id,
+                w.puzzle, w.solution, w.answer, w.answer_type, w.inputs, w.whole_form,
+                p.proposal_id, o.parents, w.attempts, w.accepted, w.stable, w.cpu_seconds,
+                w.filename
+            from (select * from own union all by name select * from others) w
+            join puzzles p on p.arm = $arm and p.round = w.round
+                and p.puzzle_id = coalesce(w.made_from, w.puzzle_id)
+            left join proposals o on o.arm = $arm and o.round = w.round
                 and o.proposal_id = p.proposal_id
-            order by k.round, k.puzzle_id, k.size, k.candidate_id
+            order by w.round, w.puzzle_id, w.size, w.candidate_id, w.example_id
             """,
-            {"files": sorted(self._conditions), "arm": self.choice.arm},
+            {"files": self._judged, "arm": self.choice.arm},
         )
         names = [column[0] for column in found.description or ()]
         while batch := found.fetchmany(AT_ONCE):
@@ -184,6 +234,8 @@ class Pairs:
 
     def _row(self, row: store.Row) -> store.Row:
         judged = self._conditions[str(store.place(row.pop("filename")))]
+        if row["made_from"] is not None:
+            row |= told(row["puzzle"])
         return row | judged | self._engines[row["round"]] | {"source": "model"}
 
     def by_round(self) -> list[store.Row]:
@@ -198,7 +250,8 @@ class Pairs:
         return self._tables.rows(
             """
             select p.answer_type, count(*) as pairs from chosen k
-            join puzzles p on p.arm = ? and p.round = k.round and p.puzzle_id = k.puzzle_id
+            join puzzles p on p.arm = ? and p.round = k.round
+                and p.puzzle_id = coalesce(k.made_from, k.puzzle_id)
             group by all order by pairs desc, answer_type
             """,
             [self.choice.arm],
@@ -264,14 +317,19 @@ def _engine(stage: Path) -> str | None:
     return " and ".join(sorted(names)) or None
 
 
+def _segments(folder: Path, arm: str, stage: str) -> Iterator[Path]:
+    for name, number, place in query.places(folder):
+        if name == arm and number:
+            yield from store.segments(place / stage)
+
+
 def _conditions(folder: Path, arm: str) -> dict[str, store.Row]:
     """By segment of verdicts, what these rest on: a run may have gone on under another Python."""
     found = {}
-    for name, number, place in query.places(folder):
-        if name == arm and number:
-            for path in store.segments(place / "judge"):
-                note = (store.read_schema(path).metadata or {}).get(METADATA_KEY.encode(), b"{}")
-                found[str(path)] = judged_columns(json.loads(note))
+    for stage in ("judge", *(stage for stage, _ in STAGES.values())):
+        for path in _segments(folder, arm, stage):
+            note = (store.read_schema(path).metadata or {}).get(METADATA_KEY.encode(), b"{}")
+            found[str(path)] = judged_columns(json.loads(note))
     return found
 
 

@@ -107,6 +107,8 @@ class Funnel:
     taught: int
     """Puzzles that became examples."""
     examples: int
+    derived: int
+    """Further examples, made of pairs."""
 
     @property
     def kept(self) -> int:
@@ -310,6 +312,7 @@ def funnel(arm: Path, number: int) -> Funnel:
         solved=len(pc.unique(accepted["puzzle_id"])),
         taught=len(pc.unique(chosen["puzzle_id"])),
         examples=len(chosen),
+        derived=length(folder / "derive"),
     )
 
 

@@ -48,7 +48,9 @@ def funnel(runs: Runs) -> Section | None:
         [stage.replace("_", "-"), *(f"{c[n]:,}" for c in counts)] for n, stage in enumerate(FUNNEL)
     ]
     rows += [
-        [name, *(f"{getattr(c, name):,}" for _, c in named)] for name in ("candidates", "examples")
+        [name, *(f"{getattr(c, name):,}" for _, c in named)]
+        for name in ("candidates", "examples", "derived")
+        if name != "derived" or any(c.derived for _, c in named)
     ]
     chart = Chart(
         "funnel",
@@ -88,6 +90,7 @@ def _summed(rounds: Sequence[Funnel]) -> Funnel:
         total("solved"),
         total("taught"),
         total("examples"),
+        total("derived"),
     )
 
 

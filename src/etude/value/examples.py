@@ -14,7 +14,8 @@ from etude.course import course_of
 from etude.diversity.clusters import check_installed, in_clusters
 from etude.diversity.features import ast_vectors
 from etude.errors import InputError
-from etude.train import document_of
+from etude.puzzle import parse
+from etude.train import documents_of
 from etude.types import Document
 
 WAYS = ("cluster", "family", "form", "round", "type")
@@ -61,28 +62,15 @@ def read_examples(arm: Arm) -> list[Example]:
 
 
 def _of_round(arm: Arm, number: int, withdrawn: frozenset[str]) -> list[Example]:
-    folder, recipe = arm.round(number), arm.recipe
+    folder = arm.round(number)
     rows = [r for r in store.read_stage(folder / "select") if r["puzzle_id"] not in withdrawn]
+    made = [r for r in store.read_stage(folder / "derive") if r["puzzle_id"] not in withdrawn]
     puzzles = {puzzle.id: puzzle for puzzle in streams.Kept(folder)}
-    solutions: dict[str, str] = {}
-    if recipe.final.loss == "solution":
-        read = store.read_stage(folder / "solve")
-        solutions = {row["candidate_id"]: row["source"] for row in read}
+    documents = documents_of(arm, [(number, row) for row in (*rows, *made)], arm.recipe.final.loss)
+    asked = [puzzles[row["puzzle_id"]] for row in rows] + [parse(row["source"]) for row in made]
     return [
-        Example(
-            row["example_id"],
-            document_of(
-                row["text"],
-                arm.domain.example_tail(solutions[row["candidate_id"]], recipe.prompt.layout),
-            )
-            if solutions
-            else Document(row["text"]),
-            puzzles[row["puzzle_id"]].source,
-            number,
-            puzzles[row["puzzle_id"]].answer_type,
-            puzzles[row["puzzle_id"]].form,
-        )
-        for row in rows
+        Example(row["example_id"], document, puzzle.source, number, puzzle.answer_type, puzzle.form)
+        for row, document, puzzle in zip((*rows, *made), documents, asked, strict=True)
     ]
 
 
