@@ -19,7 +19,7 @@ import time
 from collections import defaultdict
 
 from etude.arguments import function_of, inputs_of
-from etude.batches import seem_right, seem_to_fit
+from etude.batches import Asking, seem_right, seem_to_fit
 from etude.judge import Judge
 from etude.puzzle import parse, syntax_tree
 from etude.tiny.grammar import document
@@ -41,10 +41,15 @@ def pairs(puzzles: int, solutions: int) -> tuple[list[Puzzle], list[str]]:
             return [parse(one) for one in first], list(found.values())[:solutions]
 
 
+def inputs(puzzle: Puzzle) -> dict[str, str]:
+    """The puzzle's inputs, by name the default."""
+    found = inputs_of(function_of(syntax_tree(puzzle.source))).items()
+    return {name: ast.unparse(value) for name, value in found}
+
+
 def headed(puzzle: Puzzle, body: str) -> str:
     """The body as a solution of this puzzle."""
-    inputs = inputs_of(function_of(syntax_tree(puzzle.source))).items()
-    words = ", ".join(f"{name}={ast.unparse(value)}" for name, value in inputs)
+    words = ", ".join(f"{name}={value}" for name, value in inputs(puzzle).items())
     return f"def g({words}):{body}"
 
 
@@ -55,6 +60,7 @@ def main() -> None:
     given = parser.parse_args()
     puzzles, bodies = pairs(given.puzzles, given.solutions)
     jobs = [(puzzle, [headed(puzzle, body) for body in bodies]) for puzzle in puzzles]
+    asked = [Asking(puzzle, inputs(puzzle)) for puzzle in puzzles]
     many = len(puzzles) * len(bodies)
     with Judge(workers=1) as judge:
         judge.verify(puzzles[0], jobs[0][1][0])  # starts its worker
@@ -71,7 +77,7 @@ def main() -> None:
 
         for name, hints, whole in (
             ("seem_right", lambda: list(seem_right(judge, jobs)), True),
-            ("seem_to_fit", lambda: next(iter(seem_to_fit(judge, [(puzzles, bodies)]))), False),
+            ("seem_to_fit", lambda: next(iter(seem_to_fit(judge, [(asked, bodies)]))), False),
         ):
             began = time.perf_counter()
             found = [set(one.places) for one in hints()]

@@ -158,7 +158,7 @@ def with_made(run: Path, **verdict: object) -> None:
     varied = told | {"variant_id": parse(VARIANT[0]).id, "variant": VARIANT[0]}
     missed = varied | {"solution": "def g(a=8): return 2", "outcome": "wrong"}
     mended = told | {"derived_id": own, "source": MENDED[0], "solution": MENDED[1], "kind": "edit"}
-    tried = {
+    tried: dict[str, tuple[list[store.Row], pa.Schema]] = {
         "vary": ([missed, varied | {"solution": VARIANT[1]} | judged], tables.VARY),
         "repair": ([mended | judged], tables.REPAIR),
     }

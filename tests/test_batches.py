@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import random
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -10,11 +11,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etude.batches import ENOUGH, FAILURES, SIZE, TOGETHER, Hints, program, seem_right, seem_to_fit
+from etude.arguments import function_of, inputs_of
+from etude.batches import (
+    ENOUGH,
+    FAILURES,
+    SIZE,
+    TOGETHER,
+    Asking,
+    Hints,
+    program,
+    seem_right,
+    seem_to_fit,
+)
 from etude.judge import Judge, Limits
-from etude.puzzle import parse
+from etude.puzzle import parse, syntax_tree
 from etude.tiny.grammar import document
-from etude.types import Outcome
+from etude.types import Outcome, Puzzle
 
 ABOVE = parse("def f(x: int, a=7): return x > a")
 
@@ -23,6 +35,20 @@ ABOVE = parse("def f(x: int, a=7): return x > a")
 def judge() -> Iterator[Judge]:
     with Judge(1, Limits(cpu_seconds=0.5)) as opened:
         yield opened
+
+
+def asking(*puzzles: Puzzle) -> list[Asking]:
+    """Puzzles that give their inputs by their own names."""
+    return [
+        Asking(
+            one,
+            {
+                name: ast.unparse(value)
+                for name, value in inputs_of(function_of(syntax_tree(one.source))).items()
+            },
+        )
+        for one in puzzles
+    ]
 
 
 def places(hints: Iterable[Hints]) -> list[list[int]]:
@@ -121,7 +147,10 @@ LEVELS = [parse(f"def f(x: int, a={number}): return x > a") for number in range(
 def test_the_same_bodies_are_tried_on_many_puzzles(judge: Judge) -> None:
     bodies = [f" return {number}" for number in range(SIZE + 30)] + [" return a + 1", " return b"]
     words = [parse("def f(x: str, s='é'): return x == s"), parse("def f(x: str, s='a'): return s")]
-    jobs = [(LEVELS, bodies), (words, ["\n    # c\n    t = s\n    return t", " return 's'"])]
+    jobs = [
+        (asking(*LEVELS), bodies),
+        (asking(*words), ["\n    # c\n    t = s\n    return t", " return 's'"]),
+    ]
     found, of_words = map(places, seem_to_fit(judge, jobs))
     assert of_words == [[0], []]
     for number, own in enumerate(found):
@@ -133,20 +162,20 @@ def test_the_same_bodies_are_tried_on_many_puzzles(judge: Judge) -> None:
 def test_inputs_that_a_body_changes_are_as_they_were_for_the_next(judge: Judge) -> None:
     puzzle = parse("def f(x: List[int], nums=[1, 2]): return x == nums")
     bodies = ["\n    nums.append(3)\n    return nums", " return nums"]
-    assert places(*seem_to_fit(judge, [([puzzle], bodies)])) == [[1]]
+    assert places(*seem_to_fit(judge, [(asking(puzzle), bodies)])) == [[1]]
 
 
 def test_inputs_may_stand_in_another_order_and_be_for_keywords_only(judge: Judge) -> None:
     puzzles = [parse("def f(x: int, a=1, b=2): return x == a - b"),
                parse("def f(x: int, b=2, *, a=1): return x == a + b - 4")]  # fmt: skip
-    assert places(*seem_to_fit(judge, [(puzzles, [" return a - b"])])) == [[0], [0]]
+    assert places(*seem_to_fit(judge, [(asking(*puzzles), [" return a - b"])])) == [[0], [0]]
 
 
 @pytest.mark.parametrize("bad", [" while True: pass", " import os; os._exit(0)", " nonlocal no"])
 def test_a_body_that_ends_badly_takes_no_other_with_it(judge: Judge, bad: str) -> None:
     bodies = [f" return {number}" for number in range(9)]
     bodies[4] = bad
-    assert places(*seem_to_fit(judge, [(LEVELS[6:8], bodies)])) == [[7, 8], [8]]
+    assert places(*seem_to_fit(judge, [(asking(*LEVELS[6:8]), bodies)])) == [[7, 8], [8]]
 
 
 @pytest.mark.parametrize(
@@ -154,11 +183,11 @@ def test_a_body_that_ends_badly_takes_no_other_with_it(judge: Judge, bad: str) -
     [
         "def f(x: int, a=7):\n    while x > 5: pass\n    return False",
         "def f(x: int, a=nobody): return x > 0",
-        "def f(x: int, a=1, a=2): return x > 0",
     ],
 )
 def test_a_puzzle_that_ends_badly_takes_no_other_with_it(judge: Judge, bad: str) -> None:
-    found = seem_to_fit(judge, [([LEVELS[7], parse(bad), LEVELS[8]], bodies_below(12))])
+    together = asking(LEVELS[7], parse(bad), LEVELS[8])
+    found = seem_to_fit(judge, [(together, bodies_below(12))])
     one, _, other = places(*found)
     assert (one, other) == ([8, 9, 10, 11], [9, 10, 11])
 

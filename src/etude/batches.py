@@ -9,17 +9,15 @@ found. So what seems right is judged again, by itself.
 
 from __future__ import annotations
 
-import ast
 import re
 import textwrap
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from etude.arguments import function_of, inputs_of
 from etude.judge import Judge
-from etude.puzzle import parse, syntax_tree
+from etude.puzzle import parse
 from etude.types import Outcome, Puzzle, Verdict
 
 SIZE = 100
@@ -37,6 +35,14 @@ _HINTS = parse("def f(x: str): return True")
 _PLAIN = ("bool", "dict", "float", "int", "list", "set", "str", "tuple")
 
 
+class Asking(NamedTuple):
+    """A puzzle, and what it gives to a body that is tried on it."""
+
+    puzzle: Puzzle
+    given: Mapping[str, str]
+    """By name a value, as a literal."""
+
+
 class Hints(NamedTuple):
     """What batches say of the solutions of one puzzle."""
 
@@ -52,8 +58,9 @@ class _Asked:
 
     puzzles: Sequence[Puzzle]
     solutions: Sequence[str]
-    crosswise: bool
-    """Every solution on every puzzle, as bodies under a header of the puzzles' inputs."""
+    given: Sequence[Mapping[str, str]] = ()
+    """Of each puzzle, where every solution is tried on every puzzle: as bodies, under a header of
+    these names."""
     hits: set[tuple[int, int]] = field(default_factory=set)
     """Places of a puzzle and of a solution."""
     seconds: dict[int, float] = field(default_factory=lambda: defaultdict(float))
@@ -63,8 +70,8 @@ class _Asked:
     failures: int = 0
 
     def program(self, part: range) -> str:
-        if self.crosswise:
-            return crossing(self.puzzles, self.solutions, part)
+        if self.given:
+            return crossing(list(map(Asking, self.puzzles, self.given)), self.solutions, part)
         return program(self.puzzles[0], self.solutions, part)
 
     def parts(self) -> list[tuple[_Asked, range]]:
@@ -74,8 +81,8 @@ class _Asked:
     def alone(self) -> list[_Asked]:
         """Each puzzle by itself."""
         return [
-            _Asked([puzzle], self.solutions, self.crosswise, self.hits, self.seconds, place)
-            for place, puzzle in enumerate(self.puzzles)
+            _Asked([puzzle], self.solutions, [given], self.hits, self.seconds, place)
+            for place, (puzzle, given) in enumerate(zip(self.puzzles, self.given, strict=True))
         ]
 
     def take(self, verdict: Verdict, part: range) -> bool:
@@ -106,25 +113,27 @@ def seem_right(judge: Judge, jobs: Sequence[tuple[Puzzle, Sequence[str]]]) -> It
     A batch that ends badly, by one endless loop for example, is tried again in halves, and in the
     end without what ends it.
     """
-    asked = [_Asked([puzzle], solutions, crosswise=False) for puzzle, solutions in jobs]
+    asked = [_Asked([puzzle], solutions) for puzzle, solutions in jobs]
     _ask(judge, asked)
     return (one.hints()[0] for one in asked)
 
 
 def seem_to_fit(
-    judge: Judge, jobs: Sequence[tuple[Sequence[Puzzle], Sequence[str]]]
+    judge: Judge, jobs: Sequence[tuple[Sequence[Asking], Sequence[str]]]
 ) -> Iterator[list[Hints]]:
     """For each job, and each of its puzzles, some bodies that seem to solve it.
 
-    Of a job all puzzles have answers of one type and inputs of the same names. A body is the text
-    behind the colon of a `g` with these inputs. Where many seem right, those that come first.
+    Of a job all puzzles have answers of one type and give values by the same names. A body is the
+    text behind the colon of a `g` with these arguments. Where many seem right, those that come
+    first.
     """
     groups = [
         [
-            _Asked(puzzles[start : start + TOGETHER], bodies, crosswise=True)
-            for start in range(0, len(puzzles), TOGETHER)
+            _Asked([one.puzzle for one in part], bodies, [one.given for one in part])
+            for start in range(0, len(asked), TOGETHER)
+            for part in [asked[start : start + TOGETHER]]
         ]
-        for puzzles, bodies in jobs
+        for asked, bodies in jobs
     ]
     _ask(judge, [one for group in groups for one in group])
     return ([hints for one in group for hints in one.hints()] for group in groups)
@@ -182,11 +191,11 @@ def program(puzzle: Puzzle, solutions: Sequence[str], part: range) -> str:
     return "\n".join([*lines, "    return hits"])
 
 
-def crossing(puzzles: Sequence[Puzzle], bodies: Sequence[str], part: range) -> str:
+def crossing(asked: Sequence[Asking], bodies: Sequence[str], part: range) -> str:
     """The same for bodies that are each tried on all puzzles.
 
-    >>> puzzles = [parse("def f(x: int, a=7): return x > a"), parse("def f(x: int, a=3): return x")]
-    >>> print(crossing(puzzles[:1], [" return a", " return a + 1"], range(1, 2)))
+    >>> asked = [Asking(parse("def f(x: int, a=7): return x > a"), {"a": "7"})]
+    >>> print(crossing(asked, [" return a", " return a + 1"], range(1, 2)))
     def g():
         hits, asked = [], []
         try:
@@ -205,13 +214,14 @@ def crossing(puzzles: Sequence[Puzzle], bodies: Sequence[str], part: range) -> s
         ask(g, 0)
         return ''.join(hits)
     """
-    names = ", ".join(inputs_of(function_of(syntax_tree(puzzles[0].source))))
+    names, typed = ", ".join(asked[0].given), _typed(asked[0].puzzle)
     lines = ["def g():", "    hits, asked = [], []"]
-    for number, puzzle in enumerate(puzzles):
+    for number, (puzzle, given) in enumerate(asked):
+        known = f"lambda: dict({_arguments(given)})"
         lines += [
             "    try:",
             textwrap.indent(puzzle.source.rstrip(), "        "),
-            f"        asked.append([{number}, 0, {puzzle.name}, lambda: dict({_given(puzzle)})])",
+            f"        asked.append([{number}, 0, {puzzle.name}, {known}])",
             "    except BaseException: pass",
         ]
     lines += [
@@ -219,7 +229,7 @@ def crossing(puzzles: Sequence[Puzzle], bodies: Sequence[str], part: range) -> s
         "        for one in asked:",
         "            try:",
         "                answer = g(**one[3]())",
-        f"                if {_typed(puzzles[0])}one[2](answer) is True and one[1] < {ENOUGH}:",
+        f"                if {typed}one[2](answer) is True and one[1] < {ENOUGH}:",
         "                    one[1] += 1",
         "                    hits.append(f'{one[0]:02}{place:02}')",
         "            except BaseException: pass",
@@ -230,10 +240,9 @@ def crossing(puzzles: Sequence[Puzzle], bodies: Sequence[str], part: range) -> s
     return "\n".join([*lines, "    return ''.join(hits)"])
 
 
-def _given(puzzle: Puzzle) -> str:
-    """The inputs' values by name: made anew for each call, as a call may change them."""
-    inputs = inputs_of(function_of(syntax_tree(puzzle.source)))
-    return ", ".join(f"{name}={ast.unparse(default)}" for name, default in inputs.items())
+def _arguments(given: Mapping[str, str]) -> str:
+    """Values by name: made anew for each call, as a call may change them."""
+    return ", ".join(f"{name}={value}" for name, value in given.items())
 
 
 def _typed(puzzle: Puzzle) -> str:

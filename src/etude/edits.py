@@ -178,14 +178,14 @@ def _written(solution: str, whole: ast.expr, changed: ast.expr) -> str | None:
     """The solution with another expression in the place of one; None if that can't be written."""
     try:
         new = ast.unparse(ast.fix_missing_locations(changed))
-        text = spliced(solution, [(whole, f" {new}" if _is_glued(solution, whole) else new)])
+        text = spliced(solution, [(whole, f" {new}" if is_glued(solution, whole) else new)])
         syntax_tree(text)
     except (ValueError, RecursionError, MemoryError):  # `NotAPuzzle` too
         return None
     return text
 
 
-def _is_glued(solution: str, node: ast.expr) -> bool:
+def is_glued(solution: str, node: ast.expr) -> bool:
     """Whether a word ends where an expression begins, as in `return-a`."""
     line = re.split("\r\n|\r|\n", solution)[node.lineno - 1].encode()
     before = line[: node.col_offset].decode()[-1:]

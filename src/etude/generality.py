@@ -1,5 +1,7 @@
 """Generality: which accepted solutions solve their puzzle with other constants too. Pure.
 
+And of repairs, which were tried on puzzles made of one: which are right for all of these.
+
 A variant may have no answer at all, so the share is one of the variants that any tried solution of
 the same puzzle solves, not of all that were drawn. One such hit may be an accident: two are asked
 for where two were possible.
@@ -7,7 +9,7 @@ for where two were possible.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -15,6 +17,11 @@ from typing import Any, Literal
 FEWEST = 2
 """Variants that a solution must solve to generalise, where so many were tried."""
 
+POSED = "posed"
+"""The kind of a repair that was tried on puzzles that were made of an unsolved one (`posed`)."""
+POSED_ANEW = "posed anew and solved"
+REPAIRS = ("puzzle_id", "tried", "kind", "repair_id", "derived_id", "outcome", "stable")
+"""The columns of REPAIR that are read here."""
 VERDICTS = ("puzzle_id", "variant_id", "candidate_id", "outcome", "stable")
 """The columns of VARY that are read here."""
 
@@ -70,6 +77,16 @@ def generalities(rows: Iterable[Row]) -> dict[str, dict[str, Generality]]:
     }
 
 
+def right_for_all(rows: Iterable[Row]) -> set[tuple[str, str]]:
+    """Puzzle and repair of those that solve every puzzle that was made of one: of the table REPAIR.
+
+    Each of these has an answer, so that all count.
+    """
+    own = [row for row in rows if row["kind"] == POSED]
+    wrong = {(row["puzzle_id"], row["repair_id"]) for row in own if not is_accepted(row)}
+    return {(row["puzzle_id"], row["repair_id"]) for row in own} - wrong
+
+
 def is_accepted(row: Row) -> bool:
     """Accepted, and not by chance alone."""
     return row["outcome"] == "accepted" and row["stable"] is not False
@@ -91,3 +108,24 @@ def preferred(
         if (one := found.get(row["candidate_id"])) is not None and one.reaches(least)
     ]
     return general or ([] if rule == "require" else list(rows))
+
+
+def repairs(rows: Iterable[Row]) -> Counter[str]:
+    """Puzzles that nobody solved, solutions tried on them, how many puzzles they solve: from the
+    rows of the table REPAIR."""
+    tried: dict[str, int] = {}
+    solved, posed = set(), list[Row]()
+    for row in rows:
+        tried[row["puzzle_id"]] = row["tried"]
+        if row["kind"] == POSED:
+            posed.append(row)
+        elif row["derived_id"] == row["puzzle_id"] and is_accepted(row):
+            solved.add(row["puzzle_id"])
+    return Counter(
+        {
+            "unsolved puzzles": len(tried),
+            "solutions tried": sum(tried.values()),
+            "puzzles repaired": len(solved),
+            POSED_ANEW: len({puzzle for puzzle, _ in right_for_all(posed)}),
+        }
+    )

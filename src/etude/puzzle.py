@@ -96,6 +96,9 @@ def _check_arguments(arguments: ast.arguments) -> None:
     keywords_default = all(default is not None for default in arguments.kw_defaults)
     if positional - len(arguments.defaults) != 1 or not keywords_default:
         raise NotAPuzzle("not exactly one required argument")
+    every = arguments.posonlyargs + arguments.args + arguments.kwonlyargs
+    if len({one.arg for one in every}) < len(every):  # the compiler's rule, not the grammar's
+        raise NotAPuzzle("two arguments of one name")
 
 
 def _inputs(arguments: ast.arguments) -> str:

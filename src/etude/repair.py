@@ -5,8 +5,9 @@ is wrong here may be right there. Of each puzzle without an accepted attempt the
 away (`edits`) are tried, those first that most different attempts are near to, and attempts at
 other puzzles (`borrow`). Many are asked at once (`batches`), and the shortest of those that seem
 right by themselves: the judge decides. No model is asked. What was accepted is asked again with
-other constants too, where the recipe asks for that (see `vary`). `derive` makes examples of what it
-finds; solve rates stay those of the model's own attempts.
+other constants too, where the recipe asks for that (see `vary`). A puzzle that is left may have no
+answer: it is posed anew, so that it has one (`posed`), and again tried with what is borrowed.
+`derive` makes examples of what all this finds; solve rates stay those of the model's own attempts.
 """
 
 from __future__ import annotations
@@ -14,24 +15,35 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from etude import store, streams, tables
-from etude.arguments import function_of, inputs_of
 from etude.arm import Arm, checked, set_aside_words
 from etude.attempts import verdict_columns
-from etude.batches import Hints, seem_right, seem_to_fit
-from etude.borrow import Library, library
+from etude.batches import Asking, Hints, seem_right, seem_to_fit
+from etude.borrow import Library, Loan, library
 from etude.cluster import Made, Stage
 from etude.config import Recipe
 from etude.edits import edits
-from etude.generality import generalities, is_accepted, preferred
-from etude.puzzle import syntax_tree
+from etude.generality import (
+    POSED,
+    POSED_ANEW,
+    REPAIRS,
+    generalities,
+    is_accepted,
+    preferred,
+    repairs,
+    right_for_all,
+)
+from etude.holes import Value, given, slot
+from etude.posed import is_small, posed
 from etude.select import distinct
 from etude.types import Outcome, Puzzle, content_id
 from etude.variants import Variant, with_defaults
@@ -61,21 +73,16 @@ def repair(arm: Arm, number: int) -> Path | None:
 
 def counted(folder: Path) -> Counter[str]:
     """What a `repair` stage tried and found."""
-    tried: dict[str, int] = {}
-    mended = set()
-    columns = ["puzzle_id", "tried", "derived_id", "outcome", "stable"]
-    for row in streams.rows(folder, columns):
-        tried[row["puzzle_id"]] = row["tried"]
-        if row["derived_id"] == row["puzzle_id"] and is_accepted(row):
-            mended.add(row["puzzle_id"])
-    found = {"unsolved puzzles": len(tried), "solutions tried": sum(tried.values())}
-    return Counter(found | {"puzzles repaired": len(mended)})
+    return repairs(streams.rows(folder, list(REPAIRS)))
 
 
 def summary(found: Counter[str]) -> str:
     """`340 unsolved puzzles  34,020 solutions tried  81 puzzles repaired`"""
-    names = ("unsolved puzzles", "solutions tried", "puzzles repaired")
-    return "  ".join(f"{found[name]:,} {name}" for name in names)
+    return "  ".join(
+        f"{found[name]:,} {name}"
+        for name in ("unsolved puzzles", "solutions tried", "puzzles repaired", POSED_ANEW)
+        if found[name] or name != POSED_ANEW
+    )
 
 
 def repaired(arm: Arm, number: int) -> Iterator[store.Row]:
@@ -89,9 +96,11 @@ def repaired(arm: Arm, number: int) -> Iterator[store.Row]:
             by_puzzle[row["puzzle_id"]].append(row)
         for puzzle, rows in by_puzzle.items():
             own = [row for row in rows if row["derived_id"] == puzzle and is_accepted(row)]
+            others = [row for row in rows if row["derived_id"] not in (None, puzzle)]
             if own:
-                others = [row for row in rows if row["derived_id"] != puzzle]
                 yield from _teaching(arm.recipe, own, others)
+            elif right := right_for_all(others):
+                yield from _teaching_posed(arm.recipe, others, right)
 
 
 def _teaching(recipe: Recipe, own: list[store.Row], varied: list[store.Row]) -> list[store.Row]:
@@ -107,6 +116,22 @@ def _teaching(recipe: Recipe, own: list[store.Row], varied: list[store.Row]) -> 
             if is_accepted(row) and row["repair_id"] == one["repair_id"]:
                 taken.setdefault(row["derived_id"], row)
     return [*chosen, *islice(taken.values(), rule.examples)]
+
+
+def _teaching_posed(
+    recipe: Recipe, rows: list[store.Row], right: set[tuple[str, str]]
+) -> list[store.Row]:
+    """Of what one puzzle was posed as: the first of it with the shortest distinct solutions, and
+    all others with one of these. Such puzzles are few, and ask for what no attempt has."""
+    told = [_as_candidate(row) for row in rows if (row["puzzle_id"], row["repair_id"]) in right]
+    first = told[0]["derived_id"]
+    own = distinct([row for row in told if row["derived_id"] == first], recipe.select.dedup)
+    chosen = own[: recipe.repair.per_puzzle]
+    taken: dict[str, store.Row] = {}
+    for row in told:
+        if row["derived_id"] != first and row["repair_id"] == chosen[0]["repair_id"]:
+            taken.setdefault(row["derived_id"], row)
+    return [*chosen, *taken.values()]
 
 
 def _as_candidate(row: store.Row) -> store.Row:
@@ -133,8 +158,13 @@ def _work(arm: Arm, unit: int, *, number: int) -> Made:
     tries = {puzzle: _Tries(chosen[puzzle], wrong) for puzzle, wrong in unsolved.items()}
     if arm.recipe.repair.tries:
         _edit(arm, list(tries.values()), rng)
+    seed = arm.seed(number, "borrow", unit)
     if arm.recipe.repair.borrow:
-        _borrow(arm, list(tries.values()), library(arm, number), rng)
+        books = library(arm, number)
+        for one, loan, values in _borrowed(
+            arm, [(one, one.puzzle) for one in tries.values()], books, np.random.default_rng(seed)
+        ):
+            one.add("borrowed", loan.candidate_id, loan.under(one.puzzle, values), loan.written)
     rows = [one.nothing() for one in tries.values() if one.tried and not one.found]
     asked = [(one.puzzle, one.shortest()) for one in tries.values() if one.found]
     rows += _judged(arm, asked)
@@ -149,7 +179,11 @@ def _work(arm: Arm, unit: int, *, number: int) -> Made:
         for variant in drawn(arm, chosen[puzzle], arm.recipe.vary.tries)
         if variant.puzzle.id not in held_out(arm)
     ]
-    return Made([*rows, *_judged(arm, again)], arm.conditions())
+    rows += _judged(arm, again)
+    if arm.recipe.repair.pose:
+        left = [one for puzzle, one in tries.items() if puzzle not in by_puzzle]
+        rows += _posed_rows(arm, left, _answers(arm, number, unit, chosen), books, seed)
+    return Made([row | tries[row["puzzle_id"]].search() for row in rows], arm.conditions())
 
 
 @dataclass(slots=True)
@@ -183,14 +217,12 @@ class _Tries:
         self.found.setdefault(solution, row)
 
     def shortest(self) -> list[store.Row]:
-        order = sorted(self.found.values(), key=lambda row: len(row["solution"]))
-        return [row | self._search() for row in order[:CHECKED]]
+        return sorted(self.found.values(), key=lambda row: len(row["solution"]))[:CHECKED]
 
     def nothing(self) -> store.Row:
-        known = {"puzzle_id": self.puzzle.id} | self._search()
-        return dict.fromkeys(tables.REPAIR.names) | known
+        return dict.fromkeys(tables.REPAIR.names) | {"puzzle_id": self.puzzle.id}
 
-    def _search(self) -> store.Row:
+    def search(self) -> store.Row:
         return {"tried": self.tried, "search_seconds": self.seconds}
 
 
@@ -206,24 +238,98 @@ def _edit(arm: Arm, tries: Sequence[_Tries], rng: random.Random) -> None:
             one.add("edit", edit.candidate_id, edit.solution, edit.near)
 
 
-def _borrow(arm: Arm, tries: Sequence[_Tries], books: Library, rng: random.Random) -> None:
-    """Puzzles with the same type of answer and the same names of inputs are tried together."""
-    alike: dict[tuple[str, tuple[str, ...]], list[_Tries]] = defaultdict(list)
-    for one in tries:
-        names = inputs_of(function_of(syntax_tree(one.puzzle.source)))
-        alike[one.puzzle.answer_type, tuple(sorted(names))].append(one)
+def _borrowed(
+    arm: Arm, asked: Sequence[tuple[_Tries, Puzzle]], books: Library, rng: np.random.Generator
+) -> Iterator[tuple[_Tries, Loan, list[Value]]]:
+    """What seems right of the attempts at other puzzles, with what the puzzle asked gives to it.
+
+    Puzzles with one type of answer that give values of the same kinds are tried together.
+    """
+    alike: dict[tuple[str, tuple[str, ...]], list[_Borrower]] = defaultdict(list)
+    for one, puzzle in asked:
+        values = given(puzzle)
+        kinds = tuple(value.kind for value in values)
+        alike[puzzle.answer_type, kinds].append(_Borrower(one, puzzle, values))
     most = arm.recipe.repair.borrow
-    loans = [books.loans(answer, names, most, rng) for answer, names in alike]
+    loans = [books.loans(answer, kinds, most, rng) for answer, kinds in alike]
     jobs = [
-        ([one.puzzle for one in group], [loan.body for loan in own])
+        ([_asking(one.puzzle, one.values) for one in group], [loan.body for loan in own])
         for group, own in zip(alike.values(), loans, strict=True)
     ]
     fitting = seem_to_fit(arm.judge, jobs)
     for group, own, found in zip(alike.values(), loans, fitting, strict=True):
-        for one, hits in zip(group, found, strict=True):
-            one.count(own, hits)
-            for loan in (own[place] for place in hits.places):
-                one.add("borrowed", loan.candidate_id, loan.under(one.puzzle), loan.written)
+        for borrower, hits in zip(group, found, strict=True):
+            borrower.tries.count(own, hits)
+            for place in hits.places:
+                yield borrower.tries, own[place], borrower.values
+
+
+class _Borrower(NamedTuple):
+    """A puzzle that borrows."""
+
+    tries: _Tries
+    puzzle: Puzzle
+    values: list[Value]
+
+
+def _posed_rows(
+    arm: Arm,
+    left: Sequence[_Tries],
+    answers: Mapping[str, Sequence[str]],
+    books: Library,
+    seed: int,
+) -> Iterator[store.Row]:
+    """What becomes of borrowed solutions on the puzzles that are made of those that are left."""
+    rng = random.Random(seed)
+    made = posed(arm, [one.puzzle for one in left], answers, arm.recipe.repair.pose, rng)
+    asked = [(one, made[one.puzzle.id][0]) for one in left if one.puzzle.id in made]
+    hits: dict[str, list[Loan]] = defaultdict(list)
+    for one, loan, _ in _borrowed(arm, asked, books, np.random.default_rng(seed + 1)):
+        hits[one.puzzle.id].append(loan)
+    jobs: list[tuple[Puzzle, list[store.Row]]] = []
+    for one, _ in asked:
+        loans = hits[one.puzzle.id][:CHECKED]
+        for puzzle in made[one.puzzle.id] if loans else ():
+            jobs.append((puzzle, [_posed_row(one.puzzle, puzzle, loan) for loan in loans]))
+    yield from _judged(arm, jobs)
+
+
+def _posed_row(puzzle: Puzzle, asked: Puzzle, loan: Loan) -> store.Row:
+    return dict.fromkeys(tables.REPAIR.names) | {
+        "puzzle_id": puzzle.id,
+        "kind": POSED,
+        "candidate_id": loan.candidate_id,
+        "repair_id": content_id(puzzle.id, loan.body),
+        "near": loan.written,
+        "derived_id": asked.id,
+        "source": asked.source,
+        "solution": loan.under(asked, given(asked)),
+    }
+
+
+def _answers(
+    arm: Arm, number: int, unit: int, chosen: Mapping[str, Puzzle]
+) -> dict[str, list[str]]:
+    """By type, what attempts at puzzles of this unit answered, right or wrong, but for what is
+    tried on every puzzle."""
+    found: dict[str, set[str]] = defaultdict(set)
+    many = _units(arm.recipe)
+    for own in range(unit * many, (unit + 1) * many):
+        judged = store.unit_path(arm.round(number) / "judge", own)
+        if not judged.exists():
+            break
+        for row in streams.rows_of(judged, ["puzzle_id", "outcome", "answer"]):
+            ended = row["outcome"] in (Outcome.ACCEPTED, Outcome.WRONG)
+            if ended and is_small(row["answer"]):
+                found[chosen[row["puzzle_id"]].answer_type].add(row["answer"])
+    return {
+        kind: sorted(own - set(map(repr, arm.domain.trivial_answers(kind, paper=False))))
+        for kind, own in found.items()
+    }
+
+
+def _asking(puzzle: Puzzle, values: Sequence[Value]) -> Asking:
+    return Asking(puzzle, {slot(at): value.expression for at, value in enumerate(values)})
 
 
 def _unsolved(arm: Arm, number: int, unit: int) -> Iterator[tuple[str, list[store.Row]]]:

@@ -4,7 +4,8 @@ Of `def f(x: List[int], total=10, n=4): return sum(x) == total and len(x) == n`,
 `[1, 2, 4, 3, 1]` fits another `total` and another `n`: the values of `sum(x)` and `len(x)`. What
 they are is for the judge to find, with the program of a rewrite; nothing is computed here.
 Covered: `expression == input` and `input == expression`, alone or in an `and`, in the last
-statement, where that input stands in the expression nowhere.
+statement, where that input stands in the expression nowhere; and where it is asked for, a literal
+in the place of the input.
 """
 
 from __future__ import annotations
@@ -22,11 +23,14 @@ from etude.variants import values_of
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rewrite:
-    """One input of a puzzle that is compared with what is made of the answer."""
+    """One input or literal of a puzzle that is compared with what is made of the answer."""
 
     name: str
+    """Empty for a literal."""
     kind: str
-    """The type of its default, as an annotation: another default must have it too."""
+    """The type of its value, as an annotation: another value must have it too."""
+    node: ast.expr
+    """Where it is compared."""
     _function: ast.FunctionDef
     _expression: ast.expr
 
@@ -45,8 +49,9 @@ class Rewrite:
         return source_of(ast.Module([made], []))
 
 
-def rewrites(puzzle: Puzzle) -> list[Rewrite]:
-    """The rewrites of a puzzle, in the order of its text, one an input.
+def rewrites(puzzle: Puzzle, *, literals: bool = False) -> list[Rewrite]:
+    """The rewrites of a puzzle, in the order of its text, one an input; with `literals`, of these
+    too.
 
     >>> from etude.puzzle import parse
     >>> [one] = rewrites(parse("def f(x: str, n=3, s='a'): return len(x) == n and x > s"))
@@ -62,15 +67,26 @@ def rewrites(puzzle: Puzzle) -> list[Rewrite]:
     last = function.body[-1]
     if not isinstance(last, ast.Return) or last.value is None:
         return []
-    (answer,) = {*_arguments(function)} - {*inputs}
+    answers = {*_arguments(function)} - {*inputs}
+    if len(answers) != 1:
+        return []
+    (answer,) = answers
     bound, made = _bound([function]), _bound(function.body[:-1])
-    found: dict[str, Rewrite] = {}
-    for name, expression in _equations(last.value):
+    found: dict[object, Rewrite] = {}
+    for node, expression in _equations(last.value):
         names = {one.id for one in ast.walk(expression) if isinstance(one, ast.Name)}
-        kind = kinds.get(name)
+        name = node.id if isinstance(node, ast.Name) else ""
+        kind = kinds.get(name) if name else _literal_kind(node) if literals else None
         if kind and name not in bound | names and names & {answer, *made}:
-            found.setdefault(name, Rewrite(name, kind, function, expression))
+            found.setdefault(name or node, Rewrite(name, kind, node, function, expression))
     return list(found.values())
+
+
+def _literal_kind(node: ast.expr) -> str | None:
+    try:
+        return kind_of(ast.literal_eval(node))
+    except (ValueError, TypeError, RecursionError, MemoryError):
+        return None
 
 
 def kind_of(value: object) -> str | None:
@@ -97,13 +113,12 @@ def _bound(parts: Sequence[ast.stmt]) -> set[str]:
     return {node.id for node in nodes if not isinstance(node.ctx, ast.Load)}
 
 
-def _equations(condition: ast.expr) -> Iterator[tuple[str, ast.expr]]:
-    """The equations with a name on one side that all hold where the condition does."""
+def _equations(condition: ast.expr) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Both sides, and the other way round, of the equations that all hold where the condition
+    does."""
     match condition:
         case ast.BoolOp(ast.And(), parts):
             for part in parts:
                 yield from _equations(part)
         case ast.Compare(left, [ast.Eq()], [right]):
-            for one, other in ((left, right), (right, left)):
-                if isinstance(one, ast.Name):
-                    yield one.id, other
+            yield from ((left, right), (right, left))

@@ -349,12 +349,23 @@ class RepairSection(Section):
     """Solutions one edit away from the attempts at each unsolved puzzle, at most; 0 tries none."""
     borrow: int = Field(0, ge=0)
     """Attempts at other puzzles that each unsolved one is tried with, at most; 0 tries none."""
+    pose: int = Field(0, ge=0)
+    """Puzzles with an answer that are made of each that is left unsolved, at most; 0 makes none.
+    They are tried with what is borrowed."""
     per_puzzle: int = Field(2, ge=1)
     """The shortest distinct repairs of a puzzle that become examples, at most."""
 
     @property
     def is_on(self) -> bool:
         return bool(self.tries or self.borrow)
+
+    @model_validator(mode="after")
+    def _pose_borrows(self) -> RepairSection:
+        if self.pose and not self.borrow:
+            raise ValueError("repair.pose needs solutions to try: set repair.borrow too")
+        if 0 < self.pose < 3:
+            raise ValueError(f"repair.pose must be 0 or at least 3 but is {self.pose}")
+        return self
 
 
 class DescribeSection(Section):

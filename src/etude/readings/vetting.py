@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from etude import readings, store, tables
-from etude.generality import is_accepted
+from etude.generality import REPAIRS, is_accepted, repairs
 
 SEEN_PARTS = ("constants",)
 """Parts of a suite whose problems have the seeds' own forms: to meet these is no invention."""
@@ -84,15 +84,7 @@ def rewritten(arm: Path, number: int) -> Counter[str]:
 
 def repaired(arm: Path, number: int) -> Counter[str]:
     """Puzzles that nobody solved, solutions tried on them, and how many puzzles they solve."""
-    names = ["puzzle_id", "tried", "derived_id", "outcome", "stable"]
-    tried: dict[str, int] = {}
-    solved = set()
-    for row in readings.columns(store.round_folder(arm, number) / "repair", names):
-        tried[row["puzzle_id"]] = row["tried"]
-        if row["derived_id"] == row["puzzle_id"] and is_accepted(row):
-            solved.add(row["puzzle_id"])
-    found = Counter({"unsolved puzzles": len(tried), "solutions tried": sum(tried.values())})
-    return found + Counter({"puzzles repaired": len(solved)})
+    return repairs(readings.columns(store.round_folder(arm, number) / "repair", REPAIRS))
 
 
 def told(arm: Path, number: int) -> Counter[str]:
