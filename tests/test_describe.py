@@ -34,7 +34,7 @@ from etude.puzzle import parse
 from etude.readings import vetting
 from etude.select import select
 from etude.solve import judge, solve
-from etude.train import _examples
+from etude.train import documents_of
 from etude.types import Prompt
 from etude.vet import vet
 from llm_server import SENTENCES, Running
@@ -253,7 +253,7 @@ def test_a_docstring_that_was_solved_by_teaches(arm: Arm) -> None:
         assert row["text"].endswith(row["solution"])
         function = row["text"].partition("\n\n")[2]
         assert arm.judge.verify(row["source"], function).outcome == "accepted"
-    (document, *_) = _examples(arm, [(1, rows[0])], "solution")
+    (document, *_) = documents_of(arm, [(1, rows[0])], "solution")
     assert document.text[document.prompt_characters :] == rows[0]["solution"]
     links = trace(arm.run.folder, rows[0]["example_id"]).links
     assert [link.kind for link in links][:2] == ["derived", "tried"]

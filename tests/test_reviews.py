@@ -15,7 +15,7 @@ from etude.errors import InputError
 from etude.query import Tables
 from etude.reviewing import Reviewer, known_solutions, queue, waiting
 from etude.reviews import standing
-from etude.train import _examples, _selected
+from etude.train import _selected, documents_of
 from etude.types import Document
 from reader_run import PUZZLE, stages, start
 
@@ -110,7 +110,7 @@ def arm(tmp_path: Path) -> Iterator[Arm]:
 
 def texts(arm: Arm, loss: str) -> list[Document]:
     """What the student of an arm would be trained on, of its own making."""
-    return _examples(arm, list(_selected(arm, [1, 2], arm.withdrawn(None))), loss)
+    return documents_of(arm, list(_selected(arm, [1, 2], arm.withdrawn(None))), loss)
 
 
 def test_a_rejected_puzzle_teaches_no_more(arm: Arm) -> None:

@@ -26,7 +26,7 @@ from etude.prompts import example_text
 from etude.puzzle import parse, syntax_tree
 from etude.select import select
 from etude.suites import load
-from etude.train import _examples, _selected
+from etude.train import _selected, documents_of
 from etude.variants import values_of, variants, with_defaults, words_of
 from etude.vary import HELD_OUT, vary
 from round_tables import write_judged
@@ -334,7 +334,7 @@ def test_derived_examples_are_trained_on_by_their_own_solution(opened: Open) -> 
     chosen = list(_selected(arm, [1], frozenset()))
     assert len(chosen) == 6
     assert [row["text"] for _, row in chosen[-2:]] == [row["text"] for row in rows]
-    documents = _examples(arm, chosen, "solution")
+    documents = documents_of(arm, chosen, "solution")
     for document, row in zip(documents[-2:], rows, strict=True):
         assert document.text[document.prompt_characters :] == row["solution"] + "\n"
     assert [document.text for document in documents[:4]] == [row["text"] for _, row in chosen[:4]]

@@ -150,7 +150,8 @@ class _Counting:
         repair = self.recipe.repair
         if tried := repair.tries + repair.borrow:
             alone = min(tried, CHECKED) + vary.tries * vary.solutions
-            checks = kept * (math.ceil(tried / TRIES_A_CHECK) + alone)
+            posed = repair.pose * (2 + CHECKED)  # its value, trivial answers, what is borrowed
+            checks = kept * (math.ceil(tried / TRIES_A_CHECK) + alone + posed)
             yield Work(arm, number, "repair", units, checks=checks)
 
     def _described(self, arm: str, number: int, kept: int) -> Iterator[Work]:
@@ -186,7 +187,7 @@ class _Counting:
         found = min(puzzles * most, self.recipe.select.most or puzzles * most)
         derived = self.recipe.vary.examples + self.recipe.hindsight.per_puzzle
         if self.recipe.repair.is_on:
-            derived += self.recipe.repair.per_puzzle
+            derived += self.recipe.repair.per_puzzle + self.recipe.repair.pose
         if self.recipe.describe.tries:
             derived += self.recipe.describe.per_puzzle
         return found + puzzles * derived
