@@ -21,9 +21,9 @@ from etude.solve import judge, solve
 from etude.stats import pass_at_k
 from etude.suites import load
 from etude.train import (
-    _examples,
     _summary,
     document_of,
+    documents_of,
     report,
     seed_documents,
     train,
@@ -348,7 +348,7 @@ def test_what_is_learned_of_an_example_is_its_solution(arm: Arm) -> None:
     rows = store.read_stage(arm.round(1) / "select")
     assert rows
     whole, parts = (
-        _examples(arm, [(1, row) for row in rows], loss) for loss in ("text", "solution")
+        documents_of(arm, [(1, row) for row in rows], loss) for loss in ("text", "solution")
     )
     assert [one.text for one in whole] == [one.text for one in parts] == [r["text"] for r in rows]
     puzzles = {puzzle.id: puzzle.source for puzzle in arm.puzzles(1)}
