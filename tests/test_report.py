@@ -156,6 +156,7 @@ def test_examples_made_from_pairs_are_counted(tmp_path: Path) -> None:
     place = store.unit_path(run.folder / "round-01" / "derive", 0)
     store.write_table(place, [row] * 90, reader_run.tables.DERIVE)
     assert figure(run) == (f"{own + 90:,}", "90 of them made from pairs")
+    assert [one.derived for one in readings.funnels(run.folder)] == [90, 0]
 
 
 def figure(run: store.Run) -> tuple[str, str]:

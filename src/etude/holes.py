@@ -73,7 +73,7 @@ def given(puzzle: Puzzle) -> list[Value]:
     return list(_given(puzzle.source))
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=256)  # the attempts at a puzzle come together; texts may be long
 def _given(source: str) -> tuple[Value, ...]:
     function = function_of(syntax_tree(source))
     found = [
