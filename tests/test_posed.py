@@ -140,6 +140,21 @@ def test_only_what_undoes_the_puzzle_teaches(opened: Open) -> None:
     assert links[1].content["kind"] == "posed"
 
 
+@pytest.mark.parametrize(("most", "puzzles"), [(1, 1), (3, 3), (99, 4)])
+def test_so_many_of_what_one_puzzle_was_posed_as_teach(
+    opened: Open, most: int, puzzles: int
+) -> None:
+    arm = opened(f"repair.pose_examples={most}")
+    assert repair(arm, 1) is not None
+    select(arm, 1)
+    made = derive(arm, 1)
+    assert made is not None
+    for name in (PREFIX, TIMES):
+        own = [row for row in store.read_stage(made) if row["puzzle_id"] == parse(name).id]
+        assert len(own) <= most
+        assert puzzles <= len({row["derived_id"] for row in own}) <= max(most, puzzles)
+
+
 def test_one_wrong_verdict_is_enough(opened: Open) -> None:
     arm = opened()
     folder = repair(arm, 1)

@@ -359,6 +359,18 @@ def test_the_control_takes_as_many_and_asks_nobody(opened: Open) -> None:
     assert not (control.round(1) / "vary").exists()
 
 
+def test_the_control_redraws_each_pair_before_one_of_them_again(opened: Open) -> None:
+    loop = opened("vary.examples=6")
+    vary(loop, 1)
+    select(loop, 1)
+    wanted = len(derived(loop))
+    control = opened("vary.examples=6", name="unverified")
+    select(control, 1)
+    times = Counter(row["candidate_id"] for row in derived(control))
+    assert sum(times.values()) == wanted > len(times) > 1
+    assert max(times.values()) - min(times.values()) <= 1
+
+
 def first_variant(arm: Arm) -> str:
     """The first variant of GENERAL that the recipe's seed draws."""
     return variants(parse(GENERAL), 1, words=words_of(arm.shown), seed=0)[0].puzzle.source

@@ -35,6 +35,9 @@ from etude.vary import drawn, held_out
 LEVELS = ("exact", "canonical", "8-gram")
 """At which a derived example is held against the problems; its form is that of its puzzle, which
 was screened."""
+REDRAWN = 4
+"""Redrawn pairs of each pair, beyond what the recipe wants of a puzzle: the loop has examples of
+puzzles without an accepted attempt, of which the control has none."""
 REASONS = NEAR, KNOWN = "near a held-out problem", "known by its text"
 
 
@@ -56,7 +59,7 @@ def derive(arm: Arm, number: int) -> Path | None:
 def per_puzzle(arm: Arm) -> int:
     """Further examples that the recipe wants of a puzzle, at most."""
     recipe = arm.recipe
-    of_repairs = recipe.repair.per_puzzle + recipe.repair.pose if recipe.repair.is_on else 0
+    of_repairs = recipe.repair.most_examples if recipe.repair.is_on else 0
     of_texts = recipe.describe.per_puzzle if recipe.describe.tries else 0
     return recipe.vary.examples + recipe.hindsight.per_puzzle + of_repairs + of_texts
 
@@ -140,17 +143,19 @@ def _described(arm: Arm, number: int) -> Iterator[store.Row]:
 
 
 def _redrawn(arm: Arm, number: int) -> Iterator[store.Row]:
-    """The control's pairs with other constants: nobody asks whether they fit."""
-    folder, tries = arm.round(number), per_puzzle(arm)
-    rows = streams.beside(_selected(arm, number), "candidate_id", folder / "solve", ["source"])
-    pairs = (row | {"solution": solved["source"]} for row, solved in rows if solved)
-    for row, vetted in streams.beside(pairs, "puzzle_id", folder / "vet", ["source"]):
-        assert vetted is not None, "an example is of a puzzle that was kept"
-        puzzle = parse(vetted["source"])
-        for variant in drawn(arm, puzzle, tries):
-            solution = with_defaults(row["solution"], puzzle, variant)
-            if solution is not None and variant.puzzle.id not in held_out(arm):
-                yield _example(arm, "redrawn", row, variant.puzzle, solution)
+    """The control's pairs with other constants: nobody asks whether they fit. First one of each
+    pair, then another of each, and so on: few of many teach more than many of few."""
+    folder = arm.round(number)
+    for earlier in range(REDRAWN + per_puzzle(arm)):
+        rows = streams.beside(_selected(arm, number), "candidate_id", folder / "solve", ["source"])
+        pairs = (row | {"solution": solved["source"]} for row, solved in rows if solved)
+        for row, vetted in streams.beside(pairs, "puzzle_id", folder / "vet", ["source"]):
+            assert vetted is not None, "an example is of a puzzle that was kept"
+            puzzle = parse(vetted["source"])
+            for variant in drawn(arm, puzzle, earlier + 1)[earlier:]:
+                solution = with_defaults(row["solution"], puzzle, variant)
+                if solution is not None and variant.puzzle.id not in held_out(arm):
+                    yield _example(arm, "redrawn", row, variant.puzzle, solution)
 
 
 def _example(arm: Arm, origin: str, row: store.Row, puzzle: Puzzle, solution: str) -> store.Row:

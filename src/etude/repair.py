@@ -122,7 +122,7 @@ def _teaching_posed(
     recipe: Recipe, rows: list[store.Row], right: set[tuple[str, str]]
 ) -> list[store.Row]:
     """Of what one puzzle was posed as: the first of it with the shortest distinct solutions, and
-    all others with one of these. Such puzzles are few, and ask for what no attempt has."""
+    others with one of these. Such puzzles ask for what no attempt has."""
     told = [_as_candidate(row) for row in rows if (row["puzzle_id"], row["repair_id"]) in right]
     first = told[0]["derived_id"]
     own = distinct([row for row in told if row["derived_id"] == first], recipe.select.dedup)
@@ -131,7 +131,7 @@ def _teaching_posed(
     for row in told:
         if row["derived_id"] != first and row["repair_id"] == chosen[0]["repair_id"]:
             taken.setdefault(row["derived_id"], row)
-    return [*chosen, *taken.values()]
+    return [*chosen, *taken.values()][: recipe.repair.pose_examples]
 
 
 def _as_candidate(row: store.Row) -> store.Row:
