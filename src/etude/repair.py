@@ -131,7 +131,7 @@ def _teaching_posed(
     for row in told:
         if row["derived_id"] != first and row["repair_id"] == chosen[0]["repair_id"]:
             taken.setdefault(row["derived_id"], row)
-    return [*chosen, *taken.values()][: recipe.repair.pose_examples]
+    return [*chosen, *taken.values()][: recipe.repair.per_puzzle]
 
 
 def _as_candidate(row: store.Row) -> store.Row:

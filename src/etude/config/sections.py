@@ -353,15 +353,8 @@ class RepairSection(Section):
     """Puzzles with an answer that are made of each that is left unsolved, at most; 0 makes none.
     They are tried with what is borrowed."""
     per_puzzle: int = Field(2, ge=1)
-    """The shortest distinct repairs of a puzzle that become examples, at most."""
-    pose_examples: int = Field(3, ge=1)
-    """Examples of a puzzle that was posed anew, at most: so many repairs of the first that was made
-    of it, then the others with the shortest."""
-
-    @property
-    def most_examples(self) -> int:
-        """Of one puzzle, without variants."""
-        return max(self.per_puzzle, self.pose_examples if self.pose else 0)
+    """The shortest distinct repairs of a puzzle that become examples, at most; if it was posed anew
+    and that is fewer, the shortest of them with other values too."""
 
     @property
     def is_on(self) -> bool:

@@ -187,7 +187,7 @@ class _Counting:
         found = min(puzzles * most, self.recipe.select.most or puzzles * most)
         derived = self.recipe.vary.examples + self.recipe.hindsight.per_puzzle
         if self.recipe.repair.is_on:
-            derived += self.recipe.repair.most_examples
+            derived += self.recipe.repair.per_puzzle
         if self.recipe.describe.tries:
             derived += self.recipe.describe.per_puzzle
         return found + puzzles * derived
