@@ -48,8 +48,7 @@ def parse(source: str) -> Puzzle:
     try:
         answer_type = normalise_type(answer.annotation)
         inputs = _inputs(arguments)
-        canonical = canonical_source(tree)
-        form = canonical_source(tree, constants=False)
+        canonical, form = canonical_sources(tree)
     except (RecursionError, MemoryError, ValueError) as error:
         raise NotAPuzzle(f"too deep to be read: {type(error).__name__}") from None
     return Puzzle(content_id(canonical), source, function.name, answer_type, inputs, form)
@@ -132,12 +131,11 @@ def normalise_type(annotation: ast.expr) -> str:
     return ast.unparse(annotation)
 
 
-class _Canonical(ast.NodeTransformer):
-    """Renames the arguments, drops docstrings and annotations of inputs, perhaps the constants."""
+class _Renamed(ast.NodeTransformer):
+    """Renames the arguments, and spells annotations one way."""
 
-    def __init__(self, names: dict[str, str], constants: bool) -> None:
+    def __init__(self, names: dict[str, str]) -> None:
         self.names = names
-        self.constants = constants
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         return ast.Name(self.names.get(node.id, node.id), node.ctx)
@@ -148,8 +146,12 @@ class _Canonical(ast.NodeTransformer):
             annotation = ast.Name(normalise_type(annotation), ast.Load())
         return ast.arg(self.names.get(node.arg, node.arg), annotation)
 
+
+class _Holes(ast.NodeTransformer):
+    """Puts a constant's type in its place."""
+
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        if self.constants or node.value is None or isinstance(node.value, bool):
+        if node.value is None or isinstance(node.value, bool):
             return node
         return ast.Name(f"<{type(node.value).__name__}>", ast.Load())
 
@@ -182,12 +184,12 @@ def _is_hole(node: ast.AST) -> bool:
     return isinstance(node, ast.Name) and node.id.startswith("<")
 
 
-def canonical_source(tree: ast.Module, *, constants: bool = True) -> str:
-    """One spelling of a puzzle: function `f`, arguments `v0, v1, ...`, no docstring.
+def canonical_sources(tree: ast.Module) -> tuple[str, str]:
+    """One spelling of a puzzle, function `f`, arguments `v0, v1, ...`, no docstring; and its form.
 
-    With `constants=False` every number and string is replaced by its type, and a list of them by
-    one of them: what puzzles that differ only in constants share. The text is for comparing, and
-    is not always Python. The tree is not changed.
+    In the form every number and string is replaced by its type, and a list of them by one of them:
+    what puzzles that differ only in constants share. Both are for comparing, and the form is not
+    always Python. The tree is not changed.
     """
     function = _only_function(tree)
     taken = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
@@ -199,13 +201,13 @@ def canonical_source(tree: ast.Module, *, constants: bool = True) -> str:
     names = {argument.arg: f"{prefix}{index}" for index, argument in enumerate(arguments)}
     names[function.name] = "f"
     with _parser():
-        copy = ast.parse(ast.unparse(tree))
-        renamed = _Canonical(names, constants).visit(copy)
+        renamed = _Renamed(names).visit(ast.parse(ast.unparse(tree)))
         only = _only_function(renamed)
         only.name = "f"
         only.returns = None
         only.body = _without_docstring(only.body)
-        return ast.unparse(ast.fix_missing_locations(renamed))
+        canonical = ast.unparse(renamed)
+        return canonical, ast.unparse(_Holes().visit(renamed))
 
 
 def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
