@@ -145,7 +145,7 @@ def test_borrowed_solutions_solve_what_no_attempt_did_and_teach(opened: Open) ->
     folder = repair(arm, 1)
     assert folder is not None
     (row,) = [row for row in store.read_stage(folder) if row["outcome"] == "accepted"]
-    assert (row["kind"], row["puzzle_id"]) == ("borrowed", parse(UNSOLVED).id)
+    assert (row["way"], row["puzzle_id"]) == ("borrowed", parse(UNSOLVED).id)
     assert row["solution"] == "def g(a=5, c=3): return a * 2"
     assert row["tried"] == 8  # each of four bodies with `a` and `c` in their places, or the other
     select(arm, 1)

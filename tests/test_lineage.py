@@ -23,6 +23,7 @@ from etude.lineage.filters import passed
 from etude.lineage.words import show_chain
 from etude.prompts import example_text
 from etude.puzzle import parse
+from etude.query import VIEWS
 from etude.roles import NOTE_KEY
 from etude.seeds import load_seeds
 from etude.suites import load
@@ -90,6 +91,12 @@ def kinds(chain: Chain) -> list[str]:
 def only(chain: Chain, kind: str) -> dict[str, Any]:
     (link,) = chain.of_kind(kind)
     return link.content
+
+
+def test_no_column_is_called_as_what_is_told_of_every_link() -> None:
+    """A link's content is a row, beside these in one object."""
+    for view, (_, _, schema) in VIEWS.items():
+        assert not {"kind", "of"} & set(schema.names), view
 
 
 def printed(folder: Path, row_id: str, *, json_lines: bool = False) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,9 +11,11 @@ import pytest
 
 from etude import config, store, tables
 from etude.arm import Arm
+from etude.console import Console
 from etude.derive import derive
 from etude.errors import RecipeError
 from etude.lineage import trace
+from etude.lineage.words import show_chain
 from etude.posed import is_small, posed
 from etude.puzzle import parse
 from etude.readings import vetting
@@ -116,7 +119,7 @@ def test_only_what_undoes_the_puzzle_teaches(opened: Open) -> None:
     arm = opened()
     folder = repair(arm, 1)
     assert folder is not None
-    rows = [row for row in store.read_stage(folder) if row["kind"] == "posed"]
+    rows = [row for row in store.read_stage(folder) if row["way"] == "posed"]
     by_puzzle = {name: [row for row in rows if row["puzzle_id"] == parse(name).id]
                  for name in (PREFIX, TIMES)}  # fmt: skip
     assert len({row["derived_id"] for row in by_puzzle[TIMES]}) >= 3
@@ -137,7 +140,14 @@ def test_only_what_undoes_the_puzzle_teaches(opened: Open) -> None:
             assert body == f"{one['source'].rpartition(' ')[2]} // a"
     links = trace(arm.run.folder, examples[0]["example_id"]).links
     assert [link.kind for link in links][:2] == ["derived", "tried"]
-    assert links[1].content["kind"] == "posed"
+    assert links[1].content["way"] == "posed"
+    for json_lines in (False, True):
+        out = io.StringIO()
+        for one in examples:
+            show_chain(
+                Console(json_lines=json_lines, file=out), trace(arm.run.folder, one["example_id"])
+            )
+        assert out.getvalue().count("posed") == 4
 
 
 @pytest.mark.parametrize(("most", "puzzles"), [(1, 1), (3, 3), (99, 4)])
@@ -161,7 +171,7 @@ def test_one_wrong_verdict_is_enough(opened: Open) -> None:
     assert folder is not None
     path = store.unit_path(folder, 0)
     rows = store.read_table(path)
-    last = {row["puzzle_id"]: at for at, row in enumerate(rows) if row["kind"] == "posed"}
+    last = {row["puzzle_id"]: at for at, row in enumerate(rows) if row["way"] == "posed"}
     for at in last.values():
         rows = [
             row | {"outcome": "wrong"} if row["derived_id"] == rows[at]["derived_id"] else row
@@ -178,7 +188,7 @@ def test_one_wrong_verdict_is_enough(opened: Open) -> None:
 def test_without_it_no_puzzle_is_made(opened: Open) -> None:
     folder = repair(opened("repair.pose=0"), 1)
     assert folder is not None
-    assert {row["kind"] for row in store.read_stage(folder)} == {None}
+    assert {row["way"] for row in store.read_stage(folder)} == {None}
 
 
 def test_what_it_is_made_of_is_said_when_it_is_missing() -> None:

@@ -65,7 +65,7 @@ def test_a_round_goes_on_with_what_its_reinforcement_left(arm: Arm, beginner: Pa
     asked = {
         row["puzzle_id"]
         for row in store.read_table(out / "samples.parquet")
-        if row["kind"] == "solve"
+        if row["task"] == "solve"
     }
     selected = {row["puzzle_id"] for row in store.read_stage(arm.round(1) / "select")}
     assert asked <= selected | {pair.puzzle.id for pair in arm.seeds}

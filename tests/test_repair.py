@@ -257,7 +257,7 @@ def test_a_variant_that_is_held_out_is_asked_of_nobody(
 ) -> None:
     arm = opened("vary.tries=6")
     own = {parse(one).id for one, *_ in ROWS}
-    asked = {row["derived_id"] for row in found_in(arm) if row["kind"]} - own
+    asked = {row["derived_id"] for row in found_in(arm) if row["way"]} - own
     assert asked
     again = opened("vary.tries=6", folder="other")
     problem = next(one for one in again.problems if one.puzzle is not None)

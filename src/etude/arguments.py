@@ -11,6 +11,7 @@ import ast
 import dataclasses
 import math
 import re
+from contextlib import suppress
 
 from etude.puzzle import NotAPuzzle, parse, source_of, syntax_tree
 from etude.types import Puzzle
@@ -57,8 +58,8 @@ def trimmed(puzzle: Puzzle) -> Puzzle:
     kept = [(one, default) for one, default in named if one.arg not in unused]
     own.kwonlyargs = [one for one, _ in kept]
     own.kw_defaults = [default for _, default in kept]
-    returns = f" -> {ast.unparse(function.returns)}" if function.returns else ""
-    return parse(f"def {function.name}({ast.unparse(own)}){returns}:{body}\n".rstrip())
+    returns = f" -> {source_of(function.returns)}" if function.returns else ""
+    return parse(f"def {function.name}({source_of(own)}){returns}:{body}\n".rstrip())
 
 
 def behind_header(source: str, function: ast.FunctionDef) -> str:
@@ -102,7 +103,8 @@ def changed(puzzle: Puzzle, turn: int) -> dict[str, Puzzle]:
         except (ValueError, TypeError, RecursionError, MemoryError, OverflowError):
             continue
         _replace(function_of(tree), default, ast.parse(text, mode="eval").body)
-        found[name] = dataclasses.replace(puzzle, source=source_of(tree))
+        with suppress(NotAPuzzle):  # too deep to be written anew
+            found[name] = dataclasses.replace(puzzle, source=source_of(tree))
     return found
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from etude.exchanges import KINDS
-from etude.puzzle import NotAPuzzle, syntax_tree
+from etude.puzzle import NotAPuzzle, source_of, syntax_tree
 from etude.variants import spliced
 
 LONGEST = 400
@@ -177,7 +177,7 @@ def _put(outside: str, whole: ast.expr) -> ast.expr:
 def _written(solution: str, whole: ast.expr, changed: ast.expr) -> str | None:
     """The solution with another expression in the place of one; None if that can't be written."""
     try:
-        new = ast.unparse(ast.fix_missing_locations(changed))
+        new = source_of(changed)
         text = spliced(solution, [(whole, f" {new}" if is_glued(solution, whole) else new)])
         syntax_tree(text)
     except (ValueError, RecursionError, MemoryError):  # `NotAPuzzle` too

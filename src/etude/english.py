@@ -10,11 +10,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Sequence
 
 from etude.arguments import function_of, inputs_of
 from etude.prompts import Layout, renamed
-from etude.puzzle import source_of, syntax_tree, without_docstring
+from etude.puzzle import dumped, source_of, syntax_tree, without_docstring
 from etude.types import Prompt, Puzzle
 
 EXAMPLES: tuple[tuple[str, str], ...] = (
@@ -135,15 +134,15 @@ def task_text(puzzle: Puzzle, docstring: str, solution: str) -> tuple[str, str] 
     try:
         tree = syntax_tree(solution)
         body = _own_body(function_of(tree))
-        code = "".join(f"    {line}\n" for one in body for line in ast.unparse(one).split("\n"))
+        code = "".join(f"    {line}\n" for one in body for line in source_of(one).split("\n"))
         text = _IMPORT + task_opening(puzzle, docstring) + code
         written = syntax_tree(text)
         function = function_of(written)
-        same = _dumps(_own_body(function)) == _dumps(body)
+        same = dumped(_own_body(function)) == dumped(body)
         if not same or not _is_served(function_of(tree), function):
             return None
         beside = [one for one in tree.body if not isinstance(one, ast.FunctionDef)]
-        if not set(_dumps(beside)) <= set(_dumps(written.body)):
+        if not set(dumped(beside)) <= set(dumped(written.body)):
             return None
     except (ValueError, RecursionError, MemoryError):  # `NotAPuzzle` too
         return None
@@ -163,10 +162,6 @@ def _is_served(function: ast.FunctionDef, header: ast.FunctionDef) -> bool:
     plain = not (arguments.vararg or arguments.kwarg or function.decorator_list)
     needed = arguments.posonlyargs + arguments.args + arguments.kwonlyargs
     return plain and all(
-        one.arg in own and one.arg in given and ast.dump(own[one.arg]) == ast.dump(given[one.arg])
+        one.arg in own and one.arg in given and dumped([own[one.arg]]) == dumped([given[one.arg]])
         for one in needed
     )
-
-
-def _dumps(nodes: Sequence[ast.AST]) -> list[str]:
-    return [ast.dump(one) for one in nodes]

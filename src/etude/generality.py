@@ -18,9 +18,9 @@ FEWEST = 2
 """Variants that a solution must solve to generalise, where so many were tried."""
 
 POSED = "posed"
-"""The kind of a repair that was tried on puzzles that were made of an unsolved one (`posed`)."""
+"""The way of a repair that was tried on puzzles that were made of an unsolved one (`posed`)."""
 POSED_ANEW = "posed anew and solved"
-REPAIRS = ("puzzle_id", "tried", "kind", "repair_id", "derived_id", "outcome", "stable")
+REPAIRS = ("puzzle_id", "tried", "way", "repair_id", "derived_id", "outcome", "stable")
 """The columns of REPAIR that are read here."""
 VERDICTS = ("puzzle_id", "variant_id", "candidate_id", "outcome", "stable")
 """The columns of VARY that are read here."""
@@ -82,7 +82,7 @@ def right_for_all(rows: Iterable[Row]) -> set[tuple[str, str]]:
 
     Each of these has an answer, so that all count.
     """
-    own = [row for row in rows if row["kind"] == POSED]
+    own = [row for row in rows if row["way"] == POSED]
     wrong = {(row["puzzle_id"], row["repair_id"]) for row in own if not is_accepted(row)}
     return {(row["puzzle_id"], row["repair_id"]) for row in own} - wrong
 
@@ -117,7 +117,7 @@ def repairs(rows: Iterable[Row]) -> Counter[str]:
     solved, posed = set(), list[Row]()
     for row in rows:
         tried[row["puzzle_id"]] = row["tried"]
-        if row["kind"] == POSED:
+        if row["way"] == POSED:
             posed.append(row)
         elif row["derived_id"] == row["puzzle_id"] and is_accepted(row):
             solved.add(row["puzzle_id"])

@@ -15,12 +15,13 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
 
 from etude.arguments import behind_header, function_of, inputs_of
 from etude.edits import is_glued
-from etude.puzzle import NotAPuzzle, syntax_tree
+from etude.puzzle import NotAPuzzle, source_of, syntax_tree
 from etude.types import Puzzle
 from etude.variants import spliced
 
@@ -65,19 +66,23 @@ class Opened(NamedTuple):
 
 def given(puzzle: Puzzle) -> list[Value]:
     """What a puzzle gives, in the order of kinds: of each its inputs, then constants of its body.
+    Nothing where these are too deep to be written.
 
     >>> from etude.puzzle import parse
     >>> [one.written for one in given(parse("def f(x: str, a=7): return x.count('o') == a + 2"))]
     ['a', '2', "'o'"]
     """
-    return list(_given(puzzle.source))
+    try:
+        return list(_given(puzzle.source))
+    except NotAPuzzle:
+        return []
 
 
 @lru_cache(maxsize=256)  # the attempts at a puzzle come together; texts may be long
 def _given(source: str) -> tuple[Value, ...]:
     function = function_of(syntax_tree(source))
     found = [
-        Value(kind, name, ast.unparse(default))
+        Value(kind, name, source_of(default))
         for name, default in inputs_of(function).items()
         if (kind := _kind(default)) is not None
     ]
@@ -110,7 +115,10 @@ def opened(solution: str, puzzle: Puzzle) -> list[Opened]:
     if _is_out_of_reach(function.body, names, names - set(kinds)):
         return []
     literals = {(value.kind, value.expression) for value in given(puzzle) if value.is_literal}
-    found = [_cut(solution, function, kinds, set()), _cut(solution, function, kinds, literals)]
+    found: list[Opened | None] = []
+    for which in (set(), literals):
+        with suppress(NotAPuzzle):  # the text can't be cut
+            found.append(_cut(solution, function, kinds, which))
     return list(dict.fromkeys(one for one in found if one is not None))
 
 
@@ -128,10 +136,7 @@ def _cut(
     if len(holes) > MOST_HOLES:
         return None
     made = spliced(solution, changes)
-    try:
-        body = behind_header(made, function_of(syntax_tree(made)))
-    except NotAPuzzle:
-        return None
+    body = behind_header(made, function_of(syntax_tree(made)))
     return Opened(body, tuple(kind for kind, _ in holes))
 
 
@@ -190,7 +195,7 @@ def _kind(node: ast.expr) -> str | None:
 def _literal(node: ast.expr) -> Literal:
     kind = _kind(node)
     assert kind is not None, "what has no kind is no hole"
-    return kind, ast.unparse(node)
+    return kind, source_of(node)
 
 
 def _literals(statements: Iterable[ast.stmt]) -> Iterator[Literal]:

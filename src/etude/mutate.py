@@ -29,7 +29,7 @@ from typing import Literal
 from etude.arguments import function_of, inputs_of
 from etude.exchanges import exchanged
 from etude.prompts import Layout, renamed
-from etude.puzzle import NotAPuzzle, syntax_tree, without_docstring
+from etude.puzzle import NotAPuzzle, source_of, syntax_tree, without_docstring
 from etude.types import Prompt, Puzzle
 from etude.variants import variants
 
@@ -193,12 +193,12 @@ def merged(one: Puzzle, other: Puzzle) -> tuple[str, int] | None:
         return None
     try:
         function, second = (function_of(syntax_tree(puzzle.source)) for puzzle in (one, other))
+        names, inputs = _apart(function, second)
+        foreign = {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)}
+        conditions = _condition(function), _condition(second, names, foreign)
     except NotAPuzzle:
         return None
     answer = ast.get_source_segment(one.source, _answer(function)) or ""
-    names, inputs = _apart(function, second)
-    foreign = {node.arg for node in ast.walk(function.args) if isinstance(node, ast.arg)}
-    conditions = _condition(function), _condition(second, names, foreign)
     if not all(conditions) or "\n" in answer:
         return None
     header = ", ".join([answer, *filter(None, [one.inputs]), *inputs])
@@ -215,7 +215,7 @@ def _apart(function: ast.FunctionDef, second: ast.FunctionDef) -> tuple[dict[str
     for name, default in inputs_of(second).items():
         names[name] = _free(name, taken | (own - {name}))
         taken.add(names[name])
-        inputs.append(f"{names[name]}={ast.unparse(default)}")
+        inputs.append(f"{names[name]}={source_of(default)}")
     return names, inputs
 
 
@@ -249,7 +249,7 @@ def _condition(
     loose = isinstance(value, ast.IfExp | ast.Lambda | ast.NamedExpr) or (
         isinstance(value, ast.BoolOp) and isinstance(value.op, ast.Or)
     )
-    text = ast.unparse(value)
+    text = source_of(value)
     return f"({text})" if loose else text
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import ast
 import builtins
+import copy
 import dataclasses
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from etude.types import Puzzle, content_id
 
@@ -23,6 +25,7 @@ MAX_SOURCE = 100_000
 SCALARS = ("int", "str", "float", "bool")
 _BUILTIN_CONTAINERS = {"list": "List", "tuple": "Tuple", "dict": "Dict", "set": "Set"}
 _parser_lock = threading.RLock()
+_Node = TypeVar("_Node", bound=ast.AST)
 
 
 class NotAPuzzle(ValueError):
@@ -227,10 +230,37 @@ def without_docstring(source: str) -> str:
         return ast.unparse(tree)
 
 
-def source_of(tree: ast.Module) -> str:
-    """The text of a tree, in normalised layout, however large its numbers are."""
-    with _parser():
+def source_of(tree: ast.AST) -> str:
+    """The text of a tree or a part of one, in normalised layout, however large its numbers are.
+
+    Raises `NotAPuzzle` if it is too deep, as `dumped` and `copied` do.
+    """
+    with _walking():
         return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def dumped(nodes: Iterable[ast.AST]) -> list[str]:
+    """Each in full: the same for what is the same but for its place."""
+    with _walking():
+        return [ast.dump(node) for node in nodes]
+
+
+def copied(node: _Node) -> _Node:
+    """The node and all that it holds, anew."""
+    with _walking():
+        return copy.deepcopy(node)
+
+
+@contextmanager
+def _walking() -> Iterator[None]:
+    """Python's own walks through a tree go one call, or several, deeper a level."""
+    with _parser():
+        try:
+            yield
+        except NotAPuzzle:
+            raise
+        except (RecursionError, MemoryError, ValueError) as error:
+            raise NotAPuzzle(f"too deep to be read: {type(error).__name__}") from None
 
 
 def check_rules(puzzle: Puzzle, *, paper: bool = False) -> None:

@@ -173,7 +173,7 @@ def _work(arm: Arm, unit: int, *, number: int) -> Made:
         if is_accepted(row):
             by_puzzle[row["puzzle_id"]].append(row)
     again = [
-        (variant.puzzle, [_asked(row, chosen[puzzle], variant) for row in own])
+        (variant.puzzle, [made for row in own if (made := _asked(row, chosen[puzzle], variant))])
         for puzzle, accepted in by_puzzle.items()
         for own in [_shortest(arm, accepted)]
         for variant in drawn(arm, chosen[puzzle], arm.recipe.vary.tries)
@@ -203,10 +203,10 @@ class _Tries:
         self.tried += len(solutions)
         self.seconds += hints.cpu_seconds
 
-    def add(self, kind: str, candidate: str, solution: str, near: int) -> None:
+    def add(self, way: str, candidate: str, solution: str, near: int) -> None:
         row = dict.fromkeys(tables.REPAIR.names) | {
             "puzzle_id": self.puzzle.id,
-            "kind": kind,
+            "way": way,
             "candidate_id": candidate,
             "repair_id": content_id(self.puzzle.id, solution),
             "near": near,
@@ -297,7 +297,7 @@ def _posed_rows(
 def _posed_row(puzzle: Puzzle, asked: Puzzle, loan: Loan) -> store.Row:
     return dict.fromkeys(tables.REPAIR.names) | {
         "puzzle_id": puzzle.id,
-        "kind": POSED,
+        "way": POSED,
         "candidate_id": loan.candidate_id,
         "repair_id": content_id(puzzle.id, loan.body),
         "near": loan.written,
@@ -380,10 +380,11 @@ def _shortest(arm: Arm, accepted: list[store.Row]) -> list[store.Row]:
     return [row for row in accepted if row["repair_id"] in kept]
 
 
-def _asked(row: store.Row, puzzle: Puzzle, variant: Variant) -> store.Row:
-    """A repair as it is asked a variant."""
+def _asked(row: store.Row, puzzle: Puzzle, variant: Variant) -> store.Row | None:
+    """A repair as it is asked a variant; None if it can't be written so."""
     solution = with_defaults(row["solution"], puzzle, variant)
-    assert solution is not None, "what was accepted is Python"
+    if solution is None:
+        return None
     told = {"derived_id": variant.puzzle.id, "source": variant.puzzle.source}
     return row | told | {"solution": solution}
 

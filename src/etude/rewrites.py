@@ -11,12 +11,11 @@ in the place of the input.
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from etude.arguments import function_of, inputs_of
-from etude.puzzle import NotAPuzzle, source_of, syntax_tree
+from etude.puzzle import NotAPuzzle, copied, source_of, syntax_tree
 from etude.types import Puzzle
 from etude.variants import values_of
 
@@ -40,7 +39,7 @@ class Rewrite:
         (statement,) = syntax_tree(answer).body
         if not isinstance(statement, ast.Expr):
             raise NotAPuzzle("no answer")
-        made = copy.deepcopy(self._function)
+        made = copied(self._function)
         made.name, made.returns = "g", None
         made.args.defaults.insert(0, statement.value)
         for argument in (*made.args.posonlyargs, *made.args.args, *made.args.kwonlyargs):

@@ -155,9 +155,9 @@ REPAIR = pa.schema(
         ("tried", pa.int32()),  # solutions of the puzzle that were tried, on each row of it
         ("search_seconds", pa.float64()),  # CPU time of that, on each row of it
         (
-            "kind",
+            "way",
             TEXT,
-        ),  # `edit`, `borrowed` or `posed`; null, as all that follows, where none seemed right
+        ),  # edit, borrowed or posed; null, as all below, where none seemed right
         ("candidate_id", TEXT),  # a wrong attempt one edit away, or one at another puzzle
         ("repair_id", TEXT),  # content hash of the puzzle's id and the solution that is tried
         ("near", pa.int32()),  # different wrong attempts one edit away; attempts with its body
@@ -242,7 +242,7 @@ REINFORCED = pa.schema(
 REWARDED = pa.schema(
     [
         ("step", pa.int32()),
-        ("kind", TEXT),  # solve or propose
+        ("task", TEXT),  # solve or propose
         ("puzzle_id", TEXT),  # null for a proposal that is no new puzzle
         ("source", TEXT),
         ("outcome", TEXT),  # the judge's; of a proposal: solved, unsolved, trivial, ...

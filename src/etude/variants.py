@@ -22,7 +22,7 @@ from itertools import permutations
 
 from etude.arguments import function_of, inputs_of
 from etude.constants import Draw, by_length
-from etude.puzzle import NotAPuzzle, parse, syntax_tree
+from etude.puzzle import NotAPuzzle, dumped, parse, source_of, syntax_tree
 from etude.types import Puzzle
 
 DRAWS = 24
@@ -97,7 +97,7 @@ def _drawn(old: Mapping[str, ast.expr], values: Values, draw: Draw) -> dict[str,
         drawn[name], new[name] = value, ast.Constant(value)
     if not _holds(values, drawn):
         return None
-    return {name: ast.unparse(node) for name, node in new.items() if drawn[name] != values[name]}
+    return {name: source_of(node) for name, node in new.items() if drawn[name] != values[name]}
 
 
 def _mended(old: Values, drawn: Values, draw: Draw) -> Iterator[tuple[str, int]]:
@@ -158,10 +158,11 @@ def _with_defaults(source: str, name: str, defaults: Mapping[str, str]) -> str |
     again = _named(syntax_tree(made), name)
     for one, text in new.items():
         inputs[one] = ast.parse(text, mode="eval").body
-    if again is None or list(map(ast.dump, again.body)) != list(map(ast.dump, function.body)):
+    if again is None or dumped(again.body) != dumped(function.body):
         return None
-    same = {one: ast.dump(node) for one, node in inputs.items()}
-    return made if {o: ast.dump(n) for o, n in inputs_of(again).items()} == same else None
+    found = inputs_of(again)
+    same = list(found) == list(inputs) and dumped(found.values()) == dumped(inputs.values())
+    return made if same else None
 
 
 def _named(tree: ast.Module, name: str) -> ast.FunctionDef | None:

@@ -88,25 +88,27 @@ def _work(arm: Arm, unit: int, *, number: int) -> Made:
     chosen = arm.puzzles(number)[unit * size : (unit + 1) * size]
     solved = _solved(arm, number, unit)
     asked = [
-        (variant, [_asked(row, puzzle, variant) for row in solved[puzzle.id]])
+        (variant, [made for row in solved[puzzle.id] if (made := _asked(row, puzzle, variant))])
         for puzzle in chosen
         if puzzle.id in solved
         for variant in drawn(arm, puzzle, arm.recipe.vary.tries)
     ]
+    asked = [(variant, rows) for variant, rows in asked if rows]
     barred = held_out(arm)
     rows = [_refused(rows[0]) for variant, rows in asked if variant.puzzle.id in barred]
     asked = [(variant, rows) for variant, rows in asked if variant.puzzle.id not in barred]
     jobs = [(variant.puzzle, [row["solution"] for row in rows]) for variant, rows in asked]
-    for (_, made), verdicts in zip(asked, arm.judge.verify_all(jobs), strict=True):
-        for row, verdict in zip(made, checked(verdicts), strict=True):
+    for (_, own), verdicts in zip(asked, arm.judge.verify_all(jobs), strict=True):
+        for row, verdict in zip(own, checked(verdicts), strict=True):
             rows.append(row | verdict_columns(verdict) | {"stable": verdict.stable})
     return Made(rows, arm.conditions())
 
 
-def _asked(candidate: store.Row, puzzle: Puzzle, variant: Variant) -> store.Row:
-    """A candidate as it is asked a variant."""
+def _asked(candidate: store.Row, puzzle: Puzzle, variant: Variant) -> store.Row | None:
+    """A candidate as it is asked a variant; None if it can't be written so."""
     solution = with_defaults(candidate["source"], puzzle, variant)
-    assert solution is not None, "what was accepted is Python"
+    if solution is None:
+        return None
     return dict.fromkeys(tables.VARY.names) | {
         "puzzle_id": puzzle.id,
         "variant_id": variant.puzzle.id,

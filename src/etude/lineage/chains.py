@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 from etude import store
@@ -37,8 +37,13 @@ def chain_of(sources: Sources, found: Found) -> Chain:
     )
 
 
-_TRIED = (("variants", "variant_id"), ("rewritten", "derived_id"), ("repairs", "derived_id"))
-"""Where what a further example was made of was tried, and by which column it is found."""
+_TRIED = {
+    "variant": ("variants", "variant_id"),
+    "hindsight": ("rewritten", "derived_id"),
+    "repair": ("repairs", "derived_id"),
+}
+"""By the origin of a further example, where the judge's word on it is, and the column of its id."""
+_SAME = ("puzzle_id", "candidate_id", "solution")
 
 
 class _Walk:
@@ -76,9 +81,10 @@ class _Walk:
         """An example that was made from a pair: that pair's candidate and puzzle."""
         (row, *_) = self._rows("derived", "example_id", example)
         yield Link("derived", example, row)
-        for view, column in _TRIED:
+        if row["origin"] in _TRIED:
+            view, column = _TRIED[row["origin"]]
             for tried in self._rows(view, column, row["derived_id"]):
-                if all(tried[name] == row[name] for name in ("candidate_id", "solution")):
+                if all(tried[name] == row[name] for name in _SAME):
                     yield Link("tried", example, tried)
         if row["origin"] == "description":
             for told in self._rows("descriptions", "puzzle_id", row["puzzle_id"]):
@@ -91,8 +97,13 @@ class _Walk:
     def _taught(self, column: str, value: str) -> Iterator[Link]:
         """The examples of a candidate or puzzle, and what was derived from it."""
         for view, kind in (("examples", "example"), ("derived", "derived")):
-            of_all = column == "puzzle_id"  # it may be tried again in later rounds
-            rows = self._of_puzzle(view, value) if of_all else self._rows(view, column, value)
+            rows: Iterable[store.Row]
+            if column == "puzzle_id":  # it may be tried again in later rounds
+                rows = self._of_puzzle(view, value)
+            elif kind == "derived":  # a candidate may be borrowed in any
+                rows = self.sources.rows(view, column, value, self.arm)
+            else:
+                rows = self._rows(view, column, value)
             for row in rows:
                 yield Link(kind, value, row)
                 yield from trainings(self.sources, row["example_id"], self.arm)

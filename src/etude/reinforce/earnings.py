@@ -77,7 +77,7 @@ class Earnings:
             puzzles, tasks, texts, outcomes, rewards, strict=True
         ):
             source = solution_source(text, task.prompt.opening)
-            row = {"step": step, "kind": SOLVE, "puzzle_id": puzzle.id, "source": source}
+            row = {"step": step, "task": SOLVE, "puzzle_id": puzzle.id, "source": source}
             row |= {"outcome": outcome, "solve_rate": None, "reward": reward}
             self.rows.append(row | {"constant": _constant(puzzle, source, outcome)})
         return rewards
@@ -108,13 +108,13 @@ class Earnings:
     def recall(self, rows: Iterable[Row]) -> None:
         """Takes up what was proposed before an interruption."""
         for row in rows:
-            if row["kind"] == PROPOSE and row["puzzle_id"] is not None:
+            if row["task"] == PROPOSE and row["puzzle_id"] is not None:
                 self.known.puzzles.add(row["puzzle_id"])
                 self.known.forms.add(parse(row["source"]).form)
 
     def _looked_at(self, source: str, finished: bool) -> Row:
         """A proposal as far as it can be told without solving it."""
-        row: Row = {"kind": PROPOSE, "puzzle_id": None, "source": source, "solve_rate": None}
+        row: Row = {"task": PROPOSE, "puzzle_id": None, "source": source, "solve_rate": None}
         row |= {"constant": None, "puzzle": None, "new_form": False}
         try:
             if not finished:
@@ -185,8 +185,8 @@ def held_out_rate(judge: Judge, tasks: Sequence[Task], written: Sequence[list[st
 
 def counts(rows: Sequence[Row]) -> dict[str, int]:
     """What the table of steps counts of the samples of a step."""
-    solved = [row for row in rows if row["kind"] == SOLVE]
-    proposed = Counter(row["outcome"] for row in rows if row["kind"] == PROPOSE)
+    solved = [row for row in rows if row["task"] == SOLVE]
+    proposed = Counter(row["outcome"] for row in rows if row["task"] == PROPOSE)
     constants = [row["constant"] for row in solved if row["constant"] is not None]
     return {
         "solutions": len(solved),
