@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
-from etude import store, streams
+from etude import config, store, streams
 from etude.judge import Judge
 from etude.puzzle import NotAPuzzle, check_rules, parse
 from etude.seeds import load_seeds
@@ -34,6 +38,9 @@ EARLY = 3
 KS = (1, 10, 100)
 
 
+Key = tuple[str, int, str, tuple[str, ...], str]
+
+
 @dataclass(frozen=True)
 class Member:
     """One lever on one seed."""
@@ -49,15 +56,28 @@ class Member:
         return self.runs / f"{self.part}-{self.seed}" / self.lever
 
     @property
-    def command(self) -> list[str]:
-        words = [sys.executable, "-m", "etude", "run", "tiny", "--out", str(self.folder)]
+    def every_setting(self) -> list[str]:
         own = (f"run.seed={self.seed}", f"seeds.split_seed={SPLITS[self.part] + self.seed}")
-        return words + [word for one in (*self.settings, *own) for word in ("--set", one)]
+        return [*self.settings, *own]
 
     @property
-    def key(self) -> tuple[str, int, str, tuple[str, ...]]:
+    def command(self) -> list[str]:
+        words = [sys.executable, "-m", "etude", "run", "tiny", "--out", str(self.folder)]
+        return words + [word for one in self.every_setting for word in ("--set", one)]
+
+    @cached_property
+    def recipe(self) -> str:
+        """The sum of the settings that `tiny` and the lever say; not of what others are by default."""
+        said = config.load("tiny", self.every_setting).model_dump(mode="json", exclude_unset=True)
+        for section in said.values():
+            if isinstance(section, dict) and section.get("tokens"):
+                section.pop("epochs", None)  # in whose place they are
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def key(self) -> Key:
         """What its readings are known by."""
-        return self.part, self.seed, self.lever, self.settings
+        return self.part, self.seed, self.lever, self.settings, self.recipe
 
     @property
     def arms(self) -> list[str]:
@@ -159,10 +179,12 @@ class Reading:
     """Tokens sampled and trained on, seconds of the judge; round 0 and scoring left out."""
     code: str
     """The commit whose run it is."""
+    recipe: str
+    """The sum of the settings (see `Member`)."""
 
     @property
-    def key(self) -> tuple[str, int, str, tuple[str, ...]]:
-        return self.part, self.seed, self.lever, self.settings
+    def key(self) -> Key:
+        return self.part, self.seed, self.lever, self.settings, self.recipe
 
 
 def commit() -> str:
@@ -186,26 +208,44 @@ def measure(member: Member, arm: str, code: str) -> Reading:
         forms=_forms(member, folder),
         cost=_cost(member, folder),
         code=code,
+        recipe=member.recipe,
     )
 
 
 def read_all(path: Path) -> list[Reading]:
-    """The readings that a file holds; none where there is no file."""
-    if not path.exists():
-        return []
-    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    return [
-        Reading(
-            **row
-            | {"settings": tuple(row["settings"]), "forms": row["forms"] and tuple(row["forms"])}
-        )
-        for row in rows
-    ]
+    """The readings that a file holds, the last of each; none where there is no file."""
+    found: dict[tuple[Key, str], Reading] = {}
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    for number, line in enumerate(lines, 1):
+        try:
+            one = _reading(json.loads(line))
+        except (ValueError, TypeError, KeyError) as error:
+            raise SystemExit(
+                f"{path}, line {number}, must be a reading as this program writes it, but is not "
+                f"({error}). Remove it: its run is read, or made, again."
+            ) from None
+        found[one.key, one.arm] = one
+    return list(found.values())
 
 
-def write_all(path: Path, found: Iterable[Reading]) -> None:
-    lines = [f"{json.dumps(asdict(one))}\n" for one in found]
-    store.write_atomically(path, "".join(lines).encode())
+def _reading(row: dict[str, Any]) -> Reading:
+    told = {"settings": tuple(row["settings"]), "forms": row["forms"] and tuple(row["forms"])}
+    return Reading(**row | told)
+
+
+def keep(path: Path, new: Sequence[Reading]) -> list[Reading]:
+    """Put readings beside those that the file holds by now, which another process may have written;
+    all of them."""
+    lock = os.open(path.absolute().parent, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        every = {(one.key, one.arm): one for one in (*read_all(path), *new)}
+        found = sorted(every.values(), key=lambda one: (one.part, one.seed))
+        lines = [f"{json.dumps(asdict(one))}\n" for one in found]
+        store.write_atomically(path, "".join(lines).encode())
+    finally:
+        os.close(lock)
+    return found
 
 
 def _every_score(member: Member, folder: Path) -> dict[str, float]:
@@ -267,11 +307,26 @@ def _cost(member: Member, folder: Path) -> dict[str, float]:
 
 def in_rounds(member: Member, first: int, last: int) -> dict[tuple[str, int], float] | None:
     """The means over some rounds of what their models scored; None where one is not scored yet."""
+    _check_whose(member)
     places = [store.round_folder(member.folder, number) for number in range(first, last + 1)]
     if not all((one / "evaluate" / "scores.parquet").exists() for one in places):
         return None
     found = [_scores(one) for one in places]
     return {key: fmean(one[key] for one in found) for key in found[0]}
+
+
+def _check_whose(member: Member) -> None:
+    """Raises `SystemExit` where another run lies in the folder."""
+    if not (member.folder / "recipe.toml").exists():
+        return
+    found = store.read_recipe(member.folder).model_dump(exclude={"model": {"precision"}})
+    wanted = config.load("tiny", member.every_setting).model_dump(exclude={"model": {"precision"}})
+    differs = [name for name in wanted if found[name] != wanted[name]]
+    if differs:
+        raise SystemExit(
+            f"{member.folder} must be the run of {member.part}, seed {member.seed}, "
+            f"{member.lever}, but differs from it in {', '.join(differs)}. Remove it."
+        )
 
 
 def _judged(stage: Path) -> float:

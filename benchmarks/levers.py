@@ -51,11 +51,11 @@ from lever_runs import (
     commit,
     fresh,
     in_rounds,
+    keep,
     measure,
     members,
     read_all,
     work,
-    write_all,
 )
 
 HERE = Path(__file__).parent
@@ -217,13 +217,14 @@ def main() -> None:
     seeds = given.seeds or SEEDS[given.part]
     every = list(members(given.part, given.levers, given.runs, seeds))
     if given.rounds:
+        if given.plot or given.out or given.rounds[0] > given.rounds[1]:
+            parser.error("--rounds takes two rounds, the first one first, and is printed alone")
         print("\n".join(rounds_table(every, *given.rounds)))
         return
     known = read_all(given.readings)
 
     def ended(member: Member) -> None:
-        known.extend(measure(member, arm, code) for arm in member.arms)
-        write_all(given.readings, sorted(known, key=lambda one: (one.part, one.seed)))
+        known[:] = keep(given.readings, [measure(member, arm, code) for arm in member.arms])
 
     measured = {one.key for one in known}
     owed = [one for one in every if one.key not in measured]
@@ -235,6 +236,8 @@ def main() -> None:
     machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
     about = f"`python benchmarks/levers.py {given.part}`, on {machine}; {done} of {len(every)} runs"
     found = rows(every, known)
+    if not found:
+        parser.error(f"{given.readings} has no reading of {given.part} with these settings")
     text = "\n".join([f"{about}. In brackets behind a name: seeds.", "", *table(found)])
     print(text)
     if given.plot:

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from etude import config
+from etude.store import Run
+
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SMALL = """
 settings = [
@@ -38,8 +41,9 @@ def reading(levers: Any, lever: str, seed: int, value: float, arm: str = "verifi
         scores |= {f"{part}@{k} round {number}": value + number for part, k in columns}
     forms = (10, 5) if arm == "verified" else None
     cost = {"sampled": 100 * value, "trained": 50.0, "judged": 1.0}
+    settings = ("propose.samples=9",)
     return levers.Reading(
-        "screen", seed, lever, ("a=1",), arm, 10, scores, value, forms, cost, "abc"
+        "screen", seed, lever, settings, arm, 10, scores, value, forms, cost, "abc", "of tiny"
     )
 
 
@@ -58,19 +62,79 @@ def test_differences_are_paired_by_seed(levers: Any) -> None:
 
 def test_readings_come_back_as_they_were(levers: Any, tmp_path: Path) -> None:
     made = [reading(levers, "plain", 0, 1.5), reading(levers, "plain", 0, 2.5, "more-epochs")]
-    levers.write_all(tmp_path / "readings.jsonl", made)
+    assert levers.keep(tmp_path / "readings.jsonl", made) == made
     assert levers.read_all(tmp_path / "readings.jsonl") == made
     assert levers.read_all(tmp_path / "none.jsonl") == []
 
 
+def test_what_another_process_wrote_stays(levers: Any, tmp_path: Path) -> None:
+    path, own = tmp_path / "readings.jsonl", reading(levers, "plain", 0, 1.5)
+    levers.keep(path, [own])
+    other = replace(own, part="claim")
+    levers.keep(path, [other])
+    again = replace(own, fresh=2.0)
+    assert levers.keep(path, [again]) == levers.read_all(path) == [other, again]
+
+
+def test_a_reading_counts_once_and_a_damaged_one_is_named(levers: Any, tmp_path: Path) -> None:
+    path, own = tmp_path / "readings.jsonl", reading(levers, "plain", 0, 1.5)
+    levers.keep(path, [own])
+    whole = path.read_text()
+    path.write_text(whole * 2)
+    assert levers.read_all(path) == [own]
+    for damage in (whole[:40], "\n", '{"part": "screen"}\n', "[]\n"):
+        path.write_text(whole + damage)
+        with pytest.raises(SystemExit, match=r"readings\.jsonl, line 2, must be a reading"):
+            levers.read_all(path)
+
+
 def test_only_the_readings_of_these_settings_count(levers: Any, tmp_path: Path) -> None:
-    (tmp_path / "levers.toml").write_text('settings = []\n[screen]\nplain = ["a=1"]\n[claim]\n')
+    text = 'settings = []\n[screen]\nplain = ["propose.samples=9"]\n[claim]\n'
+    (tmp_path / "levers.toml").write_text(text)
     every = list(levers.members("screen", tmp_path / "levers.toml", tmp_path, 1))
-    own = reading(levers, "plain", 0, 1.0)
+    own = replace(reading(levers, "plain", 0, 1.0), recipe=every[0].recipe)
     control = replace(own, arm="more-epochs")
-    others = [replace(own, settings=("a=2",)), replace(own, seed=1), replace(own, part="claim")]
+    others = [replace(own, settings=("propose.samples=8",)), replace(own, recipe="of another")]
+    others += [replace(own, seed=1), replace(own, part="claim")]
     found = levers.rows(every, [own, *others, control])
     assert found == {"plain": [own], "plain: more-epochs": [control]}
+
+
+def test_the_recipe_below_is_told_apart(levers: Any, tmp_path: Path) -> None:
+    """By what is said: of trainings with `tokens` the epochs say nothing."""
+
+    def recipe(*settings: str) -> str:
+        member = levers.Member("screen", 0, "plain", settings, tmp_path)
+        return str(member.recipe)
+
+    assert recipe() == recipe() != recipe("vary.tries=5")
+    assert recipe("train.epochs=3") != recipe()
+    assert recipe("train.tokens=9", "train.epochs=3") == recipe("train.tokens=9")
+
+
+def test_the_rounds_of_another_run_are_not_taken(levers: Any, tmp_path: Path) -> None:
+    member = levers.Member("screen", 0, "plain", ("propose.samples=9",), tmp_path)
+    assert levers.in_rounds(member, 1, 2) is None
+    Run.open(member.folder, config.load("tiny", member.every_setting), {})
+    assert levers.in_rounds(member, 1, 2) is None
+    other = replace(member, settings=("propose.samples=8", "vary.tries=5"))
+    with pytest.raises(SystemExit, match="must be the run of screen, seed 0, plain, but differs"):
+        levers.in_rounds(other, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--table"], "no reading of screen"),
+        (["--rounds", "9", "3"], "the first one first"),
+        (["--rounds", "1", "3", "--plot", "p.html"], "printed alone"),
+    ],
+)
+def test_what_it_cant_do_is_one_sentence(words: list[str], said: str, tmp_path: Path) -> None:
+    command = [sys.executable, str(BENCHMARKS / "levers.py"), "screen", "--readings", "none.jsonl"]
+    done = subprocess.run([*command, *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.long
