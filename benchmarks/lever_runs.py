@@ -67,7 +67,7 @@ class Member:
 
     @cached_property
     def recipe(self) -> str:
-        """The sum of the settings that `tiny` and the lever say; not of what others are by default."""
+        """The sum of the settings that `tiny` and the lever say; not of those that neither does."""
         said = config.load("tiny", self.every_setting).model_dump(mode="json", exclude_unset=True)
         for section in said.values():
             if isinstance(section, dict) and section.get("tokens"):
