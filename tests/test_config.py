@@ -21,6 +21,14 @@ def test_settings_change_one_thing_each() -> None:
     ]
 
 
+def test_what_held_in_place_of_a_setting_goes_when_that_is_asked_for() -> None:
+    recipe = load("tiny", ["train.human_share=0.3", "train.tokens=90", "final.seed_repeat=3"])
+    assert recipe.final.human_share is None
+    assert (recipe.train.human_share, recipe.train.tokens) == (0.3, 90)
+    again = parse(dump(recipe), "again", ["train.seed_repeat=2", "train.epochs=1"])
+    assert (again.train.human_share, again.train.tokens, again.train.epochs) == (None, 0, 1)
+
+
 def test_settings_of_time_alone_do_not_count_as_a_change() -> None:
     assert differences(load("tiny"), load("tiny", ["run.processes=1", "judge.workers=7"])) == []
 
@@ -45,6 +53,9 @@ def test_settings_of_time_alone_do_not_count_as_a_change() -> None:
             "Change it.",
         ),
         ("train.lora_targets=3", "train.lora_targets is 3: Input should be a valid string, or a"),
+        ("final.human_share=false", "final.human_share is False: must not be true or false"),
+        ("run.rounds=true", "run.rounds is True: must not be true or false"),
+        ("final.human_share=0.999", "final.human_share is 0.999"),
         ("solve.max_new_tokens=192", "solve.max_new_tokens must be below model.context = 192"),
     ],
 )

@@ -109,7 +109,7 @@ def test_the_recipe_below_is_told_apart(levers: Any, tmp_path: Path) -> None:
 
     assert recipe() == recipe() != recipe("vary.tries=5")
     assert recipe("train.epochs=3") != recipe()
-    assert recipe("train.tokens=9", "train.epochs=3") == recipe("train.tokens=9")
+    assert recipe("train.epochs=3", "train.tokens=9") == recipe("train.tokens=9")
 
 
 def test_the_rounds_of_another_run_are_not_taken(levers: Any, tmp_path: Path) -> None:

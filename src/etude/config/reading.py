@@ -15,6 +15,9 @@ from pydantic import ValidationError
 from etude.config.sections import EngineSection, Recipe, Section  # noqa
 from etude.errors import RecipeError
 
+_IN_PLACE = {"seed_repeat": "human_share", "epochs": "tokens"}
+"""Settings, and the one that holds in their place where it is there: asked for, they hold again."""
+
 
 def recipe_names() -> list[str]:
     """The recipes that ship with etude."""
@@ -74,6 +77,7 @@ def _apply(data: dict[str, Any], setting: str) -> None:
         data = data.setdefault(section, {})
         if not isinstance(data, dict):
             raise RecipeError(f"--set {setting}: {section} is a value, not a section.")
+    data.pop(_IN_PLACE.get(last, ""), None)
     data[last] = _value(value.strip())
 
 

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
+        """Which Python takes for 0 or 1 wherever a number is wanted."""
+        wanted = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and wanted is not bool:
+            raise ValueError("must not be true or false")
+        return value
 
 
 class RunSection(Section):
@@ -386,7 +402,7 @@ class DescribeSection(Section):
     """Of a docstring."""
 
 
-HumanShare = Annotated[float, Field(ge=0, lt=1)]
+HumanShare = Annotated[float, Field(ge=0, le=0.99)]
 
 
 class TrainSection(FitSection):
