@@ -79,6 +79,14 @@ def test_what_entered_and_what_left_is_named(folder: Path, tmp_path: Path) -> No
     assert (examples["both"], examples["left"]) == (2, {})
 
 
+def test_examples_made_from_pairs_enter_too(folder: Path, tmp_path: Path) -> None:
+    other = other_run(tmp_path / "other")
+    row = dict.fromkeys(tables.DERIVE.names, "x") | {"origin": "repair", "example_id": "beef"}
+    store.write_table(store.unit_path(other / "round-01" / "derive", 0), [row], tables.DERIVE)
+    examples = one(records(folder, other), kind="contents", what="examples")
+    assert examples["entered"]["beef"] == "x"
+
+
 def test_settings_and_versions_that_differ_are_said(folder: Path, tmp_path: Path) -> None:
     (head, *_) = records(folder, other_run(tmp_path / "other"))
     assert "solve.samples: 8 -> 9" in head["settings"]

@@ -165,6 +165,23 @@ def test_so_many_of_what_one_puzzle_was_posed_as_teach(
         assert puzzles <= len({row["derived_id"] for row in own}) <= max(most, puzzles)
 
 
+def test_what_was_made_of_a_puzzle_that_comes_again_is_not_made_again(opened: Open) -> None:
+    made: list[list[store.Row]] = []
+    for _ in range(2):
+        arm = opened("retry.puzzles=9")
+        if made:
+            before = store.unit_path(arm.round(1) / "derive", 0)
+            store.write_table(before, made[0][1:], tables.DERIVE)
+        write_judged(arm.round(2), ROWS)
+        repair(arm, 2)
+        select(arm, 2)
+        folder = derive(arm, 2)
+        assert folder is not None
+        made.append(store.read_stage(folder))
+    assert made[0][1:]
+    assert made[1] == made[0][:1]
+
+
 def test_one_wrong_verdict_is_enough(opened: Open) -> None:
     arm = opened()
     folder = repair(arm, 1)

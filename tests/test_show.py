@@ -169,5 +169,23 @@ def test_units_of_a_lever_that_were_set_aside_are_told(tmp_path: Path, stage: st
     assert f"  round 2 {stage} unit 1: 1 times exit code 9" in shown(run.folder)
 
 
+def test_what_no_round_repaired_is_not_told(tmp_path: Path) -> None:
+    run = reader_run.whole(tmp_path / "run")
+    assert not any("unsolved puzzles" in line for line in shown(run.folder))
+    row = dict.fromkeys(tables.REPAIR.names) | {"puzzle_id": "one", "tried": 7}
+    place = store.unit_path(run.folder / "round-01" / "repair", 0)
+    store.write_table(place, [row], tables.REPAIR)
+    (line,) = [line for line in shown(run.folder) if "unsolved puzzles" in line]
+    assert line.split()[1:] == ["1", "unsolved", "puzzles", "7", "solutions", "tried"]
+
+
+def test_what_derive_dropped_is_told(tmp_path: Path) -> None:
+    run = reader_run.whole(tmp_path / "run")
+    place = store.unit_path(run.folder / "round-01" / "derive", 0)
+    note = {tables.DROPPED: '{"known by its text": 3}'}
+    store.write_table(place, [], tables.DERIVE, note)
+    assert any("3 known by its text" in line for line in shown(run.folder))
+
+
 def none(desk: object, unit: int) -> Made:
     raise AssertionError(desk, unit)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from etude import config, store, tables
 from etude.arguments import function_of, inputs_of
-from etude.arm import Arm
+from etude.arm import Arm, Tell
 from etude.constants import powers
 from etude.derive import derive
 from etude.errors import RecipeError
@@ -27,6 +27,7 @@ from etude.puzzle import parse, syntax_tree
 from etude.select import select
 from etude.suites import load
 from etude.train import _selected, documents_of
+from etude.types import Event
 from etude.variants import values_of, variants, with_defaults, words_of
 from etude.vary import HELD_OUT, vary
 from round_tables import write_judged
@@ -230,10 +231,15 @@ Open = Callable[..., Arm]
 def opened(tmp_path: Path) -> Iterator[Open]:
     arms: list[Arm] = []
 
-    def open_arm(*settings: str, name: str = "verified", folder: str = "run") -> Arm:
+    def open_arm(
+        *settings: str,
+        name: str = "verified",
+        folder: str = "run",
+        tell: Tell = lambda _: None,
+    ) -> Arm:
         wanted = ["vary.tries=6", "vary.examples=2", "select.max_solve_rate=1", *settings]
         run = store.Run.open(tmp_path / folder, config.load("smoke", wanted), {})
-        arms.append(Arm(run, name, lambda _: None))
+        arms.append(Arm(run, name, tell))
         if not (arms[-1].round(1) / "judge").exists():
             write(arms[-1].round(1))
         return arms[-1]
@@ -369,6 +375,20 @@ def test_the_control_redraws_each_pair_before_one_of_them_again(opened: Open) ->
     times = Counter(row["candidate_id"] for row in derived(control))
     assert sum(times.values()) == wanted > len(times) > 1
     assert max(times.values()) - min(times.values()) <= 1
+
+
+def test_a_control_that_has_fewer_says_so(opened: Open) -> None:
+    loop = opened("vary.examples=6")
+    vary(loop, 1)
+    select(loop, 1)
+    wanted = len(derived(loop))
+    told: list[Event] = []
+    control = opened("vary.examples=6", name="unverified", tell=told.append)
+    select(control, 1)
+    rows = store.read_stage(control.round(1) / "select")
+    store.write_table(store.unit_path(control.round(1) / "select", 0), rows[:0], tables.SELECT)
+    assert derived(control) == []
+    assert f"{wanted} fewer than the loop" in told[-1].summary
 
 
 def first_variant(arm: Arm) -> str:

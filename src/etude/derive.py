@@ -32,9 +32,9 @@ from etude.types import Puzzle, content_id
 from etude.variants import with_defaults
 from etude.vary import drawn, held_out
 
-LEVELS = ("exact", "canonical", "8-gram")
-"""At which a derived example is held against the problems; its form is that of its puzzle, which
-was screened."""
+LEVELS = ("exact", "canonical", "form", "8-gram")
+"""At which a derived example is held against the problems. Its behaviour is not looked at: that of
+the puzzle that it was made from was, where the recipe asks for it."""
 REDRAWN = 4
 """Redrawn pairs of each pair, beyond what the recipe wants of a puzzle: the loop has examples of
 puzzles without an accepted attempt, of which the control has none."""
@@ -52,7 +52,10 @@ def derive(arm: Arm, number: int) -> Path | None:
         flow = arm.flow(Stage(folder, 1, work, tables.DERIVE, "plain", spare=False))
         flow.finish(0, watched.tick)
         origins = counted(streams.tally(folder, "origin"), _made_here(arm))
-        watched.summary = "  ".join([origins, *dropped_words(folder, REASONS)])
+        words = [origins, *dropped_words(folder, REASONS)]
+        if arm.name == "unverified" and (less := _wanted(arm, number) - streams.length(folder)):
+            words.append(f"{less:,} fewer than the loop: no more can be drawn")
+        watched.summary = "  ".join(words)
     return folder
 
 
@@ -79,17 +82,29 @@ def _of_loop(arm: Arm, number: int) -> Path:
     return store.unit_path(store.round_folder(arm.run.folder, number) / "derive", 0)
 
 
+def _wanted(arm: Arm, number: int) -> int:
+    """Of the control: as many as the loop has."""
+    return streams.length(_of_loop(arm, number).parent)
+
+
 def _work(arm: Arm, _: int, *, number: int) -> Made:
     dropped: Counter[str] = Counter()
-    known = {row["example_id"] for row in _selected(arm, number)}
+    known = {row["example_id"] for row in _selected(arm, number)} | set(_made_before(arm, number))
     if arm.name == "unverified":
-        most = streams.length(_of_loop(arm, number).parent)
-        rows = list(islice(_allowed(arm, _redrawn(arm, number), known, dropped), most))
+        every = _allowed(arm, _redrawn(arm, number), known, dropped)
+        rows = list(islice(every, _wanted(arm, number)))
     else:
         stages = (_varied, _in_hindsight, _repaired, _described)
         made = chain.from_iterable(one(arm, number) for one in stages)
         rows = list(_allowed(arm, made, known, dropped))
     return Made(rows, {tables.DROPPED: json.dumps(dropped, sort_keys=True)})
+
+
+def _made_before(arm: Arm, number: int) -> Iterator[str]:
+    """What earlier rounds derived, where puzzles come again that they had no right attempt at."""
+    for earlier in range(1, number) if arm.recipe.retry.puzzles else ():
+        for row in streams.rows(arm.round(earlier) / "derive", ["example_id"]):
+            yield row["example_id"]
 
 
 def _selected(arm: Arm, number: int) -> Iterator[store.Row]:

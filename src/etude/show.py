@@ -162,8 +162,8 @@ def vetting_items(arm: Path, number: int) -> Iterator[tuple[str, list[str]]]:
     if fates:
         yield "hindsight", tally(fates)
     mended = vetting.repaired(arm, number)
-    if mended:
-        yield "repair", [f"{count:,} {name}" for name, count in mended.items()]
+    if mended["unsolved puzzles"]:
+        yield "repair", [f"{count:,} {name}" for name, count in mended.items() if count]
     found = vetting.probed(arm, number)
     if found:
         yield "probe", [f"{found.weak:,} weak", f"{found.unstable:,} unstable",

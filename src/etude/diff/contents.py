@@ -12,8 +12,9 @@ _QUERIES = {
     "where {here} and fate = 'kept' group by 1 order by 1",
     "forms": "select form as id, min(left(source, 1000)) as text from vetted "
     "where {here} and fate = 'kept' group by 1 order by 1",
-    "examples": "select example_id as id, min(left(text, 1000)) as text from examples "
-    "where {here} group by 1 order by 1",
+    "examples": "select example_id as id, min(left(text, 1000)) as text from ("
+    "select example_id, text from examples where {here} "
+    "union all select example_id, text from derived where {here}) group by 1 order by 1",
 }
 """Of what is compared: its key, and the beginning of a text to show of it."""
 

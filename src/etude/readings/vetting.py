@@ -106,9 +106,11 @@ def derived(arm: Path, number: int) -> Counter[str]:
 def dropped(arm: Path, number: int) -> Counter[str]:
     """Examples that a round left out, by the reason: `near a held-out problem`, ..."""
     found: Counter[str] = Counter()
-    for path in store.segments(store.round_folder(arm, number) / "select"):
-        note = (store.read_schema(path).metadata or {}).get(tables.DROPPED.encode())
-        found.update(json.loads(note) if note else {})
+    folder = store.round_folder(arm, number)
+    for stage in ("select", "derive"):
+        for path in store.segments(folder / stage):
+            note = (store.read_schema(path).metadata or {}).get(tables.DROPPED.encode())
+            found.update(json.loads(note) if note else {})
     return found
 
 
