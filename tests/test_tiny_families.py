@@ -23,8 +23,13 @@ from etude.tiny.families import (
     held_out,
     seed_pairs,
     split,
+    unseen,
 )
+from etude.trivial import trivial_answers
 from etude.types import Outcome
+
+UNSEEN = tuple(family for group in unseen.BY_ANSWER_TYPE for family in group)
+EVERY = (*FAMILIES, *UNSEEN)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +58,7 @@ def share(instances: list[Instance], pattern: str) -> float:
 
 @pytest.mark.parametrize("count", [5, pytest.param(20, marks=pytest.mark.slow)])
 def test_every_instance_of_every_family_is_solved_by_its_solution(judge: Judge, count: int) -> None:
-    instances = draw(count, seed=count)
+    instances = draw(count, EVERY, seed=count)
     found = zip(instances, outcomes(judge, instances), strict=True)
     assert [instance for instance, outcome in found if outcome is not Outcome.ACCEPTED] == []
 
@@ -65,14 +70,14 @@ def test_every_seed_and_every_test_problem_is_solved_by_its_solution(judge: Judg
 
 def test_every_solution_of_a_family_comes_up() -> None:
     rng = random.Random(0)
-    for family in FAMILIES:
+    for family in EVERY:
         if len(family.constants) == 1:  # nothing is inlined: the text is the solution as declared
             seen = {family.instance(rng).solution.split(": return ")[1] for _ in range(60)}
             assert seen == set(family.solutions), family.name
 
 
 def test_every_instance_is_a_puzzle_by_the_rules() -> None:
-    for instance in draw(20):
+    for instance in draw(20, EVERY):
         puzzle = parse(instance.puzzle)
         check_rules(puzzle)  # every argument is used, among others
         assert puzzle.answer_type == instance.answer_type
@@ -88,11 +93,12 @@ def test_there_are_as_many_families_of_each_type_as_promised() -> None:
 
 def test_no_two_families_are_the_same() -> None:
     assert len({family.name for family in FAMILIES}) == 108
-    assert len({(family.answer_type, family.condition) for family in FAMILIES}) == 108
+    assert len({family.name for family in EVERY}) == 108 + 55
+    assert len({(family.answer_type, family.condition) for family in EVERY}) == 108 + 55
 
 
 def test_constants_are_never_negative_so_that_they_can_be_inlined_anywhere() -> None:
-    for instance in draw(60):
+    for instance in draw(60, EVERY):
         assert not re.search(r"=-|\[-|, -\d", instance.inputs), instance.puzzle
 
 
@@ -132,14 +138,35 @@ def test_what_is_reported_on_is_no_family_that_settings_were_chosen_on() -> None
     touched = {family.name for seed in TOUCHED for family in split(seed)[1]}
     for seed in range(5):
         tuned = {family.name for family in split(TUNING[seed])[1]}
-        reported = {family.name for family in split(REPORTING[seed])[1]}
+        training, held = split(REPORTING[seed])
+        reported = {family.name for family in held}
         assert tuned <= touched
-        assert not reported & touched
+        assert reported <= {family.name for family in UNSEEN}
         assert len(tuned) == len(reported) == 25
+        assert {one.name for one in training} < {one.name for one in FAMILIES}
+        assert len(training) == 83
+        assert split(REPORTING[seed])[0] != split(REPORTING[seed + 1])[0]
+
+
+def test_what_is_reported_on_has_no_form_that_is_taught() -> None:
+    taught = {parse(one.puzzle).form for one in draw(40)}
+    for one in draw(40, UNSEEN):
+        assert parse(one.puzzle).form not in taught, one.family
+
+
+def test_no_one_answer_solves_half_of_a_family_that_is_reported_on(judge: Judge) -> None:
+    rng = random.Random(0)
+    for one in UNSEEN:
+        puzzles = [one.instance(rng).puzzle for _ in range(8)]
+        jobs = [(puzzle, trivial_answers(one.answer_type)) for puzzle in puzzles]
+        solved: collections.Counter[int] = collections.Counter()
+        for said in judge.satisfied_all((parse(puzzle), answers) for puzzle, answers in jobs):
+            solved.update(at for at, outcome in enumerate(said) if outcome is Outcome.ACCEPTED)
+        assert max(solved.values(), default=0) < 4, one.name
 
 
 @pytest.mark.parametrize(
-    ("seed", "split_seed"), [(0, 7), (1, 7), (2, 7), (0, 8), (1, 9), (0, 1000), (1, 2001)]
+    ("seed", "split_seed"), [(0, 7), (1, 7), (2, 7), (0, 8), (1, 9), (0, 1000), (1, 3001)]
 )
 def test_seeds_show_no_test_problem_and_no_held_out_family(seed: int, split_seed: int) -> None:
     constants, families = held_out(split_seed=split_seed)
