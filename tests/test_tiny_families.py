@@ -16,20 +16,20 @@ from etude.puzzle import check_rules, parse
 from etude.tiny.families import (
     FAMILIES,
     REPORTING,
-    TOUCHED,
     TUNING,
     Family,
     Instance,
     held_out,
     seed_pairs,
     split,
+    tuning,
     unseen,
 )
 from etude.trivial import trivial_answers
 from etude.types import Outcome
 
-UNSEEN = tuple(family for group in unseen.BY_ANSWER_TYPE for family in group)
-EVERY = (*FAMILIES, *UNSEEN)
+NEVER_TAUGHT = (*tuning.FAMILIES, *unseen.FAMILIES)
+EVERY = (*FAMILIES, *NEVER_TAUGHT)
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +93,8 @@ def test_there_are_as_many_families_of_each_type_as_promised() -> None:
 
 def test_no_two_families_are_the_same() -> None:
     assert len({family.name for family in FAMILIES}) == 108
-    assert len({family.name for family in EVERY}) == 108 + 55
-    assert len({(family.answer_type, family.condition) for family in EVERY}) == 108 + 55
+    assert len({family.name for family in EVERY}) == 108 + 59 + 55
+    assert len({(family.answer_type, family.condition) for family in EVERY}) == 108 + 59 + 55
 
 
 def test_constants_are_never_negative_so_that_they_can_be_inlined_anywhere() -> None:
@@ -135,28 +135,29 @@ def test_another_split_holds_out_other_families() -> None:
 
 
 def test_what_is_reported_on_is_no_family_that_settings_were_chosen_on() -> None:
-    touched = {family.name for seed in TOUCHED for family in split(seed)[1]}
+    names = [{one.name for one in each} for each in (FAMILIES, tuning.FAMILIES, unseen.FAMILIES)]
+    assert [len(each) for each in names] == [108, 59, 55]
+    assert len(set().union(*names)) == 108 + 59 + 55
     for seed in range(5):
-        tuned = {family.name for family in split(TUNING[seed])[1]}
-        training, held = split(REPORTING[seed])
-        reported = {family.name for family in held}
-        assert tuned <= touched
-        assert reported <= {family.name for family in UNSEEN}
-        assert len(tuned) == len(reported) == 25
-        assert {one.name for one in training} < {one.name for one in FAMILIES}
-        assert len(training) == 83
-        assert split(REPORTING[seed])[0] != split(REPORTING[seed + 1])[0]
+        for splits, held in ((TUNING, tuning.FAMILIES), (REPORTING, unseen.FAMILIES)):
+            training, others = split(splits[seed])
+            assert others == held
+            assert len(training) == 83
+            assert {one.name for one in training} < names[0]
+            assert training != split(splits[seed + 1])[0]
 
 
-def test_what_is_reported_on_has_no_form_that_is_taught() -> None:
-    taught = {parse(one.puzzle).form for one in draw(40)}
-    for one in draw(40, UNSEEN):
-        assert parse(one.puzzle).form not in taught, one.family
+def test_a_form_that_is_held_out_is_neither_taught_nor_of_both_sets() -> None:
+    forms = [
+        {parse(one.puzzle).form for one in draw(40, each)}
+        for each in (FAMILIES, tuning.FAMILIES, unseen.FAMILIES)
+    ]
+    assert len(set().union(*forms)) == sum(map(len, forms))
 
 
-def test_no_one_answer_solves_half_of_a_family_that_is_reported_on(judge: Judge) -> None:
+def test_no_one_answer_solves_half_of_a_family_that_is_never_taught(judge: Judge) -> None:
     rng = random.Random(0)
-    for one in UNSEEN:
+    for one in NEVER_TAUGHT:
         puzzles = [one.instance(rng).puzzle for _ in range(8)]
         jobs = [(puzzle, trivial_answers(one.answer_type)) for puzzle in puzzles]
         solved: collections.Counter[int] = collections.Counter()
@@ -166,18 +167,21 @@ def test_no_one_answer_solves_half_of_a_family_that_is_reported_on(judge: Judge)
 
 
 @pytest.mark.parametrize(
-    ("seed", "split_seed"), [(0, 7), (1, 7), (2, 7), (0, 8), (1, 9), (0, 1000), (1, 3001)]
+    ("seed", "split_seed", "each"),
+    [(0, 7, 4), (1, 7, 4), (2, 7, 4), (0, 8, 4), (1, 9, 4), (0, 1000, 2), (1, 3001, 2)],
 )
-def test_seeds_show_no_test_problem_and_no_held_out_family(seed: int, split_seed: int) -> None:
+def test_seeds_show_no_test_problem_and_no_held_out_family(
+    seed: int, split_seed: int, each: int
+) -> None:
     constants, families = held_out(split_seed=split_seed)
     pairs = seed_pairs(seed, split_seed=split_seed)
     training, held = split(split_seed)
     assert collections.Counter(p.family for p in pairs) == {f.name: 2 for f in training}
     assert {one.family for one in constants} == {f.name for f in training}
-    assert collections.Counter(one.family for one in families) == {f.name: 4 for f in held}
+    assert collections.Counter(one.family for one in families) == {f.name: each for f in held}
     problems = [*constants, *families, *pairs]
-    assert len({parse(one.puzzle).id for one in problems}) == 96 + 100 + 166
-    assert len({one.identity for one in problems}) == 96 + 100 + 166
+    assert len({parse(one.puzzle).id for one in problems}) == 96 + each * len(held) + 166
+    assert len({one.identity for one in problems}) == 96 + each * len(held) + 166
 
 
 def test_runs_with_other_seeds_start_from_other_pairs() -> None:
@@ -197,6 +201,6 @@ def test_a_family_without_enough_puzzles_is_named() -> None:
 
 
 def test_the_number_of_problems_is_as_asked() -> None:
-    constants, families = held_out(n_constants=10, per_family=1)
+    constants, families = held_out(n_constants=10, n_families=25)
     assert (len(constants), len(families)) == (10, 25)
     assert len(seed_pairs(0, per_family=1)) == 83

@@ -1,4 +1,4 @@
-"""The 108 puzzle families, split into training families and held-out families; 55 to report on.
+"""The 108 puzzle families, split into training and held-out ones, and 114 others to hold out.
 
 A run starts from a few pairs of the training families (its seeds) and is scored on two sets: new
 constants of the training families, and the held-out families, of which no seed shows a puzzle.
@@ -7,11 +7,10 @@ constants of the training families, and the held-out families, of which no seed 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
-from functools import cache
+from collections.abc import Iterable
 
 from etude.errors import InputError
-from etude.tiny.families import unseen
+from etude.tiny.families import tuning, unseen
 from etude.tiny.families.family import Family, Instance
 from etude.tiny.families.floats import FLOAT_FAMILIES
 from etude.tiny.families.int_lists import INT_LIST_FAMILIES
@@ -37,49 +36,40 @@ HELD_OUT_SHARE = 2 / 9
 SPLIT_SEED = 7
 """The split of the default recipe."""
 
-TOUCHED = (7, 8, 9, 11)
-"""Splits on whose held-out families settings of the default recipe were chosen."""
 TUNING = range(1_000, 2_000)
-"""Splits that hold out none but families that those do: to choose settings on."""
+"""Splits that hold out the families of `tuning`: to choose settings on."""
 REPORTING = range(3_000, 4_000)
-"""Splits that hold out families of `unseen`: to report on, as no choice has looked at them. The 83
-training families are those of any other split, whose 25 others are left out."""
+"""Splits that hold out the families of `unseen`: to report on, as no choice has looked at them."""
 
 
 def split(seed: int = SPLIT_SEED) -> tuple[tuple[Family, ...], tuple[Family, ...]]:
-    """The 83 training families and the 25 held-out ones, drawn answer type by answer type.
+    """The 83 training families and the held-out ones.
 
-    Any family may be held out, but for the splits of `TUNING` and `REPORTING`.
+    These are the other 25, drawn answer type by answer type. The splits of `TUNING` and `REPORTING`
+    leave those out, and hold out all families that were written for it.
     """
     rng = random.Random(seed)
     left: list[Family] = []
     for group in BY_ANSWER_TYPE:
-        left += _drawn([one for one in group if seed not in TUNING or one.name in _touched()],
-                       group, rng)  # fmt: skip
-    names = {family.name for family in left}
-    training = tuple(family for family in FAMILIES if family.name not in names)
-    if seed not in REPORTING:
-        return training, tuple(left)
-    groups = zip(unseen.BY_ANSWER_TYPE, BY_ANSWER_TYPE, strict=True)
-    return training, tuple(one for new, group in groups for one in _drawn(new, group, rng))
-
-
-def _drawn(families: Sequence[Family], group: Sequence[Family], rng: random.Random) -> list[Family]:
-    """As many of them as are held out of a group."""
-    shuffled = list(families)
-    rng.shuffle(shuffled)
-    return shuffled[: round(len(group) * HELD_OUT_SHARE)]
-
-
-@cache
-def _touched() -> frozenset[str]:
-    return frozenset(family.name for seed in TOUCHED for family in split(seed)[1])
+        shuffled = list(group)
+        rng.shuffle(shuffled)
+        left += shuffled[: round(len(group) * HELD_OUT_SHARE)]
+    names = {one.name for one in left}
+    training = tuple(one for one in FAMILIES if one.name not in names)
+    if seed in TUNING:
+        return training, tuning.FAMILIES
+    if seed in REPORTING:
+        return training, unseen.FAMILIES
+    return training, tuple(left)
 
 
 def held_out(
-    n_constants: int = 96, per_family: int = 4, *, split_seed: int = SPLIT_SEED
+    n_constants: int = 96, n_families: int = 100, *, split_seed: int = SPLIT_SEED
 ) -> tuple[list[Instance], list[Instance]]:
     """The test problems: new constants of training families, and puzzles of held-out families.
+
+    Each held-out family has as many puzzles, which are `n_families` as nearly as that goes: four of
+    each of 25, two of each of 55.
 
     They depend on the split alone, so that every run of it is scored on the same problems.
     Raises `InputError` when a family has too few puzzles.
@@ -91,14 +81,15 @@ def held_out(
     taken: set[str] = set()
     cycle = (order[i % len(order)] for i in range(n_constants))
     constants = _distinct(cycle, rng, taken)
-    families = _distinct((family for family in held for _ in range(per_family)), rng, taken)
+    each = max(1, round(n_families / len(held)))
+    families = _distinct((family for family in held for _ in range(each)), rng, taken)
     return constants, families
 
 
 def seed_pairs(seed: int, per_family: int = 2, *, split_seed: int = SPLIT_SEED) -> list[Instance]:
     """The pairs that a run starts from: `per_family` of every training family.
 
-    In random order. None of them has the constants of one of the split's 196 test problems,
+    In random order. None of them has the constants of one of the split's test problems,
     however it is written. Raises `InputError` when a family has too few puzzles.
     """
     training, _ = split(split_seed)

@@ -140,6 +140,16 @@ def above(name: str, low: int, high: int) -> Draw:
     return lambda rng, drawn: drawn[name] + draws.integer(rng, low, high)
 
 
+def times(number: int, low: int, high: int) -> Draw:
+    """A multiple of `number`: `low` to `high` times."""
+    return lambda rng, _: number * draws.integer(rng, low, high)
+
+
+def even_above(name: str) -> Draw:
+    """The constant of that name plus an even number from 2 to 40."""
+    return lambda rng, drawn: drawn[name] + 2 * draws.integer(rng, 1, 20)
+
+
 # Writing.
 
 

@@ -12,13 +12,14 @@ from typing import Any
 
 from etude.tiny import draws
 from etude.tiny.families.family import (
-    Draw,
     above,
+    even_above,
     family,
     letter,
     numbers,
     quarters,
     shorter_than,
+    times,
     two_words,
     whole,
     word,
@@ -28,27 +29,19 @@ from etude.tiny.families.family import (
 INTS, STRS = "List[int]", "List[str]"
 
 
-def _times(number: int, low: int, high: int) -> Draw:
-    return lambda rng, _: number * draws.integer(rng, low, high)
-
-
-def _even_above(name: str) -> Draw:
-    return lambda rng, drawn: drawn[name] + 2 * draws.integer(rng, 1, 20)
-
-
 def _another_letter(rng: random.Random, drawn: Mapping[str, Any]) -> str:
     return rng.choice([one for one in draws.LETTERS if one != drawn["s"]])
 
 
 UNSEEN_INT = (
-    family("int", "double_minus", "x + x - a == b", "(a + b) // 2", a=whole(), b=_even_above("a")),
+    family("int", "double_minus", "x + x - a == b", "(a + b) // 2", a=whole(), b=even_above("a")),
     family("int", "cube", "x * x * x == a", "round(a ** (1 / 3))",
            a=lambda rng, _: draws.integer(rng, 2, 12) ** 3),
     family("int", "add_both", "x + a + b == c", "c - a - b", a=whole(), b=whole(), c=whole()),
     family("int", "quotient_and_remainder", "x // a == b and x % a == c", "a * b + c",
            a=whole(3, 12), b=whole(2, 30),
            c=lambda rng, drawn: draws.integer(rng, 0, drawn["a"] - 1)),
-    family("int", "thrice", "x * 2 + x == a", "a // 3", a=_times(3, 2, 60)),
+    family("int", "thrice", "x * 2 + x == a", "a // 3", a=times(3, 2, 60)),
     family("int", "quotient_plus", "x // a + b == c", "a * (c - b)",
            a=whole(2, 9), b=whole(2, 40), c=above("b", 2, 40)),
     family("int", "add_last", "nums[-1] + x == a", "a - nums[-1]", nums=numbers(), a=whole()),
@@ -64,7 +57,7 @@ UNSEEN_INT = (
     family("int", "just_above", "x > a and x - a < b", "a + 1", a=whole(), b=whole(2, 20)),
     family("int", "rest_of_how_many", "len([i for i in nums if i > a]) + x == b",
            "b - len([i for i in nums if i > a])", nums=numbers(), a=whole(2, 20), b=whole(20, 99)),
-    family("int", "mean_of_two", "x * 2 == a + b", "(a + b) // 2", a=whole(), b=_even_above("a")),
+    family("int", "mean_of_two", "x * 2 == a + b", "(a + b) // 2", a=whole(), b=even_above("a")),
 )  # fmt: skip
 UNSEEN_FLOAT = (
     family("float", "quarter_of_sum", "x * 4 - p == q", "(p + q) / 4", p=quarters(), q=quarters()),
@@ -139,4 +132,4 @@ UNSEEN_STR_LIST = (
            s=lambda _, drawn: drawn["words"][0]),
     family(STRS, "initials", "[i[0] for i in words] == x", "[i[0] for i in words]", words=words()),
 )  # fmt: skip
-BY_ANSWER_TYPE = UNSEEN_INT, UNSEEN_FLOAT, UNSEEN_STR, UNSEEN_INT_LIST, UNSEEN_STR_LIST
+FAMILIES = (*UNSEEN_INT, *UNSEEN_FLOAT, *UNSEEN_STR, *UNSEEN_INT_LIST, *UNSEEN_STR_LIST)
