@@ -11,9 +11,9 @@ is one ordinary `etude run` a seed, RUNS/screen-0/LEVER, two at a time; stop it 
 the command again. What a finished run says is kept in `benchmarks/readings.jsonl`, with the commit
 that made it, and is not run again: delete its lines, or change its settings, and it is.
 
-A seed changes the weights that a run begins with, the seed pairs, the held-out families and every
-sample. `screen` holds out families that settings were chosen on before, `claim` none but the
-others: what is chosen by the one is told by the other (`etude.tiny.families`).
+A seed changes the weights that a run begins with, the families that are taught, the seed pairs and
+every sample. `screen` is scored on the 59 families to choose settings by, `claim` on the 55 to
+report on: what is chosen by the one is told by the other (`etude.tiny.families`).
 
 Equal cost: but for the rows of breadth, whose cost the last table tells, all runs of a seed ask for
 as many proposals and attempts, and train on as many tokens
@@ -24,7 +24,7 @@ The columns: pass@k in percent on held-out constants and held-out families; `fre
 attempts that solve the puzzles of a fixed set, drawn from the grammar, which no run trains on;
 forms among the solved puzzles of all rounds (canonical source without constants), and of these the
 ones that no human puzzle has. Differences to the plain loop are means over seeds, with Student's
-95% interval of so many seeds: each seed is one measurement, with other families.
+95% interval of so many seeds: each seed is one measurement, on the same held-out families.
 
 With `--rounds A B` nothing is run, and the tables are of the models that these rounds left, their
 mean, of every run that has got so far.
