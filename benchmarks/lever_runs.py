@@ -38,7 +38,7 @@ EARLY = 3
 KS = (1, 10, 100)
 
 
-Key = tuple[str, int, str, tuple[str, ...], str]
+Key = tuple[str, int, str, str]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Member:
     @property
     def key(self) -> Key:
         """What its readings are known by."""
-        return self.part, self.seed, self.lever, self.settings, self.recipe
+        return self.part, self.seed, self.lever, self.recipe
 
     @property
     def arms(self) -> list[str]:
@@ -165,7 +165,7 @@ class Reading:
     seed: int
     lever: str
     settings: tuple[str, ...]
-    """All but those of the seed."""
+    """All but those of the seed, for who reads this; `recipe` is what it is known by."""
     arm: str
     rounds: int
     scores: dict[str, float]
@@ -184,7 +184,7 @@ class Reading:
 
     @property
     def key(self) -> Key:
-        return self.part, self.seed, self.lever, self.settings, self.recipe
+        return self.part, self.seed, self.lever, self.recipe
 
 
 def commit() -> str:

@@ -94,10 +94,20 @@ def test_only_the_readings_of_these_settings_count(levers: Any, tmp_path: Path) 
     every = list(levers.members("screen", tmp_path / "levers.toml", tmp_path, 1))
     own = replace(reading(levers, "plain", 0, 1.0), recipe=every[0].recipe)
     control = replace(own, arm="more-epochs")
-    others = [replace(own, settings=("propose.samples=8",)), replace(own, recipe="of another")]
-    others += [replace(own, seed=1), replace(own, part="claim")]
+    others = [replace(own, recipe="of another"), replace(own, seed=1), replace(own, part="claim")]
     found = levers.rows(every, [own, *others, control])
     assert found == {"plain": [own], "plain: more-epochs": [control]}
+
+
+def test_readings_are_known_however_their_settings_are_said(levers: Any, tmp_path: Path) -> None:
+    first, second = (
+        levers.Member("screen", 0, "plain", settings, tmp_path)
+        for settings in (
+            ("propose.samples=9", "vary.tries=5"),
+            ("vary.tries=4", "vary.tries=5", "propose.samples=9"),
+        )
+    )
+    assert first.key == second.key
 
 
 def test_the_recipe_below_is_told_apart(levers: Any, tmp_path: Path) -> None:
