@@ -131,6 +131,24 @@ def test_the_trainings_say_how_often_an_example_was_shown(folder: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("shown", "too_long", "told"),
+    [
+        (0, 0, "no: not reached before the training's end"),
+        (0, 2, "no: longer than the model's context, or not reached before the training's end"),
+        (1, 2, "yes, shown once"),
+        (3, 0, "yes, shown 3 times"),
+    ],
+)
+def test_why_an_example_was_not_shown_is_not_guessed(
+    tmp_path: Path, shown: int, too_long: int, told: str
+) -> None:
+    folder = traced_run(tmp_path / "run")
+    trained_on(folder / "round-01" / "train", {EXAMPLE: (1, shown)}, too_long=too_long)
+    (line,) = (one for one in printed(folder, EXAMPLE) if "round-01/train  " in one)
+    assert line.split(maxsplit=1)[1] == told
+
+
 def test_the_model_is_followed_to_the_base_with_its_weights(folder: Path) -> None:
     found = [link.content for link in trace(folder, "dddddddddddddd02").of_kind("checkpoint")]
     assert [row["model"] for row in found] == [

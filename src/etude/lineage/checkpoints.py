@@ -112,5 +112,6 @@ def trainings(sources: Sources, example: str, arm: str) -> Iterator[Link]:
                 "recorded": recorded,
                 "documents": row["documents"] if recorded else None,
                 "shown": row["shown"] if recorded else None,
+                "too_long": json.loads((path / "training.json").read_text("utf-8")).get("too_long"),
             },
         )

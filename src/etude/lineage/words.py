@@ -128,9 +128,12 @@ def _trainings(console: Console, contents: Sequence[Content]) -> None:
         if not content["recorded"]:
             said = "not recorded by the version of etude that trained it"
         elif content["documents"] and not shown:
-            said = "no: longer than the model's context"
+            long = "longer than the model's context, or " if content["too_long"] else ""
+            said = f"no: {long}not reached before the training's end"
+        elif shown:
+            said = "yes, shown once" if shown == 1 else f"yes, shown {shown:,} times"
         else:
-            said = f"yes, shown {shown:,} times" if shown else "no"
+            said = "no"
         console.say(f"  {content['model']:<32} {said}")
 
 
