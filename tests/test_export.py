@@ -115,7 +115,7 @@ def test_the_same_run_gives_the_same_bytes(run: Path, tmp_path: Path) -> None:
 
     first = bytes_of(tmp_path / "a")
     assert first == bytes_of(tmp_path / "b")
-    assert {"README.md", "export.json", "recipe.toml"} < set(first)
+    assert {"README.md", "export.json", "run.toml"} < set(first)
     assert str(tmp_path).encode() not in b"".join(first.values())
 
 
@@ -160,6 +160,7 @@ def test_pairs_that_the_loop_made_of_others_leave_with_their_trace(
     manifest = json.loads((out / "export.json").read_text())
     assert (manifest["derived"], manifest["verified"]) == (2, 4)
     assert "2 of these the loop made of others" in card(out)
+    assert "model wrote 2 of them, and the loop made 2 of what it wrote (`origin`)" in card(out)
     left = export(run, tmp_path / "b.jsonl", Choice(derived=False, dedup="none"))
     assert {row["origin"] for row in rows(left)} == {"attempt"}
 
@@ -340,6 +341,15 @@ def test_an_export_replaces_its_own_kind_alone(run: Path, tmp_path: Path) -> Non
         export(other, out)
     export(other, out, force=True)
     assert json.loads((out / "export.json").read_text())["run"] == "other"
+
+
+def test_an_export_is_no_run(run: Path, tmp_path: Path) -> None:
+    out = export(run, tmp_path / "pairs")
+    with pytest.raises(InputError, match=r"pairs must be a run folder"):
+        store.read_recipe(out)
+    with pytest.raises(InputError, match=r"run is a folder and no export: name another") as said:
+        export(run, run)
+    assert "--force" not in str(said.value)
 
 
 def test_what_fails_leaves_nothing_half_written(run: Path, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_only_what_undoes_the_puzzle_teaches(opened: Open) -> None:
     made = derive(arm, 1)
     assert made is not None
     examples = store.read_stage(made)
-    assert len(examples) == 4
+    assert [one["origin"] for one in examples] == ["posed"] * 4
     for one in examples:
         assert arm.judge.verify(one["source"], one["solution"]).outcome == "accepted"
         body = one["solution"].partition("return ")[2]
@@ -147,7 +147,7 @@ def test_only_what_undoes_the_puzzle_teaches(opened: Open) -> None:
             show_chain(
                 Console(json_lines=json_lines, file=out), trace(arm.run.folder, one["example_id"])
             )
-        assert out.getvalue().count("posed") == 4
+        assert out.getvalue().count("posed") == 8  # the origin, and the way
 
 
 @pytest.mark.parametrize(("most", "puzzles"), [(1, 1), (3, 3), (99, 4)])

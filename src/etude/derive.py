@@ -23,7 +23,7 @@ from etude.arm import Arm, counted, load_held_out
 from etude.cluster import Made, Stage
 from etude.decontaminate import Screen, Trained
 from etude.describe import described
-from etude.generality import is_accepted
+from etude.generality import POSED, is_accepted
 from etude.prompts import example_text
 from etude.puzzle import parse
 from etude.repair import repaired
@@ -146,7 +146,8 @@ def _repaired(arm: Arm, number: int) -> Iterator[store.Row]:
     for row in repaired(arm, number):
         if row["puzzle_id"] not in barred:
             own = row | {"candidate_id": row["wrong_id"]}
-            yield _example(arm, "repair", own, parse(row["puzzle"]), row["solution"])
+            origin = "posed" if row["way"] == POSED else "repair"
+            yield _example(arm, origin, own, parse(row["puzzle"]), row["solution"])
 
 
 def _described(arm: Arm, number: int) -> Iterator[store.Row]:

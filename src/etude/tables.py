@@ -198,7 +198,7 @@ RETELL = pa.schema(
 DERIVE = pa.schema(
     [
         ("example_id", TEXT),
-        ("origin", TEXT),  # variant, hindsight, repair, description; of the control, redrawn
+        ("origin", TEXT),  # variant, hindsight, repair, posed, description; of the control, redrawn
         ("puzzle_id", TEXT),  # the puzzle that it was made from
         ("candidate_id", TEXT),  # and its solution
         ("derived_id", TEXT),  # the id of its own puzzle

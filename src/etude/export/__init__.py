@@ -27,7 +27,17 @@ from etude.export.licence import licence_of
 from etude.export.made import Exported, Options, origin
 from etude.export.pairs import Choice, Pairs
 from etude.export.verifying import judge_of, seed_rows, verified
-from etude.export.writing import MANIFEST, Format, Lines, Shards, Sink, Table, format_of, placed
+from etude.export.writing import (
+    MANIFEST,
+    RECIPE,
+    Format,
+    Lines,
+    Shards,
+    Sink,
+    Table,
+    format_of,
+    placed,
+)
 from etude.types import Problem
 
 SUFFIXES: dict[Format, str] = {"jsonl": ".jsonl", "parquet": ".parquet", "datasets": ""}
@@ -149,7 +159,7 @@ def _splitter(test_share: float) -> Callable[[store.Row], str]:
 
 def _beside(place: Path, made: Exported, name: str) -> None:
     """What stands in the folder beside the data."""
-    (place / "recipe.toml").write_text(config.dump(made.run.recipe), "utf-8")
+    (place / RECIPE).write_text(config.dump(made.run.recipe), "utf-8")
     manifest = json.dumps(made.as_dict(), indent=2, sort_keys=True)
     (place / MANIFEST).write_text(f"{manifest}\n", "utf-8")
     if made.hits:

@@ -24,6 +24,7 @@ from etude.export.columns import COLUMNS, CONFIGS, features
 from etude.export.made import Exported
 from etude.export.making import STAGES
 from etude.export.markdown import Cells, table
+from etude.export.writing import RECIPE
 from etude.judge.record import METADATA_KEY, described
 from etude.readings.words import harmless, percent
 from etude.types import Score
@@ -112,7 +113,9 @@ def _lead(made: Exported) -> str:
         f"[etude](https://arxiv.org/abs/2207.14502) {__version__}: it ran them in a sandbox and "
         f"found that `f(g())` is `True`. "
     )
-    text += f"A language model wrote {written:,} of them"
+    derived = made.pairs.counts.derived
+    text += f"A language model wrote {written - derived:,} of them"
+    text += f", and the loop made {derived:,} of what it wrote (`origin`)" * bool(derived)
     text += f"; {made.seeds:,} are pairs by people that the run started from.\n" * bool(made.seeds)
     text += "." * (not made.seeds)
     if made.options.choice.arm != "verified":
@@ -328,10 +331,10 @@ def _again(made: Exported, name: str) -> str:
     versions = json.loads(path.read_text("utf-8")).get("versions", {}) if path.exists() else {}
     listed = ", ".join(f"{name} {version}" for name, version in versions.items())
     return f"""\
-`recipe.toml` beside this file holds every setting; the seed is {made.run.recipe.run.seed}.
+`{RECIPE}` beside this file holds every setting; the seed is {made.run.recipe.run.seed}.
 
 ```bash
-etude run recipe.toml --out RUN
+etude run {RECIPE} --out RUN
 {" ".join(words)} --out {shlex.quote(name.rpartition("/")[2])}
 ```
 
@@ -351,7 +354,8 @@ def _limits(made: Exported) -> str:
     said = [
         "A verdict says that the solution solves the puzzle, not that the puzzle is sensible, "
         "useful or hard. `solve_rate` says how often the model itself found a solution.",
-        "Puzzles that the model never solved are not in it, so it leans to what the model can do.",
+        "Puzzles that nothing solved are not in it, so it leans to what the model can do"
+        + (" and what the loop finds by search." if made.pairs.counts.derived else "."),
         "The texts were written by a model: run them in a sandbox (`etude judge`), not in your own "
         "process.",
     ]

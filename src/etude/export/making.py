@@ -1,8 +1,9 @@
 """Pairs that the loop made of others: which of them taught, and what the judge found of each.
 
 A solution with other constants (`variant`), a puzzle whose constant was rewritten (`hindsight`), an
-unsolved puzzle with an edited or a borrowed solution (`repair`). Not covered: examples told in
-English, whose pair is that of an attempt, and the control's, which nobody judged.
+unsolved puzzle with an edited or a borrowed solution (`repair`), one that was posed anew with such
+a solution (`posed`). Not covered: examples told in English, whose pair is that of an attempt, and
+the control's, which nobody judged.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ STAGES = {
     "variant": ("vary", "variant_id"),
     "hindsight": ("hindsight", "derived_id"),
     "repair": ("repair", "derived_id"),
+    "posed": ("repair", "derived_id"),
 }
 """By origin, the stage that judged such a pair and its column with the id of its puzzle."""
 _NONE = """

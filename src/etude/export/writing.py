@@ -26,6 +26,8 @@ Format = Literal["jsonl", "parquet", "datasets"]
 FORMATS: tuple[Format, ...] = ("jsonl", "parquet", "datasets")
 MANIFEST = "export.json"
 """In a folder: what it was exported from, so that the same export may replace it."""
+RECIPE = "run.toml"
+"""In a folder: the recipe of the run. Not `recipe.toml`, by which a run's folder is known."""
 SHARD_ROWS = 100_000
 SHARD_BYTES = 256 << 20
 """Of text: a shard ends with whichever it reaches first."""
@@ -165,7 +167,9 @@ def check_free(out: Path, origin: str, force: bool) -> None:
         )
     if force or (out.is_dir() and _origin(out) == origin):
         return
-    found = "an export of something else" if _origin(out) else "there already, and no export of it"
+    if out.is_dir() and not (out / MANIFEST).is_file():
+        raise InputError(f"{out} is a folder and no export: name another with --out.")
+    found = "an export of something else" if out.is_dir() else "there already"
     raise InputError(f"{out} is {found}: name another with --out, or replace it with --force.")
 
 

@@ -41,9 +41,11 @@ _TRIED = {
     "variant": ("variants", "variant_id"),
     "hindsight": ("rewritten", "derived_id"),
     "repair": ("repairs", "derived_id"),
+    "posed": ("repairs", "derived_id"),
 }
 """By the origin of a further example, where the judge's word on it is, and the column of its id."""
 _SAME = ("puzzle_id", "candidate_id", "solution")
+_BORROWED = ("repair", "posed")
 
 
 class _Walk:
@@ -90,7 +92,7 @@ class _Walk:
             for told in self._rows("descriptions", "puzzle_id", row["puzzle_id"]):
                 if f'"""{told["docstring"]}"""' in row["text"]:
                     yield Link("tried", example, told)
-        yield from self._candidate(row["candidate_id"], borrowed=row["origin"] == "repair")
+        yield from self._candidate(row["candidate_id"], borrowed=row["origin"] in _BORROWED)
         yield from self._puzzle(row["puzzle_id"])
         yield from trainings(self.sources, example, self.arm)
 
