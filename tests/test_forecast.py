@@ -165,6 +165,17 @@ def test_a_training_by_tokens_is_counted_by_tokens() -> None:
     assert trained["more-epochs", None].tokens == whole
 
 
+def test_a_puzzle_teaches_as_solved_or_as_repaired() -> None:
+    def documents(*settings: str) -> int:
+        recipe = config.load("smoke", ["select.per_puzzle=2", "train.seed_repeat=0", *settings])
+        works = count_work(recipe, pairs=10, problems=5)
+        return next(one.documents for one in works if (one.stage, one.round) == ("train", 1))
+
+    assert documents() == documents("repair.borrow=9", "repair.per_puzzle=2") == 2 * 24
+    assert documents("repair.borrow=9", "repair.per_puzzle=1") == 2 * 24
+    assert documents("repair.borrow=9", "repair.per_puzzle=3") == 3 * 24
+
+
 def test_no_round_keeps_more_puzzles_than_are_proposed() -> None:
     few = config.load("smoke", ["propose.samples=10"])
     assert most_kept(few)("verified", 1) == 10

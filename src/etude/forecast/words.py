@@ -74,17 +74,20 @@ def _time(made: Forecast) -> str:
     single = together == 1 or is_evaluation(made.recipe)
     arms = "" if single else f" for all arms, of which {together} run at a time"
     return (
-        f"{made.hours:,.2f} hours{arms}; {made.speed.source}; the judge measured here, "
-        f"{1000 * made.speed.check:.1f} ms a check{_unknown(made)}"
+        f"{'' if is_evaluation(made.recipe) else 'at most about '}{made.hours:,.2f} hours{arms}; "
+        f"{made.speed.source}; the judge measured here, {1000 * made.speed.check:.1f} ms a check"
+        f"{_unknown(made)}"
     )
 
 
 def _unknown(made: Forecast) -> str:
-    """Without it the 0:00 of a stage that a server samples for reads as a time."""
+    """What is counted as nothing, so that it does not read as a time."""
     recipe = made.recipe
+    reinforced = recipe.reinforce is not None and not is_evaluation(recipe)
+    more = "; reinforcement is not counted, and takes longest" if reinforced else ""
     asked = [recipe.engine] + [one.engine for one in (recipe.propose, recipe.solve) if one.engine]
     served = any(section.kind == "openai" for section in asked)
-    return "; what servers take is not known, and counted as nothing" if served else ""
+    return more + "; what servers take is not known, and counted as nothing" * served
 
 
 def _row(cost: Cost) -> list[str]:

@@ -139,7 +139,8 @@ class _Counting:
             yield from self._described(arm, number, kept)
 
     def _levers(self, arm: str, number: int, units: int, kept: int) -> Iterator[Work]:
-        """At most: every attempt of every puzzle may be accepted, or wrong."""
+        """At most: every attempt of every puzzle may be accepted, or wrong. What is not repaired is
+        posed."""
         vary, samples = self.recipe.vary, self.recipe.solve.samples
         if vary.tries:
             checks = kept * vary.tries * min(vary.solutions, samples)
@@ -151,7 +152,7 @@ class _Counting:
         if tried := repair.tries + repair.borrow:
             alone = min(tried, CHECKED) + vary.tries * vary.solutions
             posed = repair.pose * (2 + CHECKED)  # its value, trivial answers, what is borrowed
-            checks = kept * (math.ceil(tried / TRIES_A_CHECK) + alone + posed)
+            checks = kept * (math.ceil(tried / TRIES_A_CHECK) + max(alone, posed))
             yield Work(arm, number, "repair", units, checks=checks)
 
     def _described(self, arm: str, number: int, kept: int) -> Iterator[Work]:
@@ -185,9 +186,10 @@ class _Counting:
         most = min(self.recipe.select.per_puzzle, tried)
         puzzles = self.kept(arm, number) + self._again(arm, number)
         found = min(puzzles * most, self.recipe.select.most or puzzles * most)
+        if self.recipe.repair.is_on:  # of what nobody solved
+            repaired = self.recipe.repair.per_puzzle
+            found = max(found + (puzzles - found // most) * repaired, puzzles * repaired)
         derived = self.recipe.vary.examples + self.recipe.hindsight.per_puzzle
-        if self.recipe.repair.is_on:
-            derived += self.recipe.repair.per_puzzle
         if self.recipe.describe.tries:
             derived += self.recipe.describe.per_puzzle
         return found + puzzles * derived
