@@ -23,7 +23,7 @@ def test_rows_know_their_arm_and_round(tmp_path: Path) -> None:
         store.write_table(
             stage / "00000.parquet", [row | {"example_id": f"{number}"}], tables.SELECT
         )
-    with Tables(tmp_path) as run:
+    with Tables(str(tmp_path)) as run:
         found = run.rows("select arm, round, example_id from examples order by example_id")
     assert [tuple(row.values()) for row in found] == [
         ("verified", 1, "0"),

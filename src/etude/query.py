@@ -78,7 +78,8 @@ class Tables:
     Raises `InputError` for a segment that can't be read.
     """
 
-    def __init__(self, folder: Path, *, threads: int | None = None) -> None:
+    def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
+        folder = store.place(folder)
         self.folder = folder
         self.connection = duckdb.connect(":memory:")
         bounded(self.connection)
