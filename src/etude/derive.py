@@ -18,7 +18,7 @@ from itertools import chain, groupby, islice
 from operator import itemgetter
 from pathlib import Path
 
-from etude import store, streams, tables
+from etude import store, streams, tables, turn
 from etude.arm import Arm, counted, load_held_out
 from etude.cluster import Made, Stage
 from etude.decontaminate import Screen, Trained
@@ -94,7 +94,7 @@ def _work(arm: Arm, _: int, *, number: int) -> Made:
         every = _allowed(arm, _redrawn(arm, number), known, dropped)
         rows = list(islice(every, _wanted(arm, number)))
     else:
-        stages = (_varied, _in_hindsight, _repaired, _described)
+        stages = (_varied, _in_hindsight, _repaired, _turned, _described)
         made = chain.from_iterable(one(arm, number) for one in stages)
         rows = list(_allowed(arm, made, known, dropped))
     return Made(rows, {tables.DROPPED: json.dumps(dropped, sort_keys=True)})
@@ -148,6 +148,13 @@ def _repaired(arm: Arm, number: int) -> Iterator[store.Row]:
             own = row | {"candidate_id": row["wrong_id"]}
             origin = "posed" if row["way"] == POSED else "repair"
             yield _example(arm, origin, own, parse(row["puzzle"]), row["solution"])
+
+
+def _turned(arm: Arm, number: int) -> Iterator[store.Row]:
+    """Puzzles that were made of attempts, with the solutions that were lent to them."""
+    for row in turn.taught(arm, number):
+        own = row | {"candidate_id": row["wrong_id"], "puzzle_id": row["of"]}
+        yield _example(arm, "turned", own, parse(row["puzzle"]), row["solution"])
 
 
 def _described(arm: Arm, number: int) -> Iterator[store.Row]:

@@ -22,6 +22,8 @@ POSED = "posed"
 POSED_ANEW = "posed anew and solved"
 REPAIRS = ("puzzle_id", "tried", "way", "repair_id", "derived_id", "outcome", "stable")
 """The columns of REPAIR that are read here."""
+TURNS = ("turned_id", "puzzle_id", "way", "repair_id", "outcome", "stable")
+"""The columns of TURN that are read here."""
 VERDICTS = ("puzzle_id", "variant_id", "candidate_id", "outcome", "stable")
 """The columns of VARY that are read here."""
 
@@ -129,3 +131,18 @@ def repairs(rows: Iterable[Row]) -> Counter[str]:
             POSED_ANEW: len({puzzle for puzzle, _ in right_for_all(posed)}),
         }
     )
+
+
+def of_turned(row: Row) -> Row:
+    """A row of the table TURN as one of REPAIR: of the turned puzzle, made of an attempt at
+    another."""
+    return row | {"puzzle_id": row["turned_id"], "of": row["puzzle_id"]}
+
+
+def turns(rows: Iterable[Row]) -> Counter[str]:
+    """Puzzles that were made of attempts, and how many of them were solved: from the rows of the
+    table TURN."""
+    found = [of_turned(row) for row in rows]
+    made = {row["puzzle_id"] for row in found}
+    solved = {puzzle for puzzle, _ in right_for_all(found)}
+    return Counter({"turned round": len(made), "solved": len(solved)})

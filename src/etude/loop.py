@@ -24,6 +24,7 @@ from etude.screen import screen
 from etude.select import select
 from etude.solve import judge, solve
 from etude.train import pretrain, thin, train, train_on_seeds, train_student
+from etude.turn import turn
 from etude.vary import vary
 from etude.vet import vet
 from etude.vouch import vouch
@@ -49,6 +50,7 @@ def teach_itself(arm: Arm) -> None:
             vary(arm, number)
             hindsight(arm, number)
             repair(arm, number)
+            turn(arm, number)
             probe(arm, number)
         screen(arm, number)
         select(arm, number)

@@ -36,6 +36,7 @@ VIEWS: dict[str, tuple[str, str, pa.Schema]] = {
     "variants": ("vary", "[0-9]*.parquet", tables.VARY),
     "rewritten": ("hindsight", "[0-9]*.parquet", tables.HINDSIGHT),
     "repairs": ("repair", "[0-9]*.parquet", tables.REPAIR),
+    "turned": ("turn", "[0-9]*.parquet", tables.TURN),
     "probes": ("probe", "[0-9]*.parquet", tables.PROBE),
     "leaks": ("screen", "[0-9]*.parquet", tables.SCREEN),
     "examples": ("select", "[0-9]*.parquet", tables.SELECT),

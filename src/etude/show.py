@@ -164,6 +164,9 @@ def vetting_items(arm: Path, number: int) -> Iterator[tuple[str, list[str]]]:
     mended = vetting.repaired(arm, number)
     if mended["unsolved puzzles"]:
         yield "repair", [f"{count:,} {name}" for name, count in mended.items() if count]
+    turned = vetting.turned(arm, number)
+    if turned["turned round"]:
+        yield "turn", [f"{count:,} {name}" for name, count in turned.items()]
     found = vetting.probed(arm, number)
     if found:
         yield "probe", [f"{found.weak:,} weak", f"{found.unstable:,} unstable",

@@ -169,6 +169,14 @@ REPAIR = pa.schema(
         ("stable", pa.bool_()),
     ]
 )
+TURN = pa.schema(
+    [
+        ("turned_id", TEXT),  # the puzzle that was made of an attempt
+        ("turned", TEXT),  # its source
+        ("attempt_id", TEXT),  # the attempt
+        *REPAIR,  # of which `puzzle_id` is the puzzle of that attempt, and `way` is posed or null
+    ]
+)
 DESCRIBE = pa.schema(
     [
         ("description_id", TEXT),  # content hash of the puzzle's id, the draw and the docstring
@@ -198,7 +206,7 @@ RETELL = pa.schema(
 DERIVE = pa.schema(
     [
         ("example_id", TEXT),
-        ("origin", TEXT),  # variant, hindsight, repair, posed, description; of the control, redrawn
+        ("origin", TEXT),  # variant, hindsight, repair, posed, turned, description; redrawn
         ("puzzle_id", TEXT),  # the puzzle that it was made from
         ("candidate_id", TEXT),  # and its solution
         ("derived_id", TEXT),  # the id of its own puzzle

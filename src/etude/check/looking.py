@@ -25,7 +25,7 @@ from etude.store.segments import PLACE, misplaced
 
 ORDER = (
     *("seeds", "pretrain", "anchors", "propose", "vet", "recall", "solve", "judge", "vary"),
-    *("hindsight", "repair", "probe", "screen", "select", "describe", "retell"),
+    *("hindsight", "repair", "turn", "probe", "screen", "select", "describe", "retell"),
     *("derive", "train", "reinforce", "evaluate", "health"),
 )
 """Stages, each after those that it is made from."""

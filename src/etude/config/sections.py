@@ -368,6 +368,9 @@ class RepairSection(Section):
     pose: int = Field(0, ge=0)
     """Puzzles with an answer that are made of each that is left unsolved, at most; 0 makes none.
     They are tried with what is borrowed."""
+    turn: int = Field(0, ge=0)
+    """Puzzles that are made of a round's attempts, at most, and posed and tried as those are; 0
+    makes none."""
     per_puzzle: int = Field(2, ge=1)
     """The shortest distinct repairs of a puzzle that become examples, at most; if it was posed anew
     and that is fewer, the shortest of them with other values too."""
@@ -382,6 +385,8 @@ class RepairSection(Section):
             raise ValueError("repair.pose needs solutions to try: set repair.borrow too")
         if 0 < self.pose < 3:
             raise ValueError(f"repair.pose must be 0 or at least 3 but is {self.pose}")
+        if self.turn and not self.pose:
+            raise ValueError("repair.turn makes puzzles to pose: set repair.pose too")
         return self
 
 

@@ -36,7 +36,8 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
         _TEXT,
         "`attempt`: written for its puzzle. Made of another pair and judged, too: `variant` (other "
         "constants), `repair` (an edited or borrowed solution), `posed` (so, of a puzzle that was "
-        "posed anew so that it has an answer), `hindsight` (the answer given); null for a seed",
+        "posed anew so that it has an answer), `turned` (so, of a puzzle that was made of an "
+        "attempt), `hindsight` (the answer given); null for a seed",
     ),
     ("made_from", _TEXT, "`puzzle_id` that such a pair was made from; null for an attempt"),
     ("round", _COUNT, "the round of the loop that made it; 0 for a seed pair"),

@@ -2,8 +2,8 @@
 
 A solution with other constants (`variant`), a puzzle whose constant was rewritten (`hindsight`), an
 unsolved puzzle with an edited or a borrowed solution (`repair`), one that was posed anew with such
-a solution (`posed`). Not covered: examples told in English, whose pair is that of an attempt, and
-the control's, which nobody judged.
+a solution (`posed`), or that was made of a solution (`turned`). Not covered: examples told in
+English, whose pair is that of an attempt, and the control's, which nobody judged.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ STAGES = {
     "hindsight": ("hindsight", "derived_id"),
     "repair": ("repair", "derived_id"),
     "posed": ("repair", "derived_id"),
+    "turned": ("turn", "derived_id"),
 }
 """By origin, the stage that judged such a pair and its column with the id of its puzzle."""
 _NONE = """

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from etude import domains
 from etude.budget import levels
 from etude.config import FinalSection, FitSection, ProposeSection, Recipe, TrainSection
-from etude.repair import CHECKED
+from etude.lend import CHECKED
 from etude.shares import wanted
+from etude.turn import PUZZLES as TURNED
 
 Kept = Callable[[str, int], int]
 """How many puzzles a round of an arm keeps, by the names of both."""
@@ -154,6 +155,9 @@ class _Counting:
             posed = repair.pose * (2 + CHECKED)  # its value, trivial answers, what is borrowed
             checks = kept * (math.ceil(tried / TRIES_A_CHECK) + max(alone, posed))
             yield Work(arm, number, "repair", units, checks=checks)
+        if repair.turn:
+            checks = repair.turn * (math.ceil(repair.borrow / TRIES_A_CHECK) + posed)
+            yield Work(arm, number, "turn", math.ceil(repair.turn / TURNED), checks=checks)
 
     def _described(self, arm: str, number: int, kept: int) -> Iterator[Work]:
         """At most: every puzzle teaches, and every docstring is tried."""
@@ -192,7 +196,8 @@ class _Counting:
         derived = self.recipe.vary.examples + self.recipe.hindsight.per_puzzle
         if self.recipe.describe.tries:
             derived += self.recipe.describe.per_puzzle
-        return found + puzzles * derived
+        turned = self.recipe.repair.turn * self.recipe.repair.per_puzzle
+        return found + puzzles * derived + turned
 
     def _again(self, arm: str, number: int) -> int:
         """Puzzles of earlier rounds that are tried once more, at most."""

@@ -42,10 +42,11 @@ _TRIED = {
     "hindsight": ("rewritten", "derived_id"),
     "repair": ("repairs", "derived_id"),
     "posed": ("repairs", "derived_id"),
+    "turned": ("turned", "derived_id"),
 }
 """By the origin of a further example, where the judge's word on it is, and the column of its id."""
 _SAME = ("puzzle_id", "candidate_id", "solution")
-_BORROWED = ("repair", "posed")
+_BORROWED = ("repair", "posed", "turned")
 
 
 class _Walk:

@@ -11,7 +11,7 @@ from typing import Any
 from etude import cluster, query, store
 
 STAGES = (
-    *("propose", "solve", "judge", "vary", "repair", "probe", "describe", "retell"),
+    *("propose", "solve", "judge", "vary", "repair", "turn", "probe", "describe", "retell"),
     "evaluate",
 )
 """The stages whose units a run can do without."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from etude import readings, store, tables
-from etude.generality import REPAIRS, is_accepted, repairs
+from etude.generality import REPAIRS, TURNS, is_accepted, repairs, turns
 
 SEEN_PARTS = ("constants",)
 """Parts of a suite whose problems have the seeds' own forms: to meet these is no invention."""
@@ -85,6 +85,12 @@ def rewritten(arm: Path, number: int) -> Counter[str]:
 def repaired(arm: Path, number: int) -> Counter[str]:
     """Puzzles that nobody solved, solutions tried on them, and how many puzzles they solve."""
     return repairs(readings.columns(store.round_folder(arm, number) / "repair", REPAIRS))
+
+
+def turned(arm: Path, number: int) -> Counter[str]:
+    """Puzzles that were made of attempts, and how many of them were solved."""
+    folder = store.round_folder(arm, number) / "turn"
+    return turns(readings.columns(folder, list(TURNS)))
 
 
 def told(arm: Path, number: int) -> Counter[str]:

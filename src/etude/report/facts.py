@@ -259,7 +259,7 @@ class Facts:
 
 STAGES = (
     "seeds", "pretrain", "propose", "vet", "recall", "solve", "judge", "vary", "hindsight",
-    "repair", "probe", "screen", "select", "describe", "derive", "train", "reinforce",
+    "repair", "turn", "probe", "screen", "select", "describe", "derive", "train", "reinforce",
     "evaluate", "health",
 )  # fmt: skip
 """In the order of the loop."""

@@ -1,0 +1,156 @@
+"""Turn: solutions are turned round into puzzles, which have an answer.
+
+What a model writes to solve a puzzle computes something: that is a question too, when what came of
+it is given and one of what it was given is asked for (`turned`). The value that it needs so that
+there is an answer, the judge computes from answers that were given (`posed`); then it is tried with
+attempts at other puzzles (`lend`), and what is right for all that it was posed as teaches. The
+attempts that are turned may be right or wrong. No model is asked.
+
+Inverting what one can already do is how Sukhbaatar and others, "Intrinsic Motivation and Automatic
+Curricula via Asymmetric Self-Play" (2018), have an agent set itself tasks that can be solved.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from etude import store, streams, tables
+from etude.arm import Arm, set_aside_words
+from etude.borrow import library, written
+from etude.cluster import Made, Stage
+from etude.generality import TURNS, of_turned, right_for_all, turns
+from etude.holes import Opened, given
+from etude.lend import Tries, answers_in, posed_rows, teaching_posed
+from etude.posed import is_small
+from etude.puzzle import NotAPuzzle, parse
+from etude.turned import turned
+from etude.types import Puzzle
+
+PUZZLES = 200
+"""Of a unit."""
+
+
+class _Turned(NamedTuple):
+    """A puzzle, and the attempt that it was made of."""
+
+    puzzle: Puzzle
+    attempt_id: str
+    of: str
+    """The id of the puzzle that the attempt was at."""
+
+
+def turn(arm: Arm, number: int) -> Path | None:
+    """The folder of the round's turned puzzles; None where the recipe asks for none."""
+    if not arm.recipe.repair.turn:
+        return None
+    folder = arm.round(number) / "turn"
+    units = math.ceil(arm.recipe.repair.turn / PUZZLES)
+    work = partial(_work, number=number)
+    with arm.watched(number, "turn", units) as watched:
+        flow = arm.flow(Stage(folder, units, work, tables.TURN, "judge"))
+        flow.finish(0, watched.tick)
+        watched.summary = words_of(turns(streams.rows(folder, list(TURNS))))
+        watched.summary += set_aside_words(folder)
+    return folder
+
+
+def words_of(found: Counter[str]) -> str:
+    """`300 turned round  75 solved`"""
+    return "  ".join(f"{count:,} {name}" for name, count in found.items())
+
+
+def taught(arm: Arm, number: int) -> Iterator[store.Row]:
+    """The rows that teach: of each turned puzzle the shortest solutions that are right for all."""
+    for path in streams.segments(arm.round(number) / "turn"):
+        by_puzzle: dict[str, list[store.Row]] = defaultdict(list)
+        for row in streams.rows_of(path):
+            by_puzzle[row["turned_id"]].append(of_turned(row))
+        for rows in by_puzzle.values():
+            if right := right_for_all(rows):
+                yield from teaching_posed(arm.recipe, rows, right)
+
+
+def _work(arm: Arm, unit: int, *, number: int) -> Made:
+    chosen = arm.remembered("turned", number, lambda: _chosen(arm, number))
+    own: Sequence[_Turned] = chosen[unit * PUZZLES : (unit + 1) * PUZZLES]
+    known = {one.id: one for one in arm.puzzles(number)}
+    units = range(math.ceil(len(known) / arm.recipe.solve.puzzles_per_unit))
+    answers = answers_in(arm, number, units, known)
+    tries = {one.puzzle.id: Tries(one.puzzle, []) for one in own}
+    seed = arm.seed(number, "turn", unit)
+    rows = list(posed_rows(arm, list(tries.values()), answers, library(arm, number), seed))
+    found = {row["puzzle_id"] for row in rows}
+    rows += [one.nothing() for name, one in tries.items() if name not in found]
+    of = {one.puzzle.id: one for one in own}
+    return Made(
+        [row | tries[row["puzzle_id"]].search() | _told(of[row["puzzle_id"]]) for row in rows],
+        arm.conditions(),
+    )
+
+
+def _told(one: _Turned) -> store.Row:
+    return {
+        "turned_id": one.puzzle.id,
+        "turned": one.puzzle.source,
+        "attempt_id": one.attempt_id,
+        "puzzle_id": one.of,
+    }
+
+
+def _chosen(arm: Arm, number: int) -> list[_Turned]:
+    """Puzzles of different forms, none of which is of a puzzle of the round, or was made before."""
+    kept = arm.puzzles(number)
+    rng = random.Random(arm.seed(number, "turn"))
+    values = _values(kept)
+    forms = {one.form for one in kept} | set(_earlier(arm, number))
+    of = {row["candidate_id"]: row["puzzle_id"] for row in _solutions(arm, number)}
+    bodies = [
+        (answer_type, Opened(body, kinds), attempt)
+        for (answer_type, kinds), own in arm.read_once(arm.round(number), written).items()
+        for body, (attempt, _) in own.items()
+    ]
+    rng.shuffle(bodies)
+    found: list[_Turned] = []
+    for answer_type, body, attempt in bodies:
+        if len(found) == arm.recipe.repair.turn:
+            break
+        puzzle = turned(body, answer_type, values, rng)
+        if puzzle is not None and puzzle.form not in forms and _is_allowed(arm, puzzle):
+            forms.add(puzzle.form)
+            found.append(_Turned(puzzle, attempt, of[attempt]))
+    return found
+
+
+def _is_allowed(arm: Arm, puzzle: Puzzle) -> bool:
+    try:
+        arm.domain.check_rules(puzzle, paper=arm.recipe.vet.rules == "paper")
+    except NotAPuzzle:
+        return False
+    return True
+
+
+def _values(puzzles: Sequence[Puzzle]) -> dict[str, list[str]]:
+    """What these puzzles give, by kind, as literals."""
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for puzzle in puzzles:
+        for value in given(puzzle):
+            if is_small(value.expression):
+                found[value.kind].setdefault(value.expression)
+    return {kind: list(own) for kind, own in found.items()}
+
+
+def _earlier(arm: Arm, number: int) -> Iterator[str]:
+    """The forms of what was made in earlier rounds."""
+    for earlier in range(1, number):
+        sources = {row["turned"] for row in streams.rows(arm.round(earlier) / "turn", ["turned"])}
+        yield from (parse(source).form for source in sources)
+
+
+def _solutions(arm: Arm, number: int) -> Iterator[store.Row]:
+    return streams.rows(arm.round(number) / "solve", ["candidate_id", "puzzle_id"])

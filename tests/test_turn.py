@@ -1,0 +1,175 @@
+"""Solutions turned round into puzzles: each has an answer, and is solved by what undoes it."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from etude import config, store
+from etude.arm import Arm
+from etude.console import Console
+from etude.derive import derive
+from etude.errors import RecipeError
+from etude.export.making import STAGES
+from etude.holes import Opened
+from etude.lineage import trace
+from etude.lineage.words import show_chain
+from etude.puzzle import parse
+from etude.readings import vetting
+from etude.select import select
+from etude.turn import turn
+from etude.turned import turned
+from round_tables import write_judged
+
+LISTS = "def f(x: List[int], nums=[3, 9, 5], a=4): return len(x) == a"
+WORDS = "def f(x: str, s='dog', t='cat'): return x.count(s) == 9"
+ROWS = [
+    (LISTS, "def g(nums=[3, 9, 5], a=4): return [i + a for i in nums]", "wrong", "[7, 13, 9]"),
+    (LISTS, "def g(nums=[3, 9, 5], a=4): return [i - a for i in nums]", "wrong", "[-1, 5, 1]"),
+    (LISTS, "def g(nums=[3, 9, 5], a=4): return nums[1:]", "wrong", "[9, 5]"),
+    (LISTS, "def g(nums=[3, 9, 5], a=4): return nums[:1] * 3", "wrong", "[3, 3, 3]"),
+    (WORDS, "def g(s='dog', t='cat'): return t + s", "wrong", "'catdog'"),
+    (WORDS, "def g(s='dog', t='cat'): return t[len(s):]", "wrong", "''"),
+    (WORDS, "def g(s='dog', t='cat'): return t", "wrong", "'cat'"),
+    (WORDS, "def g(s='dog', t='cat'): return t[:-1]", "wrong", "'ca'"),
+    (WORDS, "def g(s='dog', t='cat'): return s * 2", "wrong", "'dogdog'"),
+]
+VALUES = {"int": ["7"], "str": ["'cat'"], "list[int]": ["[3, 9]"]}
+Open = Callable[..., Arm]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Open]:
+    arms: list[Arm] = []
+
+    def open_arm(*wanted: str) -> Arm:
+        settings = ["repair.borrow=99", "repair.pose=5", "repair.turn=9", *wanted]
+        run = store.Run.open(tmp_path / f"run-{len(arms)}", config.load("smoke", settings), {})
+        arms.append(Arm(run, "verified", lambda _: None))
+        write_judged(arms[-1].round(1), ROWS)
+        return arms[-1]
+
+    yield open_arm
+    for arm in arms:
+        arm.close()
+
+
+def every(body: str, kinds: tuple[str, ...], answer_type: str) -> set[str]:
+    """All that is made of a body by chance, but for the order of inputs and sides."""
+    made = (turned(Opened(body, kinds), answer_type, VALUES, random.Random(n)) for n in range(40))
+    return {
+        f"{one.answer_type}: {one.source.partition('return ')[2]}"
+        for one in made
+        if one is not None and not one.source.partition("return ")[2].endswith(")")
+    }
+
+
+def test_any_of_what_a_solution_reads_is_asked_for() -> None:
+    assert every(" return [i - _hole0_ for i in _hole1_]", ("int", "list[int]"), "List[int]") == {
+        "int: [i - x for i in nums] == u", "int: u == [i - x for i in nums]",
+        "List[int]: [i - a for i in x] == nums", "List[int]: nums == [i - a for i in x]",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("body", "kinds", "answer_type", "told"),
+    [
+        (" return _hole0_ if _hole0_ > 3 else -_hole0_", ("int",), "int", "(x if x > 3 else -x)"),
+        (" return [a for a in _hole0_]", ("list[int]",), "List[int]", "[a for a in x]"),
+        (" return _hole0_ + _hole1_", ("int", "int"), "int", "a"),
+        (" return [s for a in _hole1_ for s in [_hole0_]]", ("str", "list[int]"), "str", "for s"),
+    ],
+)
+def test_what_is_made_parses_to_what_was_meant(
+    body: str, kinds: tuple[str, ...], answer_type: str, told: str
+) -> None:
+    found = every(body, kinds, answer_type)
+    assert found
+    assert all(told in one for one in found)
+
+
+@pytest.mark.parametrize(
+    ("body", "kinds", "answer_type"),
+    [
+        (" return _hole0_", ("int",), "int"),  # nothing is done
+        (" return 3 + 4", (), "int"),  # nothing is read
+        (" a = _hole0_\n return a", ("int",), "int"),  # no expression
+        (" return x + _hole0_", ("int",), "int"),
+        (" return len(_hole0_)", ("list[list[int]]",), "int"),
+        (" return {_hole0_}", ("int",), "Set[int]"),
+        (" return _hole0_ + " + " + ".join(map(str, range(30))), ("int",), "int"),
+    ],
+)
+def test_of_what_nothing_is_made(body: str, kinds: tuple[str, ...], answer_type: str) -> None:
+    assert not every(body, kinds, answer_type)
+
+
+def test_what_undoes_the_solution_teaches(opened: Open) -> None:
+    arm = opened()
+    folder = turn(arm, 1)
+    assert folder is not None
+    rows = store.read_stage(folder)
+    made = {row["turned_id"] for row in rows}
+    solved = vetting.turned(arm.run.folder, 1)
+    assert 6 < solved["turned round"] == len(made) <= 9
+    assert 0 < solved["solved"] < len(made)
+    select(arm, 1)
+    derived = derive(arm, 1)
+    assert derived is not None
+    examples = store.read_stage(derived)
+    assert {one["origin"] for one in examples} == {"turned"} <= STAGES.keys()
+    by_condition: dict[str, str] = {}
+    for one in examples:
+        assert arm.judge.verify(one["source"], one["solution"]).outcome == "accepted"
+        assert one["puzzle_id"] in {parse(LISTS).id, parse(WORDS).id}
+        condition = one["source"].partition("return ")[2]
+        by_condition[condition] = one["solution"].partition("return ")[2]
+    assert by_condition["[i + a for i in x] == nums"] == "[i - a for i in nums]"
+
+
+def test_an_example_is_traced_to_the_attempt_that_was_turned(opened: Open) -> None:
+    arm = opened()
+    turn(arm, 1)
+    select(arm, 1)
+    derived = derive(arm, 1)
+    assert derived is not None
+    for one in store.read_stage(derived):
+        links = trace(arm.run.folder, one["example_id"]).links
+        assert [link.kind for link in links][:3] == ["derived", "tried", "candidate"]
+        tried = links[1].content
+        assert tried["attempt_id"] in {row["candidate_id"] for row in candidates(arm)}
+        for json_lines in (False, True):
+            out = io.StringIO()
+            console = Console(json_lines=json_lines, file=out)
+            show_chain(console, trace(arm.run.folder, one["example_id"]))
+            assert "turned" in out.getvalue()
+
+
+def candidates(arm: Arm) -> list[store.Row]:
+    return store.read_stage(arm.round(1) / "solve")
+
+
+def test_no_form_is_made_twice(opened: Open) -> None:
+    arm = opened("repair.turn=3")
+    turn(arm, 1)
+    write_judged(arm.round(2), ROWS)
+    turn(arm, 2)
+    forms = [
+        [parse(source).form for source in {row["turned"] for row in store.read_stage(folder)}]
+        for folder in (arm.round(1) / "turn", arm.round(2) / "turn")
+    ]
+    assert [len(one) for one in forms] == [3, 3]
+    assert not set(forms[0]) & set(forms[1])
+
+
+def test_without_it_nothing_is_made(opened: Open) -> None:
+    assert turn(opened("repair.turn=0"), 1) is None
+
+
+def test_what_it_needs_is_said() -> None:
+    with pytest.raises(RecipeError, match=r"repair\.turn makes puzzles to pose: set repair\.pose"):
+        config.load("smoke", ["repair.borrow=9", "repair.turn=9"])
