@@ -62,9 +62,9 @@ def every(body: str, kinds: tuple[str, ...], answer_type: str) -> set[str]:
     """All that is made of a body by chance, but for the order of inputs and sides."""
     made = (turned(Opened(body, kinds), answer_type, VALUES, random.Random(n)) for n in range(40))
     return {
-        f"{one.answer_type}: {one.source.partition('return ')[2]}"
+        f"{one.puzzle.answer_type}: {one.puzzle.source.partition('return ')[2]}"
         for one in made
-        if one is not None and not one.source.partition("return ")[2].endswith(")")
+        if one is not None
     }
 
 
@@ -72,24 +72,34 @@ def test_any_of_what_a_solution_reads_is_asked_for() -> None:
     assert every(" return [i - _hole0_ for i in _hole1_]", ("int", "list[int]"), "List[int]") == {
         "int: [i - x for i in nums] == u", "int: u == [i - x for i in nums]",
         "List[int]: [i - a for i in x] == nums", "List[int]: nums == [i - a for i in x]",
+        "List[int]: [i - a for i in nums] == x", "List[int]: x == [i - a for i in nums]",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("body", "kinds", "answer_type", "told"),
     [
-        (" return _hole0_ if _hole0_ > 3 else -_hole0_", ("int",), "int", "(x if x > 3 else -x)"),
-        (" return [a for a in _hole0_]", ("list[int]",), "List[int]", "[a for a in x]"),
-        (" return _hole0_ + _hole1_", ("int", "int"), "int", "a"),
-        (" return [s for a in _hole1_ for s in [_hole0_]]", ("str", "list[int]"), "str", "for s"),
+        (
+            " return _hole0_ if _hole0_ > 3 else -_hole0_",
+            ("int",),
+            "int",
+            "(x if x > 3 else -x) == a",
+        ),
+        (" return [a for a in _hole0_]", ("list[int]",), "List[int]", "[a for a in x] == nums"),
+        (" return _hole0_ + _hole1_", ("int", "int"), "int", "x + a == b"),
+        (
+            " return [a for a in _hole1_ if a > _hole0_]",
+            ("int", "list[int]"),
+            "List[int]",
+            "[a for a in nums if a > x] == u",
+        ),
     ],
 )
 def test_what_is_made_parses_to_what_was_meant(
     body: str, kinds: tuple[str, ...], answer_type: str, told: str
 ) -> None:
     found = every(body, kinds, answer_type)
-    assert found
-    assert all(told in one for one in found)
+    assert any(told in one for one in found)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +138,8 @@ def test_what_undoes_the_solution_teaches(opened: Open) -> None:
         assert one["puzzle_id"] in {parse(LISTS).id, parse(WORDS).id}
         condition = one["source"].partition("return ")[2]
         by_condition[condition] = one["solution"].partition("return ")[2]
-    assert by_condition["[i + a for i in x] == nums"] == "[i - a for i in nums]"
+    assert by_condition["[i - a for i in x] == nums"] == "[i + a for i in nums]"  # undone
+    assert by_condition["[i + a for i in nums] == x"] == "[i + a for i in nums]"  # done
 
 
 def test_an_example_is_traced_to_the_attempt_that_was_turned(opened: Open) -> None:

@@ -20,6 +20,8 @@ FEWEST = 2
 POSED = "posed"
 """The way of a repair that was tried on puzzles that were made of an unsolved one (`posed`)."""
 POSED_ANEW = "posed anew and solved"
+FORWARD = "forward"
+"""The way of an attempt that is asked for what it computes itself (`turn`)."""
 REPAIRS = ("puzzle_id", "tried", "way", "repair_id", "derived_id", "outcome", "stable")
 """The columns of REPAIR that are read here."""
 TURNS = ("turned_id", "puzzle_id", "way", "repair_id", "outcome", "stable")
@@ -84,7 +86,7 @@ def right_for_all(rows: Iterable[Row]) -> set[tuple[str, str]]:
 
     Each of these has an answer, so that all count.
     """
-    own = [row for row in rows if row["way"] == POSED]
+    own = [row for row in rows if row["way"] in (POSED, FORWARD)]
     wrong = {(row["puzzle_id"], row["repair_id"]) for row in own if not is_accepted(row)}
     return {(row["puzzle_id"], row["repair_id"]) for row in own} - wrong
 

@@ -81,7 +81,7 @@ def posed(
         for puzzle, own in made.items()
         if len(own) >= FEWEST and len(different[puzzle]) > 1
     }
-    return _without_trivial(arm, left)
+    return without_trivial(arm, left)
 
 
 def is_small(literal: str | None) -> bool:
@@ -134,7 +134,7 @@ def _wanted(
                 yield _Wanted(puzzle, one, [(each, each.program(answer)) for each in found])
 
 
-def _without_trivial(arm: Arm, found: Mapping[str, list[Puzzle]]) -> dict[str, list[Puzzle]]:
+def without_trivial(arm: Arm, found: Mapping[str, list[Puzzle]]) -> dict[str, list[Puzzle]]:
     """Without the puzzles that a trivial answer satisfies, and where too few are left all."""
     every = [(name, one) for name, own in found.items() for one in own]
     jobs = ((one, arm.domain.trivial_answers(one.answer_type, paper=False)) for _, one in every)

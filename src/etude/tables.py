@@ -174,7 +174,7 @@ TURN = pa.schema(
         ("turned_id", TEXT),  # the puzzle that was made of an attempt
         ("turned", TEXT),  # its source
         ("attempt_id", TEXT),  # the attempt
-        *REPAIR,  # of which `puzzle_id` is the puzzle of that attempt, and `way` is posed or null
+        *REPAIR,  # `puzzle_id`: that of the attempt; `way`: posed, forward or null
     ]
 )
 DESCRIBE = pa.schema(

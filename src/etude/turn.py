@@ -1,12 +1,13 @@
 """Turn: solutions are turned round into puzzles, which have an answer.
 
-What a model writes to solve a puzzle computes something: that is a question too, when what came of
-it is given and one of what it was given is asked for (`turned`). The value that it needs so that
-there is an answer, the judge computes from answers that were given (`posed`); then it is tried with
-attempts at other puzzles (`lend`), and what is right for all that it was posed as teaches. The
-attempts that are turned may be right or wrong. No model is asked.
+What a model writes to solve a puzzle computes something: that is a question too (`turned`). Forward
+it is asked what comes of it, which it gives itself. Backward that is given, and one of what it read
+is asked for: the value that it needs so that there is an answer, the judge computes from answers
+that were given (`posed`); then it is tried with attempts at other puzzles (`lend`). What is right
+for the puzzle and for others like it teaches. The attempts that are turned may be right or wrong.
+No model is asked.
 
-Inverting what one can already do is how Sukhbaatar and others, "Intrinsic Motivation and Automatic
+Undoing what one can already do is how Sukhbaatar and others, "Intrinsic Motivation and Automatic
 Curricula via Asymmetric Self-Play" (2018), have an agent set itself tasks that can be solved.
 """
 
@@ -24,22 +25,23 @@ from etude import store, streams, tables
 from etude.arm import Arm, set_aside_words
 from etude.borrow import library, written
 from etude.cluster import Made, Stage
-from etude.generality import TURNS, of_turned, right_for_all, turns
+from etude.generality import FORWARD, TURNS, of_turned, right_for_all, turns
 from etude.holes import Opened, given
-from etude.lend import Tries, answers_in, posed_rows, teaching_posed
-from etude.posed import is_small
+from etude.lend import Tries, answers_in, judged, posed_rows, teaching_posed
+from etude.posed import is_small, without_trivial
 from etude.puzzle import NotAPuzzle, parse
-from etude.turned import turned
-from etude.types import Puzzle
+from etude.turned import Turned, turned
+from etude.types import Puzzle, content_id
+from etude.vary import drawn, held_out
 
 PUZZLES = 200
 """Of a unit."""
 
 
-class _Turned(NamedTuple):
+class _Made(NamedTuple):
     """A puzzle, and the attempt that it was made of."""
 
-    puzzle: Puzzle
+    turned: Turned
     attempt_id: str
     of: str
     """The id of the puzzle that the attempt was at."""
@@ -78,32 +80,73 @@ def taught(arm: Arm, number: int) -> Iterator[store.Row]:
 
 def _work(arm: Arm, unit: int, *, number: int) -> Made:
     chosen = arm.remembered("turned", number, lambda: _chosen(arm, number))
-    own: Sequence[_Turned] = chosen[unit * PUZZLES : (unit + 1) * PUZZLES]
+    own: Sequence[_Made] = chosen[unit * PUZZLES : (unit + 1) * PUZZLES]
+    of = {one.turned.puzzle.id: one for one in own}
+    tries = {name: Tries(one.turned.puzzle, []) for name, one in of.items()}
+    rows = list(judged(arm, _forward(arm, own)))
     known = {one.id: one for one in arm.puzzles(number)}
     units = range(math.ceil(len(known) / arm.recipe.solve.puzzles_per_unit))
     answers = answers_in(arm, number, units, known)
-    tries = {one.puzzle.id: Tries(one.puzzle, []) for one in own}
+    back = [tries[name] for name, one in of.items() if not one.turned.body]
     seed = arm.seed(number, "turn", unit)
-    rows = list(posed_rows(arm, list(tries.values()), answers, library(arm, number), seed))
+    rows += posed_rows(arm, back, answers, library(arm, number), seed)
     found = {row["puzzle_id"] for row in rows}
     rows += [one.nothing() for name, one in tries.items() if name not in found]
-    of = {one.puzzle.id: one for one in own}
     return Made(
         [row | tries[row["puzzle_id"]].search() | _told(of[row["puzzle_id"]]) for row in rows],
         arm.conditions(),
     )
 
 
-def _told(one: _Turned) -> store.Row:
+def _forward(arm: Arm, own: Sequence[_Made]) -> list[tuple[Puzzle, list[store.Row]]]:
+    """The puzzles that ask what comes of an attempt, and others with other inputs, each with that
+    attempt; none that a trivial answer satisfies."""
+    forward = {one.turned.puzzle.id: one for one in own if one.turned.body}
+    asked = {
+        name: [
+            puzzle
+            for puzzle in (
+                one.turned.puzzle,
+                *(
+                    variant.puzzle
+                    for variant in drawn(arm, one.turned.puzzle, arm.recipe.repair.pose - 1)
+                ),
+            )
+            if puzzle.id not in held_out(arm)
+        ]
+        for name, one in forward.items()
+    }
+    return [
+        (puzzle, [_row(forward[name], puzzle)])
+        for name, puzzles in without_trivial(arm, asked).items()
+        for puzzle in puzzles
+    ]
+
+
+def _row(one: _Made, puzzle: Puzzle) -> store.Row:
+    name = one.turned.puzzle.id
+    return dict.fromkeys(tables.REPAIR.names) | {
+        "puzzle_id": name,
+        "way": FORWARD,
+        "candidate_id": one.attempt_id,
+        "repair_id": content_id(name, one.turned.body),
+        "near": 1,
+        "derived_id": puzzle.id,
+        "source": puzzle.source,
+        "solution": one.turned.solution(puzzle),
+    }
+
+
+def _told(one: _Made) -> store.Row:
     return {
-        "turned_id": one.puzzle.id,
-        "turned": one.puzzle.source,
+        "turned_id": one.turned.puzzle.id,
+        "turned": one.turned.puzzle.source,
         "attempt_id": one.attempt_id,
         "puzzle_id": one.of,
     }
 
 
-def _chosen(arm: Arm, number: int) -> list[_Turned]:
+def _chosen(arm: Arm, number: int) -> list[_Made]:
     """Puzzles of different forms, none of which is of a puzzle of the round, or was made before."""
     kept = arm.puzzles(number)
     rng = random.Random(arm.seed(number, "turn"))
@@ -116,14 +159,15 @@ def _chosen(arm: Arm, number: int) -> list[_Turned]:
         for body, (attempt, _) in own.items()
     ]
     rng.shuffle(bodies)
-    found: list[_Turned] = []
+    found: list[_Made] = []
     for answer_type, body, attempt in bodies:
         if len(found) == arm.recipe.repair.turn:
             break
-        puzzle = turned(body, answer_type, values, rng)
-        if puzzle is not None and puzzle.form not in forms and _is_allowed(arm, puzzle):
-            forms.add(puzzle.form)
-            found.append(_Turned(puzzle, attempt, of[attempt]))
+        made = turned(body, answer_type, values, rng)
+        if made is None or made.puzzle.form in forms or not _is_allowed(arm, made.puzzle):
+            continue
+        forms.add(made.puzzle.form)
+        found.append(_Made(made, attempt, of[attempt]))
     return found
 
 

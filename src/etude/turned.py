@@ -1,11 +1,13 @@
-"""Puzzles made of solutions: what they were given is asked for, and what comes of it is given.
+"""Puzzles made of solutions: what comes of one is asked for, or what it was given.
 
     return [_hole0_ - i for i in _hole1_]                                  # the body of a solution
-    def f(x: List[int], a=9, nums=[4]): return [a - i for i in x] == nums  # asked the other way
+    def f(x: List[int], a=9, nums=[4]): return [a - i for i in nums] == x  # forward: it solves that
+    def f(x: List[int], a=9, nums=[4]): return [a - i for i in x] == nums  # backward
 
-Of a body with holes (`holes`) one is the answer, the others are inputs. What the last input must be
-for the puzzle to have an answer is not known here (see `posed`). Covered: bodies that are one
-expression, and inputs that are numbers, texts and lists of these. By the syntax tree alone.
+Of a body with holes (`holes`) one is the answer, or its value is; the others are inputs. Backward,
+what the last input must be for the puzzle to have an answer is not known here (see `posed`).
+Covered: bodies that are one expression, and inputs that are numbers, texts and lists of these. By
+the syntax tree alone.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import ast
 import random
 import re
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from etude.holes import Opened
 from etude.puzzle import NotAPuzzle, parse, source_of, syntax_tree
@@ -31,54 +34,80 @@ NAMES = {
 ANSWER = "x"
 LONGEST = 80
 """Characters of the condition."""
+FORWARD = 1 / 3
+"""How often what comes of a solution is asked for."""
 SWAPPED = 0.25
 """How often the last input stands before the equation's sign."""
 _HOLE = re.compile(r"_hole(\d+)_")
 
 
+class Turned(NamedTuple):
+    """What was made of a body."""
+
+    puzzle: Puzzle
+    body: str
+    """Forward, behind the colon of a `g`, what solves it; backward nothing."""
+
+    def solution(self, puzzle: Puzzle) -> str:
+        """Forward, of this puzzle or one with other inputs."""
+        return f"def g({puzzle.inputs}): {self.body}"
+
+
 def turned(
     body: Opened, answer_type: str, values: Mapping[str, Sequence[str]], rng: random.Random
-) -> Puzzle | None:
+) -> Turned | None:
     """A puzzle made of a body whose answers are of this type, with values by kind, as literals, for
     its inputs; None where there is none.
 
-    >>> made = turned(
-    ...     Opened(" return _hole0_ * _hole1_", ("str", "int")), "str",
-    ...     {"str": ["'cat'"], "int": ["3"]}, random.Random(1),
-    ... )
-    >>> made.source
-    "def f(x: str, s='cat', a=3): return x * a == s"
+    >>> body = Opened(" return _hole0_ * _hole1_", ("str", "int"))
+    >>> values = {"str": ["'cat'"], "int": ["3"]}
+    >>> turned(body, "str", values, random.Random(2)).puzzle.source
+    "def f(x: str, a=3, s='cat'): return x * a == s"
     """
     expression = _expression(body)
-    result = answer_type.replace("List[", "list[")
-    if expression is None or not body.kinds or not {result, *body.kinds} <= values.keys():
+    kinds = [*body.kinds, answer_type.replace("List[", "list[")]
+    if expression is None or not body.kinds or not set(kinds) <= values.keys():
         return None
-    taken = {one.id for one in ast.walk(expression) if isinstance(one, ast.Name)}
-    asked = rng.randrange(len(body.kinds))
-    inputs: list[tuple[str, str]] = []
-    names: list[str] = []
-    for place, kind in enumerate([*body.kinds, result]):
-        free = [one for one in NAMES[kind] if one not in {*taken, *names}]
-        name = ANSWER if place == asked else next(iter(free), "")
-        if not name or (name == ANSWER and ANSWER in taken):
-            return None
-        names.append(name)
-        if place != asked:
-            inputs.append((name, rng.choice(values[kind])))
+    asked = len(kinds) - 1 if rng.random() < FORWARD else rng.randrange(len(kinds) - 1)
+    names = _named(kinds, asked, expression)
+    if names is None:
+        return None
+    inputs = [
+        f"{name}={rng.choice(values[kind])}"
+        for place, (name, kind) in enumerate(zip(names, kinds, strict=True))
+        if place != asked
+    ]
     rng.shuffle(inputs)
     sides: list[ast.expr] = [expression, ast.Name(names[-1])]
     if rng.random() < SWAPPED:
         sides.reverse()
-    equation = source_of(ast.Compare(sides[0], [ast.Eq()], sides[1:]))
-    condition = _HOLE.sub(lambda hole: names[int(hole[1])], equation)
-    kind = body.kinds[asked].replace("list[", "List[")
-    given = ", ".join(f"{name}={value}" for name, value in inputs)
+    condition = _filled(ast.Compare(sides[0], [ast.Eq()], sides[1:]), names)
     if len(condition) > LONGEST:
         return None
+    kind = kinds[asked].replace("list[", "List[")
     try:
-        return parse(f"def f({ANSWER}: {kind}, {given}): return {condition}")
+        puzzle = parse(f"def f({ANSWER}: {kind}, {', '.join(inputs)}): return {condition}")
     except NotAPuzzle:
         return None
+    is_forward = asked == len(kinds) - 1
+    return Turned(puzzle, f"return {_filled(expression, names)}" if is_forward else "")
+
+
+def _named(kinds: Sequence[str], asked: int, expression: ast.expr) -> list[str] | None:
+    """What each hole is called, and what comes of all; None where names are wanting."""
+    taken = {one.id for one in ast.walk(expression) if isinstance(one, ast.Name)}
+    names: list[str] = []
+    for place, kind in enumerate(kinds):
+        wanted = (ANSWER,) if place == asked else NAMES[kind]
+        free = [one for one in wanted if one not in {*taken, *names}]
+        if not free:
+            return None
+        names.append(free[0])
+    return names
+
+
+def _filled(node: ast.expr, names: Sequence[str]) -> str:
+    return _HOLE.sub(lambda hole: names[int(hole[1])], source_of(node))
 
 
 def _expression(body: Opened) -> ast.expr | None:
