@@ -67,8 +67,11 @@ class Member:
 
     @cached_property
     def recipe(self) -> str:
-        """The sum of the settings that `tiny` and the lever say; not of those that neither does."""
-        said = config.load("tiny", self.every_setting).model_dump(mode="json", exclude_unset=True)
+        """The sum of the settings of `tiny` and the lever that are not those of any recipe: a new
+        one that both leave alone changes nothing."""
+        said = config.load("tiny", self.every_setting).model_dump(
+            mode="json", exclude_defaults=True
+        )
         for section in said.values():
             if isinstance(section, dict) and section.get("tokens"):
                 section.pop("epochs", None)  # in whose place they are

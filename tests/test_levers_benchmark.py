@@ -111,13 +111,14 @@ def test_readings_are_known_however_their_settings_are_said(levers: Any, tmp_pat
 
 
 def test_the_recipe_below_is_told_apart(levers: Any, tmp_path: Path) -> None:
-    """By what is said: of trainings with `tokens` the epochs say nothing."""
+    """By what differs from the defaults: of trainings with `tokens` the epochs say nothing."""
 
     def recipe(*settings: str) -> str:
         member = levers.Member("screen", 0, "plain", settings, tmp_path)
         return str(member.recipe)
 
     assert recipe() == recipe() != recipe("vary.tries=5")
+    assert recipe("retry.puzzles=0") == recipe() != recipe("retry.puzzles=1")
     assert recipe("train.epochs=3") != recipe()
     assert recipe("train.epochs=3", "train.tokens=9") == recipe("train.tokens=9")
 
