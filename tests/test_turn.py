@@ -60,7 +60,7 @@ def opened(tmp_path: Path) -> Iterator[Open]:
 
 def every(body: str, kinds: tuple[str, ...], answer_type: str) -> set[str]:
     """All that is made of a body by chance, but for the order of inputs and sides."""
-    made = (turned(Opened(body, kinds), answer_type, VALUES, random.Random(n)) for n in range(40))
+    made = (turned(Opened(body, kinds), answer_type, VALUES, random.Random(n)) for n in range(200))
     return {
         f"{one.puzzle.answer_type}: {one.puzzle.source.partition('return ')[2]}"
         for one in made

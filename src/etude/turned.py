@@ -34,7 +34,7 @@ NAMES = {
 ANSWER = "x"
 LONGEST = 80
 """Characters of the condition."""
-FORWARD = 1 / 3
+FORWARD = 2 / 3
 """How often what comes of a solution is asked for."""
 SWAPPED = 0.25
 """How often the last input stands before the equation's sign."""
