@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from etude.duplicates import LEVELS, Item, find
@@ -189,6 +189,7 @@ def test_renaming_arguments_never_changes_the_canonical_key(pair: tuple[str, str
 
 
 @given(documents, st.integers(0, 10**6))
+@example(("def f(x: List[int]): return 12 == x[3] and x[85] == 2", "def g(): return [1]"), 0)
 @settings(max_examples=40, deadline=None)
 def test_constants_never_change_the_form(pair: tuple[str, str], value: int) -> None:
     def turn(node: ast.AST) -> None:

@@ -247,14 +247,19 @@ class _Speller:
 
     def boolean(self, node: ast.BoolOp, accepting: bool) -> Spelled:
         """`a and (b and c)` is `a and b and c`. Where all must be true for the puzzle to accept,
-        one that raises refuses as well, so neither order nor repetition matters."""
+        one that raises refuses as well, so neither order nor repetition matters; nor does it in
+        the form, whatever the constants are."""
         operands = _flat(node)
         accepting = accepting and isinstance(node.op, ast.And)
         parts = [self.node(operand, accepting) for operand in operands]
+        with_them, without = [part[0] for part in parts], [part[1] for part in parts]
         if accepting and all(is_bool(one, self.outside) for one in operands):
-            parts = _ordered(list({part[0]: part for part in parts}.values()))
-        joined = _joined(f"{type(node.op).__name__}(", parts, ")")
-        return joined if len(parts) > 1 else parts[0]
+            with_them, without = sorted(set(with_them)), sorted(set(without))
+        start = f"{type(node.op).__name__}("
+        return (
+            _joined(start, list(map(_same, with_them)), ")")[0] if with_them[1:] else with_them[0],
+            _joined(start, list(map(_same, without)), ")")[1] if without[1:] else without[0],
+        )
 
     def return_(self, node: ast.Return, _: bool) -> Spelled:
         """What the puzzle itself returns must be true; its scope is the second."""
