@@ -148,7 +148,9 @@ def test_an_example_is_traced_to_the_attempt_that_was_turned(opened: Open) -> No
     select(arm, 1)
     derived = derive(arm, 1)
     assert derived is not None
-    for one in store.read_stage(derived):
+    examples = store.read_stage(derived)
+    assert examples
+    for one in examples:
         links = trace(arm.run.folder, one["example_id"]).links
         assert [link.kind for link in links][:3] == ["derived", "tried", "candidate"]
         tried = links[1].content
@@ -158,6 +160,41 @@ def test_an_example_is_traced_to_the_attempt_that_was_turned(opened: Open) -> No
             console = Console(json_lines=json_lines, file=out)
             show_chain(console, trace(arm.run.folder, one["example_id"]))
             assert "turned" in out.getvalue()
+
+
+def forward(arm: Arm) -> list[store.Row]:
+    """What was asked forward in the first round, as it was judged."""
+    return [row for row in store.read_stage(arm.round(1) / "turn") if row["way"] == "forward"]
+
+
+def test_what_a_trivial_answer_satisfies_is_not_asked_forward(opened: Open) -> None:
+    arm = opened()
+    empty = LISTS, "def g(nums=[3, 9, 5], a=4): return [i for i in nums if i > a + 999]"
+    turning = (*empty, "wrong", "[]")
+    plain = (LISTS, "def g(nums=[3, 9, 5], a=4): return [i + a for i in nums]", "wrong", "[7]")
+    sides: set[bool] = set()
+    for number, rows in ((1, [plain, *ROWS]), (2, [turning, *ROWS])):
+        write_judged(arm.round(number), rows)
+        turn(arm, number)
+        made = store.read_stage(arm.round(number) / "turn")
+        judged = {row["turned"] for row in made if row["way"] == "forward"}
+        assert not any("999" in one for one in judged)
+        sides.update("999" in row["turned"] for row in made)
+    assert sides == {False, True}  # it was made, and left
+
+
+def test_no_held_out_problem_is_asked_forward(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arm = opened()
+    turn(arm, 1)
+    (one, *_) = forward(arm)
+    other = opened()
+    monkeypatch.setattr("etude.turn.held_out", lambda _: {one["derived_id"]})
+    turn(other, 1)
+    asked = {row["derived_id"] for row in forward(other)}
+    assert asked
+    assert one["derived_id"] not in asked
 
 
 def candidates(arm: Arm) -> list[store.Row]:

@@ -35,7 +35,7 @@ CHECKED = 6
 
 @dataclass(slots=True)
 class Tries:
-    """What is tried on a puzzle that nobody solved."""
+    """What is tried on a puzzle that has no solution."""
 
     puzzle: Puzzle
     wrong: list[store.Row]
@@ -47,10 +47,12 @@ class Tries:
     """By their text the solutions that seem right."""
 
     def count(self, solutions: Sequence[object], hints: Hints) -> None:
+        """Batches have said which of these solutions seem right."""
         self.tried += len(solutions)
         self.seconds += hints.cpu_seconds
 
     def add(self, way: str, candidate: str, solution: str, near: int) -> None:
+        """A solution that seems right, and the attempt that it is from."""
         row = dict.fromkeys(tables.REPAIR.names) | {
             "puzzle_id": self.puzzle.id,
             "way": way,
@@ -64,12 +66,15 @@ class Tries:
         self.found.setdefault(solution, row)
 
     def shortest(self) -> list[store.Row]:
+        """Those to be judged."""
         return sorted(self.found.values(), key=lambda row: len(row["solution"]))[:CHECKED]
 
     def nothing(self) -> store.Row:
+        """The only row of a puzzle of which nothing was judged."""
         return dict.fromkeys(tables.REPAIR.names) | {"puzzle_id": self.puzzle.id}
 
     def search(self) -> store.Row:
+        """What each row of the puzzle says of the search."""
         return {"tried": self.tried, "search_seconds": self.seconds}
 
 
@@ -194,6 +199,7 @@ def as_candidate(row: store.Row) -> store.Row:
 
 
 def judged(arm: Arm, asked: list[tuple[Puzzle, list[store.Row]]]) -> Iterator[store.Row]:
+    """The rows with the verdicts on their solutions, each of the puzzle beside it."""
     jobs = [(puzzle, [row["solution"] for row in own]) for puzzle, own in asked]
     for (_, own), verdicts in zip(asked, arm.judge.verify_all(jobs), strict=True):
         for row, verdict in zip(own, checked(verdicts), strict=True):

@@ -155,9 +155,9 @@ class _Counting:
             posed = repair.pose * (2 + CHECKED)  # its value, trivial answers, what is borrowed
             checks = kept * (math.ceil(tried / TRIES_A_CHECK) + max(alone, posed))
             yield Work(arm, number, "repair", units, checks=checks)
-        if repair.turn:
-            checks = repair.turn * (math.ceil(repair.borrow / TRIES_A_CHECK) + posed)
-            yield Work(arm, number, "turn", math.ceil(repair.turn / TURNED), checks=checks)
+            if repair.turn:
+                checks = repair.turn * (math.ceil(repair.borrow / TRIES_A_CHECK) + posed)
+                yield Work(arm, number, "turn", math.ceil(repair.turn / TURNED), checks=checks)
 
     def _described(self, arm: str, number: int, kept: int) -> Iterator[Work]:
         """At most: every puzzle teaches, and every docstring is tried."""
