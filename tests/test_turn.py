@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,14 +16,15 @@ from etude.console import Console
 from etude.derive import derive
 from etude.errors import RecipeError
 from etude.export.making import STAGES
-from etude.holes import Opened
+from etude.holes import Opened, given
 from etude.lineage import trace
 from etude.lineage.words import show_chain
 from etude.puzzle import parse
 from etude.readings import vetting
 from etude.select import select
 from etude.turn import turn
-from etude.turned import turned
+from etude.turned import NAMES, turned
+from etude.types import Puzzle
 from round_tables import write_judged
 
 LISTS = "def f(x: List[int], nums=[3, 9, 5], a=4): return len(x) == a"
@@ -38,6 +40,7 @@ ROWS = [
     (WORDS, "def g(s='dog', t='cat'): return t[:-1]", "wrong", "'ca'"),
     (WORDS, "def g(s='dog', t='cat'): return s * 2", "wrong", "'dogdog'"),
 ]
+SHOWN = ("source", "solution")
 VALUES = {"int": ["7"], "str": ["'cat'"], "list[int]": ["[3, 9]"]}
 Open = Callable[..., Arm]
 
@@ -59,18 +62,24 @@ def opened(tmp_path: Path) -> Iterator[Open]:
 
 
 def every(body: str, kinds: tuple[str, ...], answer_type: str) -> set[str]:
-    """All that is made of a body by chance, but for the order of inputs and sides."""
+    """All that is made of a body by chance, but for the order of inputs and their names."""
     made = (turned(Opened(body, kinds), answer_type, VALUES, random.Random(n)) for n in range(200))
-    return {
-        f"{one.puzzle.answer_type}: {one.puzzle.source.partition('return ')[2]}"
-        for one in made
-        if one is not None
-    }
+    return {f"{one.puzzle.answer_type}: {condition(one.puzzle)}" for one in made if one is not None}
+
+
+def condition(puzzle: Puzzle) -> str:
+    """With the inputs of a kind named as `NAMES` are, in the order in which they are read."""
+    text = puzzle.source.partition("return ")[2]
+    kinds = {value.written: value.kind for value in given(puzzle) if not value.is_literal}
+    names = {kind: iter(own) for kind, own in NAMES.items()}
+    read = dict.fromkeys(one for one in re.findall(r"[a-z]+", text) if one in kinds)
+    new = {name: next(names[kinds[name]]) for name in read}
+    return re.sub(r"[a-z]+", lambda found: new.get(found[0], found[0]), text)
 
 
 def test_any_of_what_a_solution_reads_is_asked_for() -> None:
     assert every(" return [i - _hole0_ for i in _hole1_]", ("int", "list[int]"), "List[int]") == {
-        "int: [i - x for i in nums] == u", "int: u == [i - x for i in nums]",
+        "int: [i - x for i in nums] == u", "int: nums == [i - x for i in u]",
         "List[int]: [i - a for i in x] == nums", "List[int]: nums == [i - a for i in x]",
         "List[int]: [i - a for i in nums] == x", "List[int]: x == [i - a for i in nums]",
     }  # fmt: skip
@@ -118,7 +127,8 @@ def test_of_what_nothing_is_made(body: str, kinds: tuple[str, ...], answer_type:
     assert not every(body, kinds, answer_type)
 
 
-def test_what_undoes_the_solution_teaches(opened: Open) -> None:
+def test_what_undoes_the_solution_teaches(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("etude.turned.FORWARD", 0.5)  # of nine, some of both
     arm = opened()
     folder = turn(arm, 1)
     assert folder is not None
@@ -132,14 +142,16 @@ def test_what_undoes_the_solution_teaches(opened: Open) -> None:
     assert derived is not None
     examples = store.read_stage(derived)
     assert {one["origin"] for one in examples} == {"turned"} <= STAGES.keys()
-    by_condition: dict[str, str] = {}
+    taught: set[tuple[frozenset[str], str]] = set()
     for one in examples:
         assert arm.judge.verify(one["source"], one["solution"]).outcome == "accepted"
         assert one["puzzle_id"] in {parse(LISTS).id, parse(WORDS).id}
-        condition = one["source"].partition("return ")[2]
-        by_condition[condition] = one["solution"].partition("return ")[2]
-    assert by_condition["[i - a for i in x] == nums"] == "[i + a for i in nums]"  # undone
-    assert by_condition["[i + a for i in nums] == x"] == "[i + a for i in nums]"  # done
+        told = [re.sub(r"\bu\b", "nums", re.sub(r"\bb\b", "a", one[key])) for key in SHOWN]
+        asked, given_back = (text.partition("return ")[2] for text in told)
+        taught.add((frozenset(asked.split(" == ")), given_back))
+    shifted = "[i + a for i in nums]"
+    assert (frozenset({"[i - a for i in x]", "nums"}), shifted) in taught  # undone
+    assert (frozenset({shifted, "x"}), shifted) in taught  # done
 
 
 def test_an_example_is_traced_to_the_attempt_that_was_turned(opened: Open) -> None:
@@ -195,6 +207,35 @@ def test_no_held_out_problem_is_asked_forward(
     asked = {row["derived_id"] for row in forward(other)}
     assert asked
     assert one["derived_id"] not in asked
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "asked"),
+    [
+        ("[7]", "mistyped", "List[int]"),  # what it gave, not what its puzzle asks for
+        ("[7, 13", "mistyped", None),
+        (None, "mistyped", None),
+        ("True", "mistyped", None),
+        (None, "raised", None),
+        ("[7]", "wrong", "int"),
+    ],
+)
+def test_what_an_attempt_gave_says_what_is_asked_for(
+    opened: Open,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: str | None,
+    outcome: str,
+    asked: str | None,
+) -> None:
+    monkeypatch.setattr("etude.turned.FORWARD", 1)
+    arm = opened()
+    number = "def f(x: int, nums=[3, 9, 5], a=4): return x == nums[a] + 2"
+    solution = "def g(nums=[3, 9, 5], a=4): return [i + a for i in nums]"
+    write_judged(arm.round(2), [(number, solution, outcome, answer)])
+    turn(arm, 2)
+    made = {row["turned"] for row in store.read_stage(arm.round(2) / "turn")}
+    types = {parse(one).answer_type for one in made}
+    assert types == ({asked} if asked else set())
 
 
 def candidates(arm: Arm) -> list[store.Row]:

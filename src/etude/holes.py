@@ -176,6 +176,22 @@ def _only_g(tree: ast.Module) -> ast.FunctionDef | None:
     return None
 
 
+def kind_of(literal: str) -> str | None:
+    """The kind of a value that is written down; None where it is of none, or not all there.
+
+    >>> kind_of("[3, 9]"), kind_of("True"), kind_of("[3, 9, ")
+    ('list[int]', None, None)
+    """
+    try:
+        statement = syntax_tree(literal).body
+    except NotAPuzzle:
+        return None
+    match statement:
+        case [ast.Expr(value)]:
+            return _kind(value)
+    return None
+
+
 def _kind(node: ast.expr) -> str | None:
     """The kind of a literal; None for any other expression, truth values and empty lists."""
     match node:

@@ -26,12 +26,12 @@ from etude.arm import Arm, set_aside_words
 from etude.borrow import library, written
 from etude.cluster import Made, Stage
 from etude.generality import FORWARD, TURNS, of_turned, right_for_all, turns
-from etude.holes import Opened, given
+from etude.holes import Opened, given, kind_of
 from etude.lend import Tries, answers_in, judged, posed_rows, teaching_posed
 from etude.posed import is_small, without_trivial
 from etude.puzzle import NotAPuzzle, parse
 from etude.turned import Turned, turned
-from etude.types import Puzzle, content_id
+from etude.types import Outcome, Puzzle, content_id
 from etude.vary import drawn, held_out
 
 PUZZLES = 200
@@ -153,10 +153,12 @@ def _chosen(arm: Arm, number: int) -> list[_Made]:
     values = _values(kept)
     forms = {one.form for one in kept} | set(_earlier(arm, number))
     of = {row["candidate_id"]: row["puzzle_id"] for row in _solutions(arm, number)}
+    gave = dict(_gave(arm.round(number)))
     bodies = [
-        (answer_type, Opened(body, kinds), attempt)
+        (gave[attempt] or answer_type, Opened(body, kinds), attempt)
         for (answer_type, kinds), own in arm.read_once(arm.round(number), written).items()
         for body, (attempt, _) in own.items()
+        if attempt in gave
     ]
     rng.shuffle(bodies)
     found: list[_Made] = []
@@ -169,6 +171,16 @@ def _chosen(arm: Arm, number: int) -> list[_Made]:
         forms.add(made.puzzle.form)
         found.append(_Made(made, attempt, of[attempt]))
     return found
+
+
+def _gave(folder: Path) -> Iterator[tuple[str, str]]:
+    """The attempts of a round that gave something, each with the kind of that where its puzzle
+    asks for another; what raises here does so with other inputs too, most often."""
+    for row in streams.rows(folder / "judge", ["candidate_id", "outcome", "answer"]):
+        if row["outcome"] in (Outcome.ACCEPTED, Outcome.WRONG):
+            yield row["candidate_id"], ""
+        elif row["outcome"] == Outcome.MISTYPED and (kind := kind_of(row["answer"] or "")):
+            yield row["candidate_id"], kind
 
 
 def _is_allowed(arm: Arm, puzzle: Puzzle) -> bool:

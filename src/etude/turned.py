@@ -34,10 +34,10 @@ NAMES = {
 ANSWER = "x"
 LONGEST = 80
 """Characters of the condition."""
-FORWARD = 2 / 3
+FORWARD = 0.8
 """How often what comes of a solution is asked for."""
-SWAPPED = 0.25
-"""How often the last input stands before the equation's sign."""
+SWAPPED = 0.5
+"""How often what comes of it stands before the equation's sign."""
 _HOLE = re.compile(r"_hole(\d+)_")
 
 
@@ -62,14 +62,14 @@ def turned(
     >>> body = Opened(" return _hole0_ * _hole1_", ("str", "int"))
     >>> values = {"str": ["'cat'"], "int": ["3"]}
     >>> turned(body, "str", values, random.Random(2)).puzzle.source
-    "def f(x: str, a=3, s='cat'): return x * a == s"
+    "def f(x: str, a=3, t='cat'): return x * a == t"
     """
     expression = _expression(body)
     kinds = [*body.kinds, answer_type.replace("List[", "list[")]
     if expression is None or not body.kinds or not set(kinds) <= values.keys():
         return None
     asked = len(kinds) - 1 if rng.random() < FORWARD else rng.randrange(len(kinds) - 1)
-    names = _named(kinds, asked, expression)
+    names = _named(kinds, asked, expression, rng)
     if names is None:
         return None
     inputs = [
@@ -93,8 +93,13 @@ def turned(
     return Turned(puzzle, f"return {_filled(expression, names)}" if is_forward else "")
 
 
-def _named(kinds: Sequence[str], asked: int, expression: ast.expr) -> list[str] | None:
-    """What each hole is called, and what comes of all; None where names are wanting."""
+def _named(
+    kinds: Sequence[str], asked: int, expression: ast.expr, rng: random.Random
+) -> list[str] | None:
+    """What each hole is called, and what comes of all; None where names are wanting.
+
+    In no order that could be learned in place of reading the condition.
+    """
     taken = {one.id for one in ast.walk(expression) if isinstance(one, ast.Name)}
     names: list[str] = []
     for place, kind in enumerate(kinds):
@@ -102,7 +107,7 @@ def _named(kinds: Sequence[str], asked: int, expression: ast.expr) -> list[str] 
         free = [one for one in wanted if one not in {*taken, *names}]
         if not free:
             return None
-        names.append(free[0])
+        names.append(rng.choice(free[:2]))
     return names
 
 
