@@ -166,6 +166,10 @@ def test_an_example_is_traced_to_the_attempt_that_was_turned(opened: Open) -> No
         links = trace(arm.run.folder, one["example_id"]).links
         assert [link.kind for link in links][:3] == ["derived", "tried", "candidate"]
         tried = links[1].content
+        for made in (one["derived_id"], tried["turned_id"]):
+            chain = trace(arm.run.folder, made)
+            assert chain.kind == "made"
+            assert chain.links[0].content["turned"] == tried["turned"]
         assert tried["attempt_id"] in {row["candidate_id"] for row in candidates(arm)}
         for json_lines in (False, True):
             out = io.StringIO()

@@ -10,7 +10,7 @@ from etude import store
 from etude.generality import generalities, is_accepted
 from etude.lineage.checkpoints import checkpoints, trainings
 from etude.lineage.filters import passed, why_selected
-from etude.lineage.found import Found
+from etude.lineage.found import MADE, Found
 from etude.lineage.links import Chain, Link
 from etude.lineage.sources import Sources
 from etude.query import VIEWS
@@ -66,6 +66,7 @@ class _Walk:
             "candidate": self._candidate_first,
             "puzzle": self._puzzle_first,
             "proposal": self._proposal_first,
+            "made": self._made,
             "seed": self._seed,
         }[self.found.kind](self.found.id)
         yield from checkpoints(self.sources, self.engines)
@@ -96,6 +97,19 @@ class _Walk:
         yield from self._candidate(row["candidate_id"], borrowed=row["origin"] in _BORROWED)
         yield from self._puzzle(row["puzzle_id"])
         yield from trainings(self.sources, example, self.arm)
+
+    def _made(self, puzzle: str) -> Iterator[Link]:
+        """A puzzle that was made of another, with the first of its right solutions, or of all; what
+        it taught; and that other puzzle."""
+        for view, column in MADE:
+            rows = self._rows(view, column, puzzle)
+            for row in sorted(rows, key=is_accepted, reverse=True)[:1]:
+                yield Link("tried", puzzle, row)
+                for example in self._rows("derived", "derived_id", puzzle):
+                    yield Link("derived", puzzle, example)
+                    yield from trainings(self.sources, example["example_id"], self.arm)
+                yield from self._puzzle(row["puzzle_id"])
+                return
 
     def _taught(self, column: str, value: str) -> Iterator[Link]:
         """The examples of a candidate or puzzle, and what was derived from it."""

@@ -7,12 +7,21 @@ from dataclasses import dataclass
 from etude.lineage.sources import Sources
 from etude.readings import ARMS
 
+MADE = (
+    ("variants", "variant_id"),
+    ("rewritten", "derived_id"),
+    ("repairs", "derived_id"),
+    ("turned", "derived_id"),
+    ("turned", "turned_id"),
+)
+"""The views of puzzles that are made of others, and the columns of their ids."""
 KINDS = (
     ("example", "examples", "example_id"),
     ("derived", "derived", "example_id"),
     ("candidate", "candidates", "candidate_id"),
     ("puzzle", "vetted", "puzzle_id"),
     ("proposal", "proposals", "proposal_id"),
+    *(("made", view, column) for view, column in MADE),
 )
 """What a row id can name: the kind, the view that holds it, and its column."""
 
