@@ -83,8 +83,10 @@ def test_examples_made_from_pairs_enter_too(folder: Path, tmp_path: Path) -> Non
     other = other_run(tmp_path / "other")
     row = dict.fromkeys(tables.DERIVE.names, "x") | {"origin": "repair", "example_id": "beef"}
     store.write_table(store.unit_path(other / "round-01" / "derive", 0), [row], tables.DERIVE)
-    examples = one(records(folder, other), kind="contents", what="examples")
-    assert examples["entered"]["beef"] == "x"
+    found = records(folder, other)
+    assert one(found, kind="contents", what="examples")["entered"]["beef"] == "x"
+    made = one(found, kind="funnel", stage="derive")
+    assert (made["name"], made["before"], made["after"]) == ("repair", 0, 1)
 
 
 def test_settings_and_versions_that_differ_are_said(folder: Path, tmp_path: Path) -> None:

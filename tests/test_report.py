@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from base64 import b64encode
@@ -175,6 +176,29 @@ def test_the_gallery_shows_a_kept_solution_and_a_wrong_attempt(run: store.Run, t
         assert [pair.outcome == "accepted" for pair in one.pairs] == [True, False]
         assert (one.accepted, one.attempts) == (1, 3)
     assert "raised" in text
+
+
+@pytest.mark.parametrize(
+    ("way", "outcome", "shown"),
+    [("borrowed", "accepted", False), ("borrowed", "wrong", True), ("posed", "accepted", True)],
+)
+def test_a_puzzle_that_was_repaired_is_not_among_those_that_nothing_solved(
+    tmp_path: Path, way: str, outcome: str, shown: bool
+) -> None:
+    run = reader_run.whole(tmp_path / "run")
+    round_1 = run.folder / "round-01"
+    judged = store.read_stage(round_1 / "judge")
+    lost = [row | {"outcome": "wrong"} for row in judged]
+    store.write_table(store.unit_path(round_1 / "judge", 0), lost, reader_run.tables.JUDGE)
+    shutil.rmtree(round_1 / "select")
+    row = dict.fromkeys(reader_run.tables.REPAIR.names) | {
+        "puzzle_id": judged[0]["puzzle_id"], "way": way, "outcome": outcome,
+    }  # fmt: skip
+    store.write_table(store.unit_path(round_1 / "repair", 0), [row], reader_run.tables.REPAIR)
+    facts = Facts(run.folder, "run")
+    found = {one.round for one in facts.gallery}
+    facts.close()
+    assert (1 in found) is shown
 
 
 def test_only_its_own_scripts_may_run_and_nothing_is_loaded(text: str) -> None:

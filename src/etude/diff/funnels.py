@@ -50,6 +50,12 @@ def funnels_beside(before: Part, after: Part) -> list[Stage]:
         found.append(Stage(stage, f"puzzles {name}", old[""][name], new[""][name], *kept))
     examples = old[""]["examples"], new[""]["examples"]
     found.append(Stage("select", "examples", *examples, *examples))
+    derived = old["derive"], new["derive"]
+    of = sum(derived[0].values()), sum(derived[1].values())
+    found += [
+        Stage("derive", name, derived[0].get(name, 0), derived[1].get(name, 0), *of)
+        for name in _by_size(*derived)
+    ]
     return found
 
 
@@ -81,6 +87,7 @@ def _counts(part: Part) -> dict[str, Counts]:
         },
         "vet": _tally(part, "fate", "vetted"),
         "judge": _tally(part, "outcome", "verdicts"),
+        "derive": _tally(part, "origin", "derived"),
     }
 
 

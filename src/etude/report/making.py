@@ -291,7 +291,7 @@ def gallery(runs: Runs) -> Section | None:
     whose = f" Of the run {runs[0].label}." if len(runs) > 1 else ""
     intro = (
         "Drawn at random by the run's seed, not chosen: puzzles that taught, each with the "
-        "solution that was kept and a wrong attempt, then puzzles that nobody solved. The texts "
+        "solution that was kept and a wrong attempt, then puzzles that nothing solved. The texts "
         f"are the model's; what does not print is shown by its escape.{whose}"
     )
     return Section("gallery", "Puzzles that it set itself", intro, gallery=shown)
