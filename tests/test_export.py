@@ -18,6 +18,7 @@ from etude.errors import InputError
 from etude.export import Choice, Options, export_run
 from etude.export.columns import SCHEMA
 from etude.puzzle import parse
+from etude.roles import NOTE_KEY
 from etude.types import content_id
 from reader_run import HOSTILE, VARIANT, stages, start, whole, with_made
 
@@ -105,6 +106,28 @@ def test_the_place_is_beside_the_run_as_it_was_typed(
     assert wrote == f"wrote: {place}"
     assert load == f'load:  datasets.load_dataset("{place}")'
     assert Path(f"{run}-pairs", "README.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("base", "model"), [(True, "b.base"), (False, "a.own"), (None, "a.own and b.base")]
+)
+def test_of_two_models_of_a_round_the_one_that_wrote_it_is_named(
+    run: Path, tmp_path: Path, base: bool | None, model: str
+) -> None:
+    for stage in ("solve", "propose"):
+        path = run / "round-01" / stage / "00000.parquet"
+        found = store.read_table(path)
+        schema = tables.SOLVE if stage == "solve" else store.read_schema(path)
+        both = {NOTE_KEY: json.dumps({"engine": "a.own", "base": "b.base"})}
+        one = {NOTE_KEY: json.dumps({"engine": "p.own"})}
+        other = {NOTE_KEY: json.dumps({"engine": "p.base"})}
+        told = [row | {"base": base} for row in found] if stage == "solve" else found
+        store.write_table(path, told, schema, both if stage == "solve" else one)
+        if stage == "propose":
+            more = [row | {"proposal_id": f"{n:016}"} for n, row in enumerate(found)]
+            store.write_table(path.with_name("00001.parquet"), more, schema, other)
+    (row, *_) = rows(export(run, tmp_path / "pairs.jsonl"))
+    assert (row["model"], row["proposer"]) == (model, "p.own")
 
 
 def test_the_same_run_gives_the_same_bytes(run: Path, tmp_path: Path) -> None:

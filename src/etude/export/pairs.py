@@ -9,7 +9,7 @@ loop made of them (see `making`). Not covered: seed pairs, and judging anything 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,10 @@ class Pairs:
         _check(run.folder, choice)
         self._tables = query.Tables(run.folder)
         self._tables.connection.execute("set temp_directory = ?", [str(scratch)])
-        self._engines = _engines(run.folder, choice.arm)
+        self._solvers = _solvers(run.folder, choice.arm)
+        self._proposers = {
+            str(path): _named([path]) for path in _segments(run.folder, choice.arm, "propose")
+        }
         self._conditions = _conditions(run.folder, choice.arm)
         self._judged = [str(path) for path in _segments(run.folder, choice.arm, "judge")]
         self._choose()
@@ -214,19 +217,25 @@ class Pairs:
                 join made m on m.round = k.round and m.example_id = k.example_id
                 left join counted t on t.round = k.round and t.puzzle_id = k.puzzle_id
                 where k.made_from is not null
+            ), proposed as (
+                select proposal_id, min(filename) as proposed
+                from read_parquet($proposals, filename = true, union_by_name = true) group by all
             )
             select w.round, w.origin, w.made_from, w.puzzle_id, w.example_id, w.candidate_id,
                 w.puzzle, w.solution, w.answer, w.answer_type, w.inputs, w.whole_form,
                 p.proposal_id, o.parents, w.attempts, w.accepted, w.stable, w.cpu_seconds,
-                w.filename
+                w.filename, n.proposed, c.base
             from (select * from own union all by name select * from others) w
             join puzzles p on p.arm = $arm and p.round = w.round
                 and p.puzzle_id = coalesce(w.made_from, w.puzzle_id)
             left join proposals o on o.arm = $arm and o.round = w.round
                 and o.proposal_id = p.proposal_id
+            left join proposed n on n.proposal_id = p.proposal_id
+            left join candidates c on c.arm = $arm and c.round = w.round
+                and c.candidate_id = w.candidate_id
             order by w.round, w.puzzle_id, w.size, w.candidate_id, w.example_id
             """,
-            {"files": self._judged, "arm": self.choice.arm},
+            {"files": self._judged, "proposals": [*self._proposers], "arm": self.choice.arm},
         )
         names = [column[0] for column in found.description or ()]
         while batch := found.fetchmany(AT_ONCE):
@@ -236,7 +245,12 @@ class Pairs:
         judged = self._conditions[str(store.place(row.pop("filename")))]
         if row["made_from"] is not None:
             row |= told(row["puzzle"])
-        return row | judged | self._engines[row["round"]] | {"source": "model"}
+        proposed = row.pop("proposed")
+        who = {
+            "model": self._solvers[row["round"]][row.pop("base")],
+            "proposer": self._proposers[str(store.place(proposed))] if proposed else None,
+        }
+        return row | judged | who | {"source": "model"}
 
     def by_round(self) -> list[store.Row]:
         """Per round: pairs kept and the puzzles they are of."""
@@ -301,19 +315,23 @@ def check_level(name: str) -> None:
         raise InputError(f"--dedup must be one of {known}, but is {name!r}.")
 
 
-def _engines(folder: Path, arm: str) -> dict[int, store.Row]:
-    """By round, which engines wrote its solutions and puzzles."""
-    return {
-        number: {"model": _engine(place / "solve"), "proposer": _engine(place / "propose")}
-        for name, number, place in query.places(folder)
-        if name == arm and number
-    }
+def _solvers(folder: Path, arm: str) -> dict[int, dict[bool | None, str | None]]:
+    """By round and whether it was the base, which engine tried its puzzles; of what says no such
+    thing, all of the round."""
+    found = {}
+    for name, number, place in query.places(folder):
+        if name == arm and number:
+            paths = list(store.segments(place / "solve"))
+            own, base = _named(paths, "engine"), _named(paths, "base")
+            found[number] = {False: own, True: base, None: _named(paths, "engine", "base")}
+    return found
 
 
-def _engine(stage: Path) -> str | None:
-    """The engines of a stage, by name; several where a run went on elsewhere, or asks the base."""
-    told = [json.loads(note) for note in store.read_notes(stage, NOTE_KEY)]
-    names = {str(one[role]) for one in told for role in ("engine", "base") if role in one}
+def _named(segments: Sequence[Path], *roles: str) -> str | None:
+    """The engines of segments, by name; several where a run went on elsewhere."""
+    notes = [(store.read_schema(path).metadata or {}).get(NOTE_KEY.encode()) for path in segments]
+    told = [json.loads(note) for note in notes if note]
+    names = {str(one[role]) for one in told for role in roles or ("engine",) if role in one}
     return " and ".join(sorted(names)) or None
 
 
