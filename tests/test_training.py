@@ -95,6 +95,9 @@ def test_the_seed_matters(llama: Path, tmp_path: Path) -> None:
     assert first["model.safetensors"] != second["model.safetensors"]
 
 
+NAMES = ("plain", "early", "mixed")
+
+
 def test_a_share_of_an_early_model_is_in_the_weights(llama: Path, tmp_path: Path) -> None:
     plain = dataclasses.replace(SETTINGS, epochs=0.5)
     fit(llama, DOCUMENTS, tmp_path / "plain", plain, seed=1)
@@ -103,13 +106,15 @@ def test_a_share_of_an_early_model_is_in_the_weights(llama: Path, tmp_path: Path
     mixing = dataclasses.replace(plain, early_share=0.25)
     fit(llama, DOCUMENTS, tmp_path / "mixed", mixing, seed=1, early=early)
     with quiet():
-        first, second, mixed = (
-            plain_model(tmp_path / name).state_dict() for name in ("plain", "early", "mixed")
-        )
+        first, second, mixed = (plain_model(tmp_path / name).state_dict() for name in NAMES)
     assert any(not torch.equal(first[name], second[name]) for name in first)
     for name in first:
         torch.testing.assert_close(mixed[name], 0.75 * first[name] + 0.25 * second[name])
     assert "| `early_share` | `0.25` |" in (tmp_path / "mixed" / "README.md").read_text()
+    told = {name: json.loads((tmp_path / name / "training.json").read_text()) for name in NAMES}
+    assert told["mixed"]["early"].endswith("/early")
+    assert told["mixed"]["early_id"] == told["early"]["weights"]
+    assert told["plain"]["early"] == told["plain"]["early_id"] == ""
 
 
 def test_another_early_model_starts_afresh(llama: Path, tmp_path: Path) -> None:

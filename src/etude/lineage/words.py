@@ -175,6 +175,9 @@ def _checkpoints(console: Console, contents: Sequence[Content]) -> None:
         )
         start = content["start"] or "not recorded"
         console.say(f"    from {harmless(start, lines=1)}  {content['start_id'] or ''}".rstrip())
+        if content["early"]:
+            mixed = harmless(content["early"], lines=1)
+            console.say(f"    and a share of {mixed}  {content['early_id']}")
         console.say(f"    weights {content['weights'] or 'not recorded'}")
 
 

@@ -24,7 +24,7 @@ from etude.training.settings import FitSettings, Fitted
 CARD = "README.md"
 LONGEST_CARD = 1 << 20
 """Bytes of a card that are read: it is somebody's text."""
-_TOLD = {"start", "start_id", "weights"}
+_TOLD = {"start", "start_id", "early", "early_id", "weights"}
 _UNTOLD = {"threads", "save_every_seconds", "precision"}
 
 

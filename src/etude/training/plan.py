@@ -25,7 +25,7 @@ from etude.training.rows import check_attention
 from etude.training.settings import FitSettings, Fitted
 from etude.types import Document, content_id
 
-_NAMES = ("start", "start_id", "weights")
+_NAMES = ("start", "start_id", "early", "early_id", "weights")
 """Of a report: what its model is called, which its digest says better."""
 
 
@@ -85,6 +85,8 @@ def make_plan(
         padding=round(padding(batches, lengths), 4),
         start=start_of(model),
         start_id=model_id(model),
+        early=start_of(early) if early is not None else "",
+        early_id=model_id(early) if early is not None else "",
     )
     if not report.loss_tokens:
         raise InputError(

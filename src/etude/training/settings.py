@@ -146,5 +146,8 @@ class Fitted:
     """The model that it started from: its folder's last two names, or its name on the hub."""
     start_id: str = ""
     """Which weights that one has; see `plan.model_id`."""
+    early: str = ""
+    """The model that has `early_share` of the weights, likewise; empty where none has."""
+    early_id: str = ""
     weights: str = ""
     """Which weights came of it, likewise; empty before the end."""
