@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -152,6 +153,19 @@ def test_what_undoes_the_solution_teaches(opened: Open, monkeypatch: pytest.Monk
     shifted = "[i + a for i in nums]"
     assert (frozenset({"[i - a for i in x]", "nums"}), shifted) in taught  # undone
     assert (frozenset({shifted, "x"}), shifted) in taught  # done
+
+
+@pytest.mark.parametrize("most", [1, 3, 4])
+def test_so_many_examples_of_a_turned_puzzle_teach(opened: Open, most: int) -> None:
+    arm = opened(f"repair.per_turned={most}")
+    folder = turn(arm, 1)
+    assert folder is not None
+    select(arm, 1)
+    derived = derive(arm, 1)
+    assert derived is not None
+    made = {row["derived_id"]: row["turned_id"] for row in store.read_stage(folder)}
+    of = Counter(made[one["derived_id"]] for one in store.read_stage(derived))
+    assert max(of.values()) == most
 
 
 def test_an_example_is_traced_to_the_attempt_that_was_turned(opened: Open) -> None:

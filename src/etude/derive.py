@@ -63,6 +63,8 @@ def per_puzzle(arm: Arm) -> int:
     """Further examples that the recipe wants of a puzzle, at most."""
     recipe = arm.recipe
     of_repairs = recipe.repair.per_puzzle if recipe.repair.is_on else 0
+    if recipe.repair.turn:
+        of_repairs += recipe.repair.per_turned
     of_texts = recipe.describe.per_puzzle if recipe.describe.tries else 0
     return recipe.vary.examples + recipe.hindsight.per_puzzle + of_repairs + of_texts
 

@@ -22,7 +22,6 @@ from etude.arm import Arm, checked
 from etude.attempts import verdict_columns
 from etude.batches import Asking, Hints, seem_to_fit
 from etude.borrow import Library, Loan
-from etude.config import Recipe
 from etude.generality import POSED
 from etude.holes import Value, given, slot
 from etude.posed import is_small, posed
@@ -172,19 +171,19 @@ def _asking(puzzle: Puzzle, values: Sequence[Value]) -> Asking:
 
 
 def teaching_posed(
-    recipe: Recipe, rows: list[store.Row], right: set[tuple[str, str]]
+    rows: list[store.Row], right: set[tuple[str, str]], most: int, dedup: str
 ) -> list[store.Row]:
     """Of what one puzzle was posed as: the first of it with the shortest distinct solutions, and
-    others with one of these. Such puzzles ask for what no attempt has."""
+    others with one of these, so many at most. Such puzzles ask for what no attempt has."""
     told = [as_candidate(row) for row in rows if (row["puzzle_id"], row["repair_id"]) in right]
     first = told[0]["derived_id"]
-    own = distinct([row for row in told if row["derived_id"] == first], recipe.select.dedup)
-    chosen = own[: recipe.repair.per_puzzle]
+    own = distinct([row for row in told if row["derived_id"] == first], dedup)
+    chosen = own[:most]
     taken: dict[str, store.Row] = {}
     for row in told:
         if row["derived_id"] != first and row["repair_id"] == chosen[0]["repair_id"]:
             taken.setdefault(row["derived_id"], row)
-    return [*chosen, *taken.values()][: recipe.repair.per_puzzle]
+    return [*chosen, *taken.values()][:most]
 
 
 def as_candidate(row: store.Row) -> store.Row:

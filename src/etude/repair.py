@@ -84,6 +84,7 @@ def repaired(arm: Arm, number: int) -> Iterator[store.Row]:
 
     Which repairs, and how many variants, `[vary]` says, as of the model's own solutions.
     """
+    most, dedup = arm.recipe.repair.per_puzzle, arm.recipe.select.dedup
     for path in streams.segments(arm.round(number) / "repair"):
         by_puzzle: dict[str, list[store.Row]] = defaultdict(list)
         for row in streams.rows_of(path):
@@ -94,7 +95,7 @@ def repaired(arm: Arm, number: int) -> Iterator[store.Row]:
             if own:
                 yield from _teaching(arm.recipe, own, others)
             elif right := right_for_all(others):
-                yield from teaching_posed(arm.recipe, others, right)
+                yield from teaching_posed(others, right, most, dedup)
 
 
 def _teaching(recipe: Recipe, own: list[store.Row], varied: list[store.Row]) -> list[store.Row]:

@@ -69,13 +69,14 @@ def words_of(found: Counter[str]) -> str:
 
 def taught(arm: Arm, number: int) -> Iterator[store.Row]:
     """The rows that teach: of each turned puzzle the shortest solutions that are right for all."""
+    most, dedup = arm.recipe.repair.per_turned, arm.recipe.select.dedup
     for path in streams.segments(arm.round(number) / "turn"):
         by_puzzle: dict[str, list[store.Row]] = defaultdict(list)
         for row in streams.rows_of(path):
             by_puzzle[row["turned_id"]].append(of_turned(row))
         for rows in by_puzzle.values():
             if right := right_for_all(rows):
-                yield from teaching_posed(arm.recipe, rows, right)
+                yield from teaching_posed(rows, right, most, dedup)
 
 
 def _work(arm: Arm, unit: int, *, number: int) -> Made:

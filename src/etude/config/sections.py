@@ -374,6 +374,8 @@ class RepairSection(Section):
     per_puzzle: int = Field(2, ge=1)
     """The shortest distinct repairs of a puzzle that become examples, at most; if it was posed anew
     and that is fewer, the shortest of them with other values too."""
+    per_turned: int = Field(4, ge=1)
+    """The same of a puzzle that an attempt was turned into."""
 
     @property
     def is_on(self) -> bool:

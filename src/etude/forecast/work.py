@@ -196,7 +196,7 @@ class _Counting:
         derived = self.recipe.vary.examples + self.recipe.hindsight.per_puzzle
         if self.recipe.describe.tries:
             derived += self.recipe.describe.per_puzzle
-        turned = self.recipe.repair.turn * self.recipe.repair.per_puzzle
+        turned = self.recipe.repair.turn * self.recipe.repair.per_turned
         return found + puzzles * derived + turned
 
     def _again(self, arm: str, number: int) -> int:
