@@ -21,6 +21,12 @@ def test_settings_change_one_thing_each() -> None:
     ]
 
 
+@pytest.mark.parametrize("turn", [1, -1])
+def test_settings_mean_the_same_in_any_order(turn: int) -> None:
+    recipe = load("tiny", ["train.tokens=90", "train.epochs=2", "final.seed_repeat=3"][::turn])
+    assert (recipe.train.tokens, recipe.train.epochs, recipe.final.human_share) == (90, 2, None)
+
+
 def test_what_held_in_place_of_a_setting_goes_when_that_is_asked_for() -> None:
     recipe = load("tiny", ["train.human_share=0.3", "train.tokens=90", "final.seed_repeat=3"])
     assert recipe.final.human_share is None

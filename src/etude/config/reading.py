@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from etude.config.sections import EngineSection, Recipe, Section  # noqa
 from etude.errors import RecipeError
 
 _IN_PLACE = {"seed_repeat": "human_share", "epochs": "tokens"}
-"""Settings, and the one that holds in their place where it is there: asked for, they hold again."""
+"""Settings, and the one that holds in their place where it is there: asked for without it, they
+hold again."""
 
 
 def recipe_names() -> list[str]:
@@ -39,8 +40,10 @@ def parse(text: str, where: str, settings: Iterable[str] = ()) -> Recipe:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{where} must be TOML but is not: {error}. Mend that line.") from None
+    settings = list(settings)
+    asked = {setting.partition("=")[0].strip() for setting in settings}
     for setting in settings:
-        _apply(data, setting)
+        _apply(data, setting, asked)
     try:
         return Recipe.model_validate(data)
     except ValidationError as error:
@@ -65,7 +68,8 @@ def _read(source: str | Path) -> str:
         ) from None
 
 
-def _apply(data: dict[str, Any], setting: str) -> None:
+def _apply(data: dict[str, Any], setting: str, asked: Collection[str]) -> None:
+    """`asked`: the places of all settings, so that they mean the same in any order."""
     key, equals, value = setting.partition("=")
     path = key.strip().split(".")
     if not equals or not all(path):
@@ -77,7 +81,9 @@ def _apply(data: dict[str, Any], setting: str) -> None:
         data = data.setdefault(section, {})
         if not isinstance(data, dict):
             raise RecipeError(f"--set {setting}: {section} is a value, not a section.")
-    data.pop(_IN_PLACE.get(last, ""), None)
+    other = _IN_PLACE.get(last, "")
+    if ".".join([*sections, other]) not in asked:
+        data.pop(other, None)
     data[last] = _value(value.strip())
 
 
