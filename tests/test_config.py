@@ -27,6 +27,14 @@ def test_settings_mean_the_same_in_any_order(turn: int) -> None:
     assert (recipe.train.tokens, recipe.train.epochs, recipe.final.human_share) == (90, 2, None)
 
 
+@pytest.mark.parametrize("setting", ["propose.pool=9", "propose.parents=thin"])
+def test_a_choice_of_puzzles_that_no_prompt_shows_is_refused(setting: str) -> None:
+    with pytest.raises(RecipeError, match=r"chooses the puzzles that prompts show"):
+        load("tiny", [setting])
+    load("tiny", [setting, "propose.mutate=0.5"])
+    load("smoke", [setting, "prompt.few_shot=true"])
+
+
 def test_what_held_in_place_of_a_setting_goes_when_that_is_asked_for() -> None:
     recipe = load("tiny", ["train.human_share=0.3", "train.tokens=90", "final.seed_repeat=3"])
     assert recipe.final.human_share is None

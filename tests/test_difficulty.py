@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -241,7 +242,7 @@ def test_the_control_shares_its_attempts_out_evenly(opening: Opening) -> None:
     assert budget(arm, 2) == [8, 8, 8]
 
 
-POOL = ("propose.pool=2", "propose.parents=learnable")
+POOL = ("propose.pool=2", "propose.parents=learnable", "prompt.few_shot=true")
 
 
 def test_prompts_rather_show_what_is_learnable_people_wrote_it_or_not(opening: Opening) -> None:
@@ -260,7 +261,7 @@ def test_prompts_rather_show_what_is_learnable_people_wrote_it_or_not(opening: O
 
 
 def test_the_pool_is_drawn_by_weight_and_is_no_larger_than_it_may_be(opening: Opening) -> None:
-    arm = opening("propose.pool=1", "propose.parents=learnable", "difficulty.prior=0.01")
+    arm = opening(*POOL, "propose.pool=1", "difficulty.prior=0.01")
     judged(arm, 1, easy=8, middling=4)
     assert [puzzle.id for puzzle in parents(arm, 2).puzzles[len(arm.shown) :]] == [
         PUZZLES["middling"].id
@@ -269,10 +270,12 @@ def test_the_pool_is_drawn_by_weight_and_is_no_larger_than_it_may_be(opening: Op
 
 
 def test_a_round_says_how_many_of_its_parents_are_self_made(opening: Opening) -> None:
-    arm = opening("propose.pool=9", "propose.samples=1", "propose.per_prompt=1")
+    one = ("propose.samples=1", "propose.per_prompt=1", "prompt.shown=1")
+    arm = opening("propose.pool=9", "prompt.few_shot=true", *one)
     judged(arm, 1, easy=8, middling=4, hard=0)
-    recording = Path(arm.recipe.engine.recordings)
-    recording.write_text('{"prompt": "def f(", "samples": ["x: int): return x"]}\n')
+    shown = [puzzle.source.replace("def f(", "def f1(") for puzzle in parents(arm, 2).puzzles]
+    asked = [{"prompt": f"{text}\ndef f2(", "samples": ["x: int): return x"]} for text in shown]
+    Path(arm.recipe.engine.recordings).write_text("\n".join(map(json.dumps, asked)))
     heard: list[str] = []
     arm.tell = lambda event: heard.append(event.summary)
     propose(arm, 2, "recorded", "recorded")

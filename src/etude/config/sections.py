@@ -687,6 +687,15 @@ class Recipe(Section):
     def _check_mutations(self) -> None:
         kinds = self.propose.mutations
         if not self.propose.mutate:
+            chosen = {
+                "propose.pool": self.propose.pool,
+                "propose.parents": self.propose.parents != "any",
+            }
+            for setting in (name for name, on in chosen.items() if on and not self.prompt.few_shot):
+                raise ValueError(
+                    f"{setting} chooses the puzzles that prompts show, so prompt.few_shot must be "
+                    "true, or propose.mutate above 0"
+                )
             return
         if not kinds:
             raise ValueError("propose.mutations must name a kind where propose.mutate is above 0")
