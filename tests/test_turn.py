@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from etude import config, store
+from etude import config, store, tables
 from etude.arm import Arm
 from etude.console import Console
 from etude.derive import derive
@@ -23,6 +23,7 @@ from etude.lineage.words import show_chain
 from etude.puzzle import parse
 from etude.readings import vetting
 from etude.select import select
+from etude.train import _selected
 from etude.turn import turn
 from etude.turned import NAMES, turned
 from etude.types import Puzzle
@@ -166,6 +167,40 @@ def test_so_many_examples_of_a_turned_puzzle_teach(opened: Open, most: int) -> N
     made = {row["derived_id"]: row["turned_id"] for row in store.read_stage(folder)}
     of = Counter(made[one["derived_id"]] for one in store.read_stage(derived))
     assert max(of.values()) == most
+
+
+def made(arm: Arm, **of: int) -> None:
+    """Further examples of round 1, so many of each origin."""
+    rows = [
+        dict.fromkeys(tables.DERIVE.names, "x") | {"origin": origin, "text": f"{origin} {number}"}
+        for origin, count in of.items()
+        for number in range(count)
+    ]
+    store.write_table(store.unit_path(arm.round(1) / "derive", 0), rows, tables.DERIVE)
+
+
+def test_a_rounds_training_takes_a_share_of_the_turned_ones(opened: Open) -> None:
+    arm = opened()
+    made(arm, repair=7, turned=200)
+    taken = {
+        share: [row["text"] for _, row in _selected(arm, [1], frozenset(), share)]
+        for share in (0, 0.2, 0.6, 1)
+    }
+    assert [one for one in taken[1] if "repair" in one] == taken[0]
+    assert (len(taken[0]), len(taken[1])) == (7, 207)
+    assert 20 < len(taken[0.2]) - 7 < 60
+    assert set(taken[0]) < set(taken[0.2]) < set(taken[0.6]) < set(taken[1])  # the same ones again
+
+
+def test_the_controls_training_takes_as_many(opened: Open) -> None:
+    arm = opened()
+    made(arm, repair=7, turned=200)
+    control = Arm(arm.run, "unverified", lambda _: None)
+    made(control, redrawn=207)
+    for share in (0.2, 1):
+        counts = [sum(1 for _ in _selected(one, [1], frozenset(), share)) for one in (arm, control)]
+        assert counts[0] == counts[1]
+    control.close()
 
 
 def test_an_example_is_traced_to_the_attempt_that_was_turned(opened: Open) -> None:

@@ -84,7 +84,7 @@ def train(arm: Arm, number: int, base: str | Path, latest: str | Path) -> Path:
         _tell_finished(arm, number, "train", out, section)
         return out
     withdrawn = arm.withdrawn(number)
-    new = list(_selected(arm, [number], withdrawn))
+    new = list(_selected(arm, [number], withdrawn, section.turned_share))
     new += _replayed(arm, number, len(new), withdrawn)
     documents = _beside_people(arm, number, new, section)
     _check_any(documents, f"round {number}", "train")
@@ -307,28 +307,34 @@ def _tail(row: store.Row, tail: str) -> str:
 def _replayed(arm: Arm, number: int, new: int, withdrawn: frozenset[str]) -> list[Selected]:
     """Examples of earlier rounds in an order of chance: all, or in proportion to the new ones."""
     share, rounds = arm.recipe.train.replay, range(1, number)
-    order = list(range(sum(1 for _ in _selected(arm, rounds, withdrawn))))
+    turned = arm.recipe.train.turned_share
+    order = list(range(sum(1 for _ in _selected(arm, rounds, withdrawn, turned))))
     random.Random(arm.seed(number, "replay")).shuffle(order)
     kept = order if share == "all" else order[: round(share * new)]
     places = {place: at for at, place in enumerate(kept)}
-    rows = enumerate(_selected(arm, rounds, withdrawn) if kept else ())
+    rows = enumerate(_selected(arm, rounds, withdrawn, turned) if kept else ())
     found = sorted(((places[at], one) for at, one in rows if at in places), key=itemgetter(0))
     return [one for _, one in found]
 
 
-def _selected(arm: Arm, rounds: Sequence[int], withdrawn: frozenset[str]) -> Iterator[Selected]:
-    """The examples of rounds, but for puzzles that people withdrew."""
+def _selected(
+    arm: Arm, rounds: Sequence[int], withdrawn: frozenset[str], turned: float = 1.0
+) -> Iterator[Selected]:
+    """The examples of rounds, but for puzzles that people withdrew, and for all but a share of
+    those that attempts were turned into."""
     for number in rounds:
-        yield from ((number, row) for row in _of_round(arm, number, withdrawn))
+        yield from ((number, row) for row in _of_round(arm, number, withdrawn, turned))
 
 
-def _of_round(arm: Arm, number: int, withdrawn: frozenset[str]) -> Iterator[store.Row]:
+def _of_round(
+    arm: Arm, number: int, withdrawn: frozenset[str], turned: float
+) -> Iterator[store.Row]:
     """Of the unverified control's, which are in random order, as many as the loop has left."""
-    for stage, columns in _TEACH.items():
-        left = _left(arm.round(number) / stage, withdrawn, columns)
-        if arm.name == "unverified" and withdrawn:
+    for stage in _TEACH:
+        left = _left(arm.round(number) / stage, withdrawn, turned)
+        if arm.name == "unverified" and (withdrawn or turned < 1):
             of_loop = store.round_folder(arm.run.folder, number) / stage
-            left = islice(left, sum(1 for _ in _left(of_loop, withdrawn, ["puzzle_id"])))
+            left = islice(left, sum(1 for _ in _left(of_loop, withdrawn, turned)))
         yield from left
 
 
@@ -339,8 +345,16 @@ _TEACH = {
 """The stages whose rows are trained on. Only what was derived has a solution of its own."""
 
 
-def _left(stage: Path, withdrawn: frozenset[str], columns: list[str]) -> Iterator[store.Row]:
-    return (row for row in streams.rows(stage, columns) if row["puzzle_id"] not in withdrawn)
+def _left(stage: Path, withdrawn: frozenset[str], turned: float) -> Iterator[store.Row]:
+    for row in streams.rows(stage, _TEACH[stage.name]):
+        is_left_out = row.get("origin") == "turned" and _chance(row["text"]) >= turned
+        if row["puzzle_id"] not in withdrawn and not is_left_out:
+            yield row
+
+
+def _chance(text: str) -> float:
+    """Below 1, and the same whenever it is asked."""
+    return int(content_id(text), 16) / (1 << 64)
 
 
 def conditions_of(arm: Arm, number: int | None) -> str:

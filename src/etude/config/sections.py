@@ -425,6 +425,9 @@ class TrainSection(FitSection):
     often as that takes, in place of `seed_repeat` times."""
     early_share: float = Field(0.0, ge=0, lt=1)
     """The share that round 0's model, which learned the seeds, has of the result's weights."""
+    turned_share: float = Field(1.0, ge=0, le=1)
+    """Of the examples that attempts were turned into (`repair.turn`), the share that this training
+    takes; the student learns from all."""
     replay: Annotated[float, Field(ge=0)] | Literal["all"] = 1.0
     """Old examples, as a multiple of the new ones; `all` trains on everything so far."""
 

@@ -171,8 +171,9 @@ class _Counting:
 
     def _training(self, arm: str, number: int) -> Work:
         section = self.recipe.train
-        new = self._examples(arm, number)
-        old = sum(self._examples(arm, earlier) for earlier in range(1, number))
+        taken = section.turned_share
+        new = self._examples(arm, number, taken)
+        old = sum(self._examples(arm, earlier, taken) for earlier in range(1, number))
         if section.replay != "all":
             old = min(old, round(section.replay * new))
         documents = self._people(section, new + old) + new + old
@@ -184,7 +185,8 @@ class _Counting:
             return section.seed_repeat * self.pairs
         return wanted(made, section.human_share)
 
-    def _examples(self, arm: str, number: int) -> int:
+    def _examples(self, arm: str, number: int, share: float = 1.0) -> int:
+        """With a share of those that attempts are turned into."""
         solve = self.recipe.solve
         tried = levels(solve.samples)[-1] if solve.budget == "adaptive" else solve.samples
         most = min(self.recipe.select.per_puzzle, tried)
@@ -197,7 +199,7 @@ class _Counting:
         if self.recipe.describe.tries:
             derived += self.recipe.describe.per_puzzle
         turned = self.recipe.repair.turn * self.recipe.repair.per_turned
-        return found + puzzles * derived + turned
+        return found + puzzles * derived + round(share * turned)
 
     def _again(self, arm: str, number: int) -> int:
         """Puzzles of earlier rounds that are tried once more, at most."""
