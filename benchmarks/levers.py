@@ -35,6 +35,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
@@ -103,7 +104,8 @@ def table(found: Rows) -> list[str]:
             counts = [one.forms[place] for one in readings if one.forms]
             cells.append(f"{fmean(counts):,.0f}" if counts else "")
         lines.append(f"| {label} ({len(readings)}) | " + " | ".join(cells) + " |")
-    return [*lines, "", *_differences(found, columns), "", *_late(found), "", *_costs(found)]
+    parts = (_differences(found, columns), _controls(found, columns), _late(found), _costs(found))
+    return [*lines, *(line for part in parts if part for line in ("", *part))]
 
 
 def _head(first: str, others: Sequence[str]) -> list[str]:
@@ -117,6 +119,17 @@ def _differences(found: Rows, columns: Sequence[tuple[str, int]]) -> list[str]:
         cells = [_paired(found[first], found[label], column) for column in columns]
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return lines
+
+
+def _controls(found: Rows, columns: Sequence[tuple[str, int]]) -> list[str]:
+    """What each lever has more than its own controls, in which the judge or the loop is left out;
+    nothing where none has any."""
+    pairs = [(label.partition(": ")[0], label) for label in found if ": " in label]
+    lines = _head("minus its control", [f"{part} pass@{k}" for part, k in columns])
+    for lever, control in pairs:
+        cells = [_paired(found[control], found[lever], column) for column in columns]
+        lines.append(f"| {lever} minus {control.partition(': ')[2]} | " + " | ".join(cells) + " |")
+    return lines if pairs else []
 
 
 def _paired(before: Sequence[Reading], after: Sequence[Reading], column: tuple[str, int]) -> str:
@@ -231,7 +244,11 @@ def main() -> None:
     if owed and not given.table:
         fresh(given.runs / "fresh.jsonl")
         code = commit()
-        work(owed, given.minutes, given.at_once, ended)
+        try:
+            work(owed, given.minutes, given.at_once, ended)
+        except KeyboardInterrupt:
+            print("Interrupted. Nothing is lost: the same command goes on.", file=sys.stderr)
+            sys.exit(130)
     done = len({one.key for one in known} & {one.key for one in every})
     machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
     about = f"`python benchmarks/levers.py {given.part}`, on {machine}; {done} of {len(every)} runs"

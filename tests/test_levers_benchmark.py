@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -58,6 +59,20 @@ def test_differences_are_paired_by_seed(levers: Any) -> None:
     late = [line for line in lines if line.startswith("| other | ")][1]
     assert late.count("**+7.0 [+7.0, +7.0]**") == 4
     assert "| other | 2,867 | 50 | 1 | 1.43 / 1.00 / 1.00 |" in lines
+
+
+def test_a_lever_is_held_against_its_own_controls(levers: Any) -> None:
+    found = {
+        "plain": [reading(levers, "plain", seed, 10.0 * seed) for seed in (1, 2)],
+        "other": [reading(levers, "other", seed, 10.0 * seed + 2) for seed in (1, 2)],
+        "other: unverified": [
+            reading(levers, "other", seed, 10.0 * seed - 3, "unverified") for seed in (2, 1)
+        ],
+    }
+    (line,) = [one for one in levers.table(found) if one.startswith("| other minus unverified | ")]
+    assert line.count("**+5.0 [+5.0, +5.0]**") == 6
+    del found["other: unverified"]
+    assert not any("its control" in one for one in levers.table(found))
 
 
 def test_readings_come_back_as_they_were(levers: Any, tmp_path: Path) -> None:
@@ -160,6 +175,22 @@ def test_what_is_measured_is_not_run_again(levers: Any, tmp_path: Path) -> None:
     assert row["cost"]["trained"] == pytest.approx(2000, rel=0.1)
     subprocess.run([*words, "--runs", "second"], cwd=tmp_path, check=True)
     assert not (tmp_path / "second").exists()
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_an_interrupted_one_says_how_it_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "levers.toml").write_text(SMALL)
+    words = [sys.executable, str(BENCHMARKS / "levers.py"), "screen", "--seeds", "1"]
+    words += ["--levers", "levers.toml", "--readings", "readings.jsonl", "--runs", "runs"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(words, cwd=tmp_path, **pipes) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "screen 0 plain\n"
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert process.returncode == 130
+    assert said == "Interrupted. Nothing is lost: the same command goes on.\n"
 
 
 def test_the_plot_has_every_lever_and_round(levers: Any, tmp_path: Path) -> None:
