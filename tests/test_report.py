@@ -179,11 +179,16 @@ def test_the_gallery_shows_a_kept_solution_and_a_wrong_attempt(run: store.Run, t
 
 
 @pytest.mark.parametrize(
-    ("way", "outcome", "shown"),
-    [("borrowed", "accepted", False), ("borrowed", "wrong", True), ("posed", "accepted", True)],
+    ("way", "outcome", "stable", "shown"),
+    [
+        ("borrowed", "accepted", None, False),
+        ("borrowed", "accepted", False, True),  # by chance
+        ("borrowed", "wrong", None, True),
+        ("posed", "accepted", None, True),
+    ],
 )
 def test_a_puzzle_that_was_repaired_is_not_among_those_that_nothing_solved(
-    tmp_path: Path, way: str, outcome: str, shown: bool
+    tmp_path: Path, way: str, outcome: str, stable: bool | None, shown: bool
 ) -> None:
     run = reader_run.whole(tmp_path / "run")
     round_1 = run.folder / "round-01"
@@ -193,6 +198,7 @@ def test_a_puzzle_that_was_repaired_is_not_among_those_that_nothing_solved(
     shutil.rmtree(round_1 / "select")
     row = dict.fromkeys(reader_run.tables.REPAIR.names) | {
         "puzzle_id": judged[0]["puzzle_id"], "way": way, "outcome": outcome,
+        "stable": stable,
     }  # fmt: skip
     store.write_table(store.unit_path(round_1 / "repair", 0), [row], reader_run.tables.REPAIR)
     facts = Facts(run.folder, "run")

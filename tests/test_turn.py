@@ -169,7 +169,7 @@ def test_so_many_examples_of_a_turned_puzzle_teach(opened: Open, most: int) -> N
     assert max(of.values()) == most
 
 
-def made(arm: Arm, **of: int) -> None:
+def write_derived(arm: Arm, **of: int) -> None:
     """Further examples of round 1, so many of each origin."""
     rows = [
         dict.fromkeys(tables.DERIVE.names, "x") | {"origin": origin, "text": f"{origin} {number}"}
@@ -181,7 +181,7 @@ def made(arm: Arm, **of: int) -> None:
 
 def test_a_rounds_training_takes_a_share_of_the_turned_ones(opened: Open) -> None:
     arm = opened()
-    made(arm, repair=7, turned=200)
+    write_derived(arm, repair=7, turned=200)
     taken = {
         share: [row["text"] for _, row in _selected(arm, [1], frozenset(), share)]
         for share in (0, 0.2, 0.6, 1)
@@ -194,9 +194,9 @@ def test_a_rounds_training_takes_a_share_of_the_turned_ones(opened: Open) -> Non
 
 def test_the_controls_training_takes_as_many(opened: Open) -> None:
     arm = opened()
-    made(arm, repair=7, turned=200)
+    write_derived(arm, repair=7, turned=200)
     control = Arm(arm.run, "unverified", lambda _: None)
-    made(control, redrawn=207)
+    write_derived(control, redrawn=207)
     for share in (0.2, 1):
         counts = [sum(1 for _ in _selected(one, [1], frozenset(), share)) for one in (arm, control)]
         assert counts[0] == counts[1]

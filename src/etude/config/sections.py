@@ -640,6 +640,7 @@ class Recipe(Section):
         self._check_engines()
         self._check_levers()
         self._check_reinforce()
+        self._check_parents()
         self._check_mutations()
         self._check_early_shares()
         self._check_domain()
@@ -687,18 +688,22 @@ class Recipe(Section):
                     f"but is {section.method}"
                 )
 
-    def _check_mutations(self) -> None:
-        kinds = self.propose.mutations
-        if not self.propose.mutate:
-            chosen = {
-                "propose.pool": self.propose.pool,
-                "propose.parents": self.propose.parents != "any",
-            }
-            for setting in (name for name, on in chosen.items() if on and not self.prompt.few_shot):
+    def _check_parents(self) -> None:
+        if self.prompt.few_shot or self.propose.mutate:
+            return
+        for setting, on in (
+            ("propose.pool", self.propose.pool),
+            ("propose.parents", self.propose.parents != "any"),
+        ):
+            if on:
                 raise ValueError(
                     f"{setting} chooses the puzzles that prompts show, so prompt.few_shot must be "
                     "true, or propose.mutate above 0"
                 )
+
+    def _check_mutations(self) -> None:
+        kinds = self.propose.mutations
+        if not self.propose.mutate:
             return
         if not kinds:
             raise ValueError("propose.mutations must name a kind where propose.mutate is above 0")

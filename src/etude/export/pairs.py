@@ -81,7 +81,8 @@ class Pairs:
         self._tables.connection.execute("set temp_directory = ?", [str(scratch)])
         self._solvers = _solvers(run.folder, choice.arm)
         self._proposers = {
-            str(path): _named([path]) for path in _segments(run.folder, choice.arm, "propose")
+            str(path): _named([path], "engine")
+            for path in _segments(run.folder, choice.arm, "propose")
         }
         self._conditions = _conditions(run.folder, choice.arm)
         self._judged = [str(path) for path in _segments(run.folder, choice.arm, "judge")]
@@ -331,7 +332,7 @@ def _named(segments: Sequence[Path], *roles: str) -> str | None:
     """The engines of segments, by name; several where a run went on elsewhere."""
     notes = [(store.read_schema(path).metadata or {}).get(NOTE_KEY.encode()) for path in segments]
     told = [json.loads(note) for note in notes if note]
-    names = {str(one[role]) for one in told for role in roles or ("engine",) if role in one}
+    names = {str(one[role]) for one in told for role in roles if role in one}
     return " and ".join(sorted(names)) or None
 
 

@@ -13,18 +13,8 @@ from etude.lineage.links import Link
 from etude.lineage.sources import Sources
 
 _REPORTED = (
-    *(
-        "start",
-        "start_id",
-        "early",
-        "early_id",
-        "weights",
-        "seed",
-        "documents",
-        "too_long",
-        "steps",
-        "tokens",
-    ),
+    *("start", "start_id", "early", "early_id", "weights", "seed"),
+    *("documents", "too_long", "steps", "tokens"),
     *("precision", "method"),
 )
 

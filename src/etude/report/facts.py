@@ -304,11 +304,11 @@ select * from taught order by md5(concat(?, ' ', puzzle_id)), round limit ?
 """
 _UNSOLVED = (
     _TRIED
-    + """
+    + f"""
 select round, puzzle_id, null::varchar as taught from tried
 where c = 0 and puzzle_id not in (
   select puzzle_id from repairs
-  where arm = 'verified' and way <> 'posed' and outcome = 'accepted' and puzzle_id is not null
+  where arm = 'verified' and way <> 'posed' and {ACCEPTED} and puzzle_id is not null
 )
 order by md5(concat(?, ' ', puzzle_id)), round limit ?
 """

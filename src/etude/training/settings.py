@@ -149,5 +149,6 @@ class Fitted:
     early: str = ""
     """The model that has `early_share` of the weights, likewise; empty where none has."""
     early_id: str = ""
+    """Which weights that one has."""
     weights: str = ""
     """Which weights came of it, likewise; empty before the end."""
