@@ -18,6 +18,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import NamedTuple
+from unicodedata import normalize
 
 from etude.arguments import behind_header, function_of, inputs_of
 from etude.edits import is_glued
@@ -98,7 +99,7 @@ def _given(source: str) -> tuple[Value, ...]:
 def opened(solution: str, puzzle: Puzzle) -> list[Opened]:
     """The body of a solution of this puzzle with holes: for the inputs that it names, and another
     time also for the puzzle's constants, where it has some. Nothing where the text can't be cut."""
-    if len(solution) > LONGEST or _MARK.search(solution):
+    if len(solution) > LONGEST or _MARK.search(normalize("NFKC", solution)):  # as names are read
         return []
     try:
         function = _only_g(syntax_tree(solution))

@@ -136,11 +136,13 @@ def _check_any(documents: Sequence[Document], whose: str, section: str) -> None:
 
 
 def train_longer_on_seeds(arm: Arm, base: str | Path, seeded: Path) -> Path:
-    """The control: from where the student's way began, the seeds alone for as many tokens."""
+    """The control: from where the student's way began, the seeds alone for as many tokens, in the
+    way in which the student is trained (`[final]`): its loss, its batches, its pace."""
     trainings = trainings_of_student(arm)
     tokens = sum(report(folder)["tokens"] for folder in trainings)
-    section = arm.recipe.seeds.model_copy(update={"tokens": tokens})
     recipe = arm.recipe
+    way = {name: getattr(recipe.final, name) for name in FitSection.model_fields}
+    section = recipe.seeds.model_copy(update=way | {"tokens": tokens})
     begun = "base" in (recipe.final.start, recipe.train.start, recipe.seeds.begin)
     start = base if begun else seeded
     out = arm.folder / "final" / "train"

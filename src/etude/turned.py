@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import ast
 import random
-import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from etude.holes import Opened
-from etude.puzzle import NotAPuzzle, parse, source_of, syntax_tree
+from etude.puzzle import NotAPuzzle, copied, parse, source_of, syntax_tree
 from etude.types import Puzzle
 
 NAMES = {
@@ -38,7 +37,6 @@ FORWARD = 0.8
 """How often what comes of a solution is asked for."""
 SWAPPED = 0.5
 """How often what comes of it stands before the equation's sign."""
-_HOLE = re.compile(r"_hole(\d+)_")
 
 
 class Turned(NamedTuple):
@@ -81,11 +79,11 @@ def turned(
     sides: list[ast.expr] = [expression, ast.Name(names[-1])]
     if rng.random() < SWAPPED:
         sides.reverse()
-    condition = _filled(ast.Compare(sides[0], [ast.Eq()], sides[1:]), names)
-    if len(condition) > LONGEST:
-        return None
     kind = kinds[asked].replace("list[", "List[")
     try:
+        condition = _filled(ast.Compare(sides[0], [ast.Eq()], sides[1:]), names)
+        if len(condition) > LONGEST:
+            return None
         puzzle = parse(f"def f({ANSWER}: {kind}, {', '.join(inputs)}): return {condition}")
     except NotAPuzzle:
         return None
@@ -100,10 +98,14 @@ def _named(
 
     In no order that could be learned in place of reading the condition.
     """
-    taken = {one.id for one in ast.walk(expression) if isinstance(one, ast.Name)}
+    taken = {
+        one.id if isinstance(one, ast.Name) else one.arg
+        for one in ast.walk(expression)
+        if isinstance(one, ast.Name | ast.arg)
+    }
     names: list[str] = []
     for place, kind in enumerate(kinds):
-        wanted = (ANSWER,) if place == asked else NAMES[kind]
+        wanted = (ANSWER,) if place == asked else NAMES.get(kind, ())  # no name for lists of lists
         free = [one for one in wanted if one not in {*taken, *names}]
         if not free:
             return None
@@ -112,7 +114,14 @@ def _named(
 
 
 def _filled(node: ast.expr, names: Sequence[str]) -> str:
-    return _HOLE.sub(lambda hole: names[int(hole[1])], source_of(node))
+    """With names in the places of holes. What a text holds is no hole, whatever it says. Raises
+    `NotAPuzzle` where it is too deep to be written, or can't be."""
+    by_hole = {f"_hole{place}_": name for place, name in enumerate(names)}
+    made = copied(node)
+    for one in ast.walk(made):
+        if isinstance(one, ast.Name):
+            one.id = by_hole.get(one.id, one.id)
+    return source_of(made)
 
 
 def _expression(body: Opened) -> ast.expr | None:
