@@ -24,9 +24,11 @@ from etude.train import (
     _summary,
     document_of,
     documents_of,
+    pretrain,
     report,
     seed_documents,
     train,
+    train_longer_on_seeds,
     train_student,
 )
 from etude.types import Event, Outcome, Verdict
@@ -384,6 +386,26 @@ def test_a_training_without_an_example_says_what_would_mend_it(arm: Arm) -> None
         train(arm, 1, "base", "latest")
     with pytest.raises(InputError, match=r"of the student must .* final\.seed_repeat = 1"):
         train_student(arm, "base", "latest")
+
+
+@pytest.mark.slow
+def test_the_longer_training_on_the_seeds_is_as_the_students(tmp_path: Path) -> None:
+    """But for what it learns from: the control leaves out the loop alone."""
+    settings = ["pretrain.documents=60", "seeds.epochs=1", "final.start=base", "run.rounds=1"]
+    settings += ["final.loss=solution", "final.tokens=3_000", "final.batch_tokens=512"]
+    settings += ["final.seed_repeat=1"]  # no round has made any: both learn from the seeds
+    run = store.Run.open(tmp_path / "run", config.load("smoke", settings), {})
+    arm, control = (Arm(run, name, lambda _: None) for name in ("verified", "more-epochs"))
+    base = pretrain(arm)
+    made = [train_student(arm, base, base), train_longer_on_seeds(control, base, Path(base))]
+    arm.close()
+    control.close()
+    (student, longer) = map(report, made)
+    assert longer["steps"] == student["steps"]
+    assert longer["loss_tokens"] / longer["tokens"] == pytest.approx(
+        student["loss_tokens"] / student["tokens"], rel=0.1
+    )
+    assert 0 < longer["loss_tokens"] < 0.8 * longer["tokens"]
 
 
 def test_a_training_that_was_damaged_is_named(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from etude.derive import derive
 from etude.errors import RecipeError
 from etude.export.making import STAGES
 from etude.holes import Opened, given
+from etude.holes import opened as templates
 from etude.lineage import trace
 from etude.lineage.words import show_chain
 from etude.puzzle import parse
@@ -26,7 +27,7 @@ from etude.select import select
 from etude.train import _selected
 from etude.turn import turn
 from etude.turned import NAMES, turned
-from etude.types import Puzzle
+from etude.types import Event, Puzzle
 from round_tables import write_judged
 
 LISTS = "def f(x: List[int], nums=[3, 9, 5], a=4): return len(x) == a"
@@ -43,7 +44,12 @@ ROWS = [
     (WORDS, "def g(s='dog', t='cat'): return s * 2", "wrong", "'dogdog'"),
 ]
 SHOWN = ("source", "solution")
-VALUES = {"int": ["7"], "str": ["'cat'"], "list[int]": ["[3, 9]"]}
+VALUES = {
+    "int": ["7"],
+    "str": ["'cat'"],
+    "list[int]": ["[3, 9]"],
+    "list[list[str]]": ["[['cat']]"],
+}
 Open = Callable[..., Arm]
 
 
@@ -120,13 +126,31 @@ def test_what_is_made_parses_to_what_was_meant(
         (" return 3 + 4", (), "int"),  # nothing is read
         (" a = _hole0_\n return a", ("int",), "int"),  # no expression
         (" return x + _hole0_", ("int",), "int"),
-        (" return len(_hole0_)", ("list[list[int]]",), "int"),
+        (" return len(_hole0_)", ("list[list[int]]",), "int"),  # no value is known
         (" return {_hole0_}", ("int",), "Set[int]"),
         (" return _hole0_ + " + " + ".join(map(str, range(30))), ("int",), "int"),
+        (" return [i for i in _hole0_]", ("list[list[str]]",), "List[List[str]]"),  # has no name
+        (" return _hole0_ + f\"{len('\u200b')}\"", ("str",), "str"),  # can't be written again
+        (" return " + "-" * 350 + "_hole0_", ("int",), "int"),
     ],
 )
 def test_of_what_nothing_is_made(body: str, kinds: tuple[str, ...], answer_type: str) -> None:
     assert not every(body, kinds, answer_type)
+
+
+def test_what_looks_like_a_hole_in_a_text_is_none() -> None:
+    found = every(" return _hole0_ + '_ho' 'le9_'", ("str",), "str")
+    assert "str: s + '_hole9_' == x" in found
+    nobody = "def g(nums=[3]): return [_\uff48ole9_ for _\uff48ole9_ in nums]"  # a name, to Python
+    assert not templates(nobody, parse("def f(x: List[int], nums=[3]): return x == nums"))
+
+
+def test_no_name_is_one_that_stands_in_the_solution() -> None:
+    body = Opened(" return list(map(lambda a: _hole0_ - a, _hole1_))", ("int", "list[int]"))
+    made = [turned(body, "List[int]", VALUES, random.Random(number)) for number in range(50)]
+    sources = [one.puzzle.source for one in made if one is not None]
+    assert sources
+    assert all(re.search(r"lambda a: [bcx] - a", one) for one in sources)
 
 
 def test_what_undoes_the_solution_teaches(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +243,12 @@ def test_an_example_is_traced_to_the_attempt_that_was_turned(opened: Open) -> No
             chain = trace(arm.run.folder, made)
             assert chain.kind == "made"
             assert chain.links[0].content["turned"] == tried["turned"]
+            told = [link.content for link in chain.links if link.kind == "candidate"]
+            assert tried["attempt_id"] in {row["candidate_id"] for row in told}
         assert tried["attempt_id"] in {row["candidate_id"] for row in candidates(arm)}
+        shown = {link.content["candidate_id"] for link in links if link.kind == "candidate"}
+        assert shown == {tried["attempt_id"], one["candidate_id"]}
+        assert [link.kind for link in links].count("turned") == 1  # of all, how many
         for json_lines in (False, True):
             out = io.StringIO()
             console = Console(json_lines=json_lines, file=out)
@@ -289,6 +318,68 @@ def test_what_an_attempt_gave_says_what_is_asked_for(
     made = {row["turned"] for row in store.read_stage(arm.round(2) / "turn")}
     types = {parse(one).answer_type for one in made}
     assert types == ({asked} if asked else set())
+
+
+def taught(arm: Arm) -> list[store.Row]:
+    """The further examples of the first round."""
+    select(arm, 1)
+    derived = derive(arm, 1)
+    assert derived is not None
+    return store.read_stage(derived)
+
+
+def test_a_puzzle_that_rests_on_chance_does_not_teach(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("etude.turned.FORWARD", 1)
+    by_chance = "def g(s='dog', t='cat'): return str(hash(s) % 1000) + t"
+    rows = [*ROWS, (WORDS, by_chance, "wrong", "'12cat'")]
+    found = {}
+    for rule in ("drop", "report"):
+        arm = opened(f"probe.unstable={rule}", "repair.turn=99")
+        write_judged(arm.round(1), rows)
+        turn(arm, 1)
+        accepted = {row["turned"] for row in forward(arm) if row["outcome"] == "accepted"}
+        assert any("hash" in one for one in accepted)
+        found[rule] = {"hash" in row["source"] for row in taught(arm)}
+    assert found == {"drop": {False}, "report": {False, True}}
+
+
+def test_attempts_at_a_puzzle_that_may_not_teach_teach_nothing(opened: Open) -> None:
+    arm = opened()
+    turn(arm, 1)
+    of = parse(LISTS).id
+    row = dict.fromkeys(tables.PROBE.names) | {"puzzle_id": of, "stable": False}
+    store.write_table(store.unit_path(arm.round(1) / "probe", 0), [row], tables.PROBE)
+    assert {row["puzzle_id"] for row in taught(arm)} == {parse(WORDS).id}
+
+
+def test_what_behaves_as_a_held_out_problem_does_is_left_where_the_recipe_asks_for_it(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The problem `sort_words/0` has another text, and no other form tells that they are one."""
+    monkeypatch.setattr("etude.turned.FORWARD", 1)
+    words = ["rain", "fish", "moon"]
+    asked = f"def f(x: List[str], words={words}): return len(x) == 9"
+    sorting = f"def g(words={words}): return sorted(words, key=lambda one: (one, 1))"
+    found, told = [], list[Event]()
+    for levels in ('["exact"]', '["exact", "behaviour"]'):
+        arm = opened(f"decontaminate.levels={levels}")
+        arm.tell = told.append
+        write_judged(arm.round(1), [(asked, sorting, "wrong", str(sorted(words)))])
+        turn(arm, 1)
+        found.append({row["source"] for row in forward(arm) if row["outcome"] == "accepted"})
+    (left,) = found[0] - found[1]
+    assert f"={words}" in left
+    assert found[1] < found[0]
+    assert told[-1].summary.endswith("1 near a held-out problem, dropped")
+
+
+def test_there_are_no_more_units_than_attempts(opened: Open) -> None:
+    arm = opened("repair.turn=1_000_000_000", "solve.samples=8")
+    folder = turn(arm, 1)
+    assert folder is not None
+    assert len(list(folder.glob("*.parquet"))) == 1
 
 
 def candidates(arm: Arm) -> list[store.Row]:

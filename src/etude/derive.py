@@ -27,18 +27,20 @@ from etude.generality import POSED, is_accepted
 from etude.prompts import example_text
 from etude.puzzle import parse
 from etude.repair import repaired
-from etude.select import barred_in, dropped_words
+from etude.select import NEAR, barred_in, dropped_words
 from etude.types import Puzzle, content_id
 from etude.variants import with_defaults
 from etude.vary import drawn, held_out
 
 LEVELS = ("exact", "canonical", "form", "8-gram")
-"""At which a derived example is held against the problems. Its behaviour is not looked at: that of
-the puzzle that it was made from was, where the recipe asks for it."""
+"""At which a derived example is held against the problems. Its behaviour is not looked at here:
+where the recipe asks for it that of the puzzle that it was made from was, and that of one that an
+attempt was turned into when it was made (`turn`)."""
 REDRAWN = 4
 """Redrawn pairs of each pair, beyond what the recipe wants of a puzzle: the loop has examples of
 puzzles without an accepted attempt, of which the control has none."""
-REASONS = NEAR, KNOWN = "near a held-out problem", "known by its text"
+KNOWN = "known by its text"
+REASONS = NEAR, KNOWN
 
 
 def derive(arm: Arm, number: int) -> Path | None:
@@ -153,10 +155,13 @@ def _repaired(arm: Arm, number: int) -> Iterator[store.Row]:
 
 
 def _turned(arm: Arm, number: int) -> Iterator[store.Row]:
-    """Puzzles that were made of attempts, with the solutions that were lent to them."""
+    """Puzzles that were made of attempts, with the solutions that were lent to them, unless the
+    puzzle that the attempt was at may not teach."""
+    barred = barred_in(arm, number) if arm.recipe.repair.turn else {}
     for row in turn.taught(arm, number):
-        own = row | {"candidate_id": row["wrong_id"], "puzzle_id": row["of"]}
-        yield _example(arm, "turned", own, parse(row["puzzle"]), row["solution"])
+        if row["of"] not in barred:
+            own = row | {"candidate_id": row["wrong_id"], "puzzle_id": row["of"]}
+            yield _example(arm, "turned", own, parse(row["puzzle"]), row["solution"])
 
 
 def _described(arm: Arm, number: int) -> Iterator[store.Row]:

@@ -9,7 +9,7 @@ with both texts. Nothing is dropped here: `select` leaves out what is marked as 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 from etude import store, streams, tables
 from etude.answers import reference_answers, solved_in
 from etude.arm import Arm, load_held_out
-from etude.behaviour import Alike, probes_of
+from etude.behaviour import Alike, Known, probes_of
 from etude.cluster import Made, Stage
 from etude.decontaminate import Met, Screen, Trained
 from etude.select import await_loop, wanted
@@ -47,6 +47,17 @@ def _work(arm: Arm, _: int, *, number: int) -> Made:
     return Made(_Screening(arm, number).rows(), arm.conditions())
 
 
+def behaving_alike(arm: Arm, known: Sequence[Known]) -> list[tuple[int, int]]:
+    """The held-out problem and the puzzle, by their places, that accept and refuse the same.
+
+    Only puzzles with an accepted answer, and problems with a reference solution.
+    """
+    held_out = _held_out(arm)
+    solved = [place for place, one in enumerate(known) if one.answers]
+    pairs = held_out.alike.pairs([known[place] for place in solved])
+    return [(held_out.places[one], solved[other]) for one, other in pairs]
+
+
 def summary(rows: Iterable[store.Row]) -> str:
     """`held-out problems met: 3 by form, 1 by behaviour`"""
     met = {(row["suite"], row["problem"], row["level"]) for row in rows}
@@ -66,8 +77,13 @@ class _HeldOut:
         self.screen = Screen(self.problems, share=arm.recipe.decontaminate.share, domain=arm.domain)
         self.places = [place for place, problem in enumerate(self.problems) if problem.puzzle]
         """Of the puzzles among them."""
-        self.known = reference_answers(arm.judge, [self.problems[place] for place in self.places])
-        self.probes = probes_of(self.known, most=PROBES)
+        known = reference_answers(arm.judge, [self.problems[place] for place in self.places])
+        self.alike = Alike(arm.judge, known, probes_of(known, most=PROBES))
+
+
+def _held_out(arm: Arm) -> _HeldOut:
+    found: _HeldOut = arm.remembered("held out", None, lambda: _HeldOut(arm))
+    return found
 
 
 class _Screening:
@@ -76,9 +92,9 @@ class _Screening:
     def __init__(self, arm: Arm, number: int) -> None:
         self.arm, self.number = arm, number
         self.section = arm.recipe.decontaminate
-        self.held_out: _HeldOut = arm.remembered("held out", None, lambda: _HeldOut(arm))
-        self.suites, self.problems = self.held_out.suites, self.held_out.problems
-        self.screen = self.held_out.screen
+        held_out = _held_out(arm)
+        self.suites, self.problems = held_out.suites, held_out.problems
+        self.screen = held_out.screen
         self.puzzles = arm.puzzles(number)
 
     def rows(self) -> list[store.Row]:
@@ -95,16 +111,13 @@ class _Screening:
                     yield self._row(met, own)
 
     def _by_behaviour(self) -> Iterator[store.Row]:
-        """Only puzzles with an accepted answer, and problems with a reference solution."""
-        places, known = self.held_out.places, self.held_out.known
-        held_out = Alike(self.arm.judge, known, self.held_out.probes)
-        solved = (one for one in solved_in(self.arm, self.number) if one.answers)
+        solved = solved_in(self.arm, self.number)
         while some := list(islice(solved, AT_ONCE)):
-            for one, other in held_out.pairs(some):
+            for place, other in behaving_alike(self.arm, some):
                 puzzle = some[other].puzzle
                 own = Trained("", puzzle.source, puzzle.id, puzzle.source)
                 share = {met.place: met.share for met in self.screen.held(own)}
-                yield self._row(Met(places[one], BEHAVIOUR, share.get(places[one], 0.0)), own)
+                yield self._row(Met(place, BEHAVIOUR, share.get(place, 0.0)), own)
 
     def _examples(self, barred: set[str]) -> Iterator[store.Row]:
         """Hits of examples, as far as these are wanted when what is dropped is left out."""

@@ -25,8 +25,9 @@ from etude.duplicates.keys import keys_of
 from etude.generality import VERDICTS, Generality, generalities, preferred
 from etude.types import Puzzle, content_id
 
+NEAR = "near a held-out problem"
 REASONS = (
-    "near a held-out problem",
+    NEAR,
     "of an unstable puzzle",
     "of a weak puzzle",
     "over the limit",  # of `select.most`
@@ -121,7 +122,7 @@ def barred_in(arm: Arm, number: int) -> dict[str, str]:
             found[row["puzzle_id"]] = "of a weak puzzle"
     for row in streams.rows(folder / "screen", ["puzzle_id", "example_id", "dropped"]):
         if row["dropped"]:
-            found[row["example_id"] or row["puzzle_id"]] = "near a held-out problem"
+            found[row["example_id"] or row["puzzle_id"]] = NEAR
     return found
 
 

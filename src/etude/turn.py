@@ -13,23 +13,28 @@ Curricula via Asymmetric Self-Play" (2018), have an agent set itself tasks that 
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from etude import store, streams, tables
 from etude.arm import Arm, set_aside_words
+from etude.behaviour import Known, answers_of
 from etude.borrow import library, written
 from etude.cluster import Made, Stage
-from etude.generality import FORWARD, TURNS, of_turned, right_for_all, turns
+from etude.generality import FORWARD, TURNS, is_accepted, of_turned, right_for_all, turns
 from etude.holes import Opened, given, kind_of
 from etude.lend import Tries, answers_in, judged, posed_rows, teaching_posed
 from etude.posed import is_small, without_trivial
+from etude.probe import is_stable, looked_at
 from etude.puzzle import NotAPuzzle, parse
+from etude.screen import BEHAVIOUR, behaving_alike
+from etude.select import NEAR, dropped_words
 from etude.turned import Turned, turned
 from etude.types import Outcome, Puzzle, content_id
 from etude.vary import drawn, held_out
@@ -52,12 +57,14 @@ def turn(arm: Arm, number: int) -> Path | None:
     if not arm.recipe.repair.turn:
         return None
     folder = arm.round(number) / "turn"
-    units = math.ceil(arm.recipe.repair.turn / PUZZLES)
+    attempts = len(arm.puzzles(number)) * arm.recipe.solve.samples
+    units = math.ceil(min(arm.recipe.repair.turn, attempts) / PUZZLES)
     work = partial(_work, number=number)
     with arm.watched(number, "turn", units) as watched:
         flow = arm.flow(Stage(folder, units, work, tables.TURN, "judge"))
         flow.finish(0, watched.tick)
         watched.summary = words_of(turns(streams.rows(folder, list(TURNS))))
+        watched.summary += "".join(f"  {one}" for one in dropped_words(folder, [NEAR]))
         watched.summary += set_aside_words(folder)
     return folder
 
@@ -91,12 +98,53 @@ def _work(arm: Arm, unit: int, *, number: int) -> Made:
     back = [tries[name] for name, one in of.items() if not one.turned.body]
     seed = arm.seed(number, "turn", unit)
     rows += posed_rows(arm, back, answers, library(arm, number), seed)
+    rows, dropped = _apart(arm, rows)
+    rows = _steady(arm, rows)
     found = {row["puzzle_id"] for row in rows}
     rows += [one.nothing() for name, one in tries.items() if name not in found]
     return Made(
         [row | tries[row["puzzle_id"]].search() | _told(of[row["puzzle_id"]]) for row in rows],
-        arm.conditions(),
+        arm.conditions() | {tables.DROPPED: json.dumps({NEAR: dropped})},
     )
+
+
+def _apart(arm: Arm, rows: list[store.Row]) -> tuple[list[store.Row], int]:
+    """Without the puzzles that behave as a held-out problem does, and how many these are, where the
+    recipe drops such: what they were made of says nothing of that."""
+    section = arm.recipe.decontaminate
+    if section.action != "drop" or BEHAVIOUR not in section.levels:
+        return rows, 0
+    known = list(_answered(rows).values())
+    near = {known[place].puzzle.id for _, place in behaving_alike(arm, known)}
+    return [row for row in rows if row["derived_id"] not in near], len(near)
+
+
+def _steady(arm: Arm, rows: list[store.Row]) -> list[store.Row]:
+    """With `stable` false where the puzzle changes its mind on the answer that it accepted, as
+    `probe` finds of the round's own; so that it doesn't teach, if the recipe drops such."""
+    if arm.recipe.probe.unstable != "drop":
+        return rows
+    right = right_for_all(rows)
+    known = _answered(row for row in rows if (row["puzzle_id"], row["repair_id"]) in right)
+    puzzles = [one.puzzle for one in known.values()]
+    asked = [list(one.answers) for one in known.values()]
+    looks = looked_at(arm.judge, puzzles, asked, free=arm.domain.free)
+    shaky = {
+        name
+        for name, answers, said in zip(known, asked, looks, strict=True)
+        if is_stable(len(answers), said) is False
+    }
+    return [row | {"stable": False} if row["derived_id"] in shaky else row for row in rows]
+
+
+def _answered(rows: Iterable[store.Row]) -> dict[str, Known]:
+    """By their id the puzzles that were solved, with an answer that each accepted."""
+    found: dict[str, Known] = {}
+    for row in rows:
+        if is_accepted(row) and row["derived_id"] not in found:
+            puzzle = parse(row["source"])
+            found[puzzle.id] = Known(puzzle, answers_of([row["answer"]]))
+    return found
 
 
 def _forward(arm: Arm, own: Sequence[_Made]) -> list[tuple[Puzzle, list[store.Row]]]:

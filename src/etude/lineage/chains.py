@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 
 from etude import store
-from etude.generality import generalities, is_accepted
+from etude.generality import generalities, is_accepted, turns
 from etude.lineage.checkpoints import checkpoints, trainings
 from etude.lineage.filters import passed, why_selected
 from etude.lineage.found import MADE, Found
@@ -23,6 +23,7 @@ _TOLD = {"proposals", "vetted", "candidates", "verdicts", "examples", "seeds"} |
     "rewritten",
     "derived",
     "repairs",
+    "turned",
     "retellings",
 }
 """Views with puzzles of which a chain speaks link by link; any other is told row by row."""
@@ -47,6 +48,8 @@ _TRIED = {
 """By the origin of a further example, where the judge's word on it is, and the column of its id."""
 _SAME = ("puzzle_id", "candidate_id", "solution")
 _BORROWED = ("repair", "posed", "turned")
+_ATTEMPTS = ("attempt_id", "candidate_id")
+"""The columns of the attempt that a puzzle was made of, and of that which was tried on it."""
 
 
 class _Walk:
@@ -90,6 +93,8 @@ class _Walk:
             for tried in self._rows(view, column, row["derived_id"]):
                 if all(tried[name] == row[name] for name in _SAME):
                     yield Link("tried", example, tried)
+                    if tried.get("attempt_id", row["candidate_id"]) != row["candidate_id"]:
+                        yield from self._candidate(tried["attempt_id"])
         if row["origin"] == "description":
             for told in self._rows("descriptions", "puzzle_id", row["puzzle_id"]):
                 if f'"""{told["docstring"]}"""' in row["text"]:
@@ -99,12 +104,14 @@ class _Walk:
         yield from trainings(self.sources, example, self.arm)
 
     def _made(self, puzzle: str) -> Iterator[Link]:
-        """A puzzle that was made of another, with the first of its right solutions, or of all; what
-        it taught; and that other puzzle."""
+        """A puzzle that was made of another, with the first of its right solutions, or of all, and
+        the attempts that it and these are from; what it taught; and that other puzzle."""
         for view, column in MADE:
             rows = self._rows(view, column, puzzle)
             for row in sorted(rows, key=is_accepted, reverse=True)[:1]:
                 yield Link("tried", puzzle, row)
+                for candidate in filter(None, dict.fromkeys(map(row.get, _ATTEMPTS))):
+                    yield from self._candidate(candidate, borrowed=True)
                 for example in self._rows("derived", "derived_id", puzzle):
                     yield Link("derived", puzzle, example)
                     yield from trainings(self.sources, example["example_id"], self.arm)
@@ -220,14 +227,16 @@ class _Walk:
                 yield Link("variants", puzzle, content)
 
     def _tries(self, puzzle: str) -> Iterator[Link]:
-        """How many repairs of the puzzle, and attempts at its docstrings, were tried: they are many
-        and most are wrong. What taught is told of its example."""
+        """How many repairs of the puzzle, and attempts at its docstrings, were tried, and what was
+        made of attempts at it: they are many. What taught is told of its example."""
         for view in ("repairs", "retellings"):
             rows = self.sources.rows(view, "puzzle_id", puzzle, self.arm)
             if rows:
                 tried = rows[0]["tried"] if view == "repairs" else len(rows)
                 accepted = sum(map(is_accepted, rows))
                 yield Link(view, puzzle, {"tried": tried, "accepted": accepted})
+        if rows := self.sources.rows("turned", "puzzle_id", puzzle, self.arm):
+            yield Link("turned", puzzle, dict(turns(rows)))
 
     def _proposal_first(self, proposal: str) -> Iterator[Link]:
         yield from self._proposal(proposal)

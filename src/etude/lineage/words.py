@@ -41,7 +41,8 @@ def show_chain(console: Console, chain: Chain) -> None:
         return
     arm = "" if chain.arm == "verified" else f"[{chain.arm}] "
     place = "" if chain.round is None else f", {arm}round {chain.round}"
-    console.say(harmless(f"{chain.kind} {chain.id}{place}", lines=1), "bold")
+    kind = "puzzle made of another" if chain.kind == "made" else chain.kind
+    console.say(harmless(f"{kind} {chain.id}{place}", lines=1), "bold")
     if chain.copies:
         console.say(f"  {chain.copies:,} more rows have this id", "dim")
     for group in _grouped(chain.links):
@@ -263,6 +264,7 @@ _TITLES = {
     "nearest": "nearest training examples up to then",
     "attempts": "all attempts at it",
     "recalled": "unsolved, and tried again",
+    "turned": "puzzles made of attempts at it",
 }
 _SHOWN: dict[str, Callable[[Console, Sequence[Content]], None]] = {
     "filters": _filters,
