@@ -19,6 +19,7 @@ from etude.puzzle import NotAPuzzle, copied, dumped, parse, source_of, syntax_tr
 from etude.repair import repair
 from etude.rewrites import rewrites
 from etude.select import select
+from etude.turn import turn
 from etude.variants import variants, with_defaults
 from etude.vary import vary
 from round_tables import write_judged
@@ -76,9 +77,17 @@ ROWS: list[tuple[str, str, str, str | None]] = [
      "accepted", "893"),
     ("def f(x: int, d=7): return x == d * 2 + 893", f"def g(d = 7): return {DEEPER}893",
      "wrong", "893"),
+    *[(f"def f(x: int, n=7, m={place}): return x == m * n + 893",
+       f"def g(n=7, m={place}): return {solution}", "wrong", "893")
+      for place, solution in enumerate([
+          f"{DEEP}n + m", f"{DEEPER}n + m", f"n + m + {HUGE}",
+          "n + m + int(f\"{len('\u200b')}\")",  # what ast.unparse can't write
+          "n + m + len('_ho' 'le9_')", "[n, m, [['a']]][0] + m",
+      ])],
 ]  # fmt: skip
 SETTINGS = [
-    *("repair.tries=4", "repair.borrow=99", "repair.pose=5", "vary.tries=4", "vary.examples=2"),
+    *("repair.tries=4", "repair.borrow=99", "repair.pose=5", "repair.turn=99"),
+    *("vary.tries=4", "vary.examples=2"),
     *("hindsight.per_puzzle=2", "hindsight.general=true", "select.max_solve_rate=1.0"),
 ]
 
@@ -98,7 +107,7 @@ def arms(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[list[Arm]]:
 def test_no_stage_ends_by_one(arms: list[Arm]) -> None:
     for arm in arms:
         if arm.name == "verified":
-            for stage in (vary, hindsight, repair):
+            for stage in (vary, hindsight, repair, turn):
                 stage(arm, 1)
         select(arm, 1)
         made = derive(arm, 1)

@@ -404,5 +404,5 @@ def test_without_it_nothing_is_made(opened: Open) -> None:
 
 
 def test_what_it_needs_is_said() -> None:
-    with pytest.raises(RecipeError, match=r"repair\.turn makes puzzles to pose: set repair\.pose"):
+    with pytest.raises(RecipeError, match=r"repair\.turn makes .* above 0, or repair\.turn = 0"):
         config.load("smoke", ["repair.borrow=9", "repair.turn=9"])

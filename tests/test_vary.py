@@ -24,6 +24,7 @@ from etude.generality import Generality, generalities, preferred
 from etude.lineage import trace
 from etude.prompts import example_text
 from etude.puzzle import parse, syntax_tree
+from etude.readings import vetting
 from etude.select import select
 from etude.suites import load
 from etude.train import _selected, documents_of
@@ -444,3 +445,13 @@ def test_what_was_made_is_made_again_byte_for_byte(opened: Open) -> None:
     assert made() == first
     assert Counter(row.get("origin") for row in first)["variant"] == 2
     assert all(ast.parse(row["solution"]) for row in first if row.get("variant"))
+
+
+def test_what_is_held_out_is_no_variant_that_was_tried(tmp_path: Path) -> None:
+    rows = [
+        dict.fromkeys(tables.VARY.names) | {"puzzle_id": "p", "variant_id": name, "outcome": said}
+        for name, said in (("a", "accepted"), ("a", "wrong"), ("b", "wrong"), ("c", "held out"))
+    ]
+    store.write_table(store.unit_path(tmp_path / "round-01" / "vary", 0), rows, tables.VARY)
+    found = vetting.varied(tmp_path, 1)
+    assert found == {"variants": 2, "solved": 1, "held out": 1}

@@ -153,7 +153,7 @@ REPAIR = pa.schema(
     [
         ("puzzle_id", TEXT),  # the puzzle that nobody solved
         ("tried", pa.int32()),  # solutions of the puzzle that were tried, on each row of it
-        ("search_seconds", pa.float64()),  # CPU time of that, on each row of it
+        ("search_seconds", pa.float64()),  # CPU time of that in batches, on each row of it
         ("way", TEXT),  # edit, borrowed or posed; null, as all below, where none seemed right
         ("candidate_id", TEXT),  # a wrong attempt one edit away, or one at another puzzle
         ("repair_id", TEXT),  # content hash of the puzzle's id and the solution that is tried

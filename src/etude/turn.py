@@ -104,7 +104,7 @@ def _work(arm: Arm, unit: int, *, number: int) -> Made:
     rows += [one.nothing() for name, one in tries.items() if name not in found]
     return Made(
         [row | tries[row["puzzle_id"]].search() | _told(of[row["puzzle_id"]]) for row in rows],
-        arm.conditions() | {tables.DROPPED: json.dumps({NEAR: dropped})},
+        arm.conditions() | {tables.DROPPED: json.dumps({NEAR: dropped} if dropped else {})},
     )
 
 

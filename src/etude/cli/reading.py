@@ -30,7 +30,8 @@ def why(
         str,
         typer.Argument(
             metavar="ID",
-            help="An example, candidate, puzzle, proposal or seed; or a held-out problem's name.",
+            help="An example, candidate, puzzle (also one made of another), proposal or seed; or a "
+            "held-out problem's name.",
         ),
     ],
     folder: Annotated[

@@ -384,11 +384,17 @@ class RepairSection(Section):
     @model_validator(mode="after")
     def _pose_borrows(self) -> RepairSection:
         if self.pose and not self.borrow:
-            raise ValueError("repair.pose needs solutions to try: set repair.borrow too")
+            raise ValueError(
+                "repair.pose needs solutions to try: set repair.borrow above 0, or repair.pose = 0"
+                + (" and repair.turn = 0" if self.turn else "")
+            )
         if 0 < self.pose < 3:
             raise ValueError(f"repair.pose must be 0 or at least 3 but is {self.pose}")
         if self.turn and not self.pose:
-            raise ValueError("repair.turn makes puzzles to pose: set repair.pose too")
+            raise ValueError(
+                "repair.turn makes puzzles to pose: set repair.pose and repair.borrow above 0, or "
+                "repair.turn = 0"
+            )
         return self
 
 

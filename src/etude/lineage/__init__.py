@@ -41,7 +41,8 @@ def trace(folder: Path, row_id: str) -> Chain:
         if place is None:
             raise InputError(
                 f"{harmless(repr(row_id), lines=1)} must be the id of an example, candidate, "
-                f"puzzle, proposal or seed pair of {folder}, or a held-out problem, but is none. "
+                f"puzzle, proposal or seed pair of {folder}, of a puzzle made of another, or a "
+                f"held-out problem, but is none. "
                 f"{known_ids(sources)}"
             )
         return _chain(sources, place)

@@ -65,14 +65,16 @@ def probed(arm: Path, number: int) -> Probed | None:
 
 
 def varied(arm: Path, number: int) -> Counter[str]:
-    """Variants that solutions of a round were tried on: how many, of them solved, and held out."""
+    """Variants that solutions of a round were tried on: how many, and of them solved; and how many
+    were tried on none, as they are held out."""
     names = ["puzzle_id", "variant_id", "outcome"]
     said: dict[tuple[str, str], set[str]] = {}
     for row in readings.columns(store.round_folder(arm, number) / "vary", names):
         said.setdefault((row["puzzle_id"], row["variant_id"]), set()).add(row["outcome"])
-    found = Counter(variants=len(said))
+    held_out = sum("held out" in outcomes for outcomes in said.values())
+    found = Counter(variants=len(said) - held_out)
     found["solved"] = sum("accepted" in outcomes for outcomes in said.values())
-    found["held out"] = sum("held out" in outcomes for outcomes in said.values())
+    found["held out"] = held_out
     return found
 
 
@@ -113,7 +115,7 @@ def dropped(arm: Path, number: int) -> Counter[str]:
     """Examples that a round left out, by the reason: `near a held-out problem`, ..."""
     found: Counter[str] = Counter()
     folder = store.round_folder(arm, number)
-    for stage in ("select", "derive"):
+    for stage in ("turn", "select", "derive"):
         for path in store.segments(folder / stage):
             note = (store.read_schema(path).metadata or {}).get(tables.DROPPED.encode())
             found.update(json.loads(note) if note else {})

@@ -7,6 +7,7 @@ make theirs inert, and the template escapes what it prints.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -56,8 +57,10 @@ def figures(runs: Runs) -> list[Figure]:
     if judged:
         made.append(Figure("solutions accepted", f"{accepted:,}", f"of {judged:,} candidates"))
         own = sum(c.examples for c in run.loop)
-        further = sum(vetting.derived(run.folder, c.round).total() for c in run.loop)
-        beside = f"{further:,} of them made from pairs" if further else ""
+        origins = sum((vetting.derived(run.folder, c.round) for c in run.loop), Counter[str]())
+        further = origins.total()
+        told = ", ".join(f"{count:,} {origin}" for origin, count in origins.most_common())
+        beside = f"{further:,} of them made from pairs: {told}" if further else ""
         made.append(Figure("training examples", f"{own + further:,}", beside))
     return made
 
