@@ -159,6 +159,8 @@ def test_answers_come_back_from_the_texts_of_verdicts(answer: object) -> None:
 
 def test_answers_of_verdicts_are_told_apart_and_the_cut_left_out() -> None:
     assert answers_of(["1", None, "1", "True", "[1", "1.0"]) == (1, True, 1.0)
+    assert answers_of([hex(1 << 9_000)[:1000]]) == ()  # a number, but another one
+    assert codec.literal(codec.encode(1 << 9_000, 1 << 20)) == hex(1 << 9_000)[:1000]
     assert math.isinf(answers_of(["float('inf')"])[0])  # type: ignore[arg-type]
 
 

@@ -138,11 +138,12 @@ class _Floats(ast.NodeTransformer):
 
 
 def answers_of(literals: Iterable[str | None]) -> tuple[object, ...]:
-    """The different answers among the texts of verdicts, in order; those that were cut left out."""
+    """The different answers among the texts of verdicts, in order; those that were cut left out,
+    of which a number in hexadecimal would be another number."""
     found: dict[str, object] = {}
     for literal in literals:
         try:
-            if literal:
+            if literal and len(literal) < codec.LONGEST_TEXT:
                 found.setdefault(literal, answer_of(literal))
         except ValueError:
             continue

@@ -264,7 +264,11 @@ class _Text:
             raise _Full
 
 
-def literal(data: bytes, limit: int = 1000) -> str:
+LONGEST_TEXT = 1000
+"""Characters of an answer's text in a verdict. One as long may have been cut."""
+
+
+def literal(data: bytes, limit: int = LONGEST_TEXT) -> str:
     """The encoded value as a Python expression, cut to `limit` characters.
 
     Reads no further than the text goes, and builds no container: the time is bounded whatever
