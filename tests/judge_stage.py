@@ -6,11 +6,12 @@ Used by the tests of the judge; see `Stage`.
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -130,6 +131,20 @@ def _started(target: object) -> threading.Thread:
 
 def descendants(root: int) -> set[int]:
     """The process ids below one process, itself left out (Linux)."""
+    return set().union(*generations(root))
+
+
+def kill_descendants(root: int) -> None:
+    """Kill what is below one process, parents first (Linux): a parent that lives sees its child
+    end, and a zygote then says that the candidate crashed."""
+    for generation in generations(root):
+        for pid in generation:
+            with suppress(ProcessLookupError):  # its parent's end was its own
+                os.kill(pid, signal.SIGKILL)
+
+
+def generations(root: int) -> list[set[int]]:
+    """The process ids below one process (Linux): its children, their children, and so on."""
     parents: dict[int, int] = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
@@ -138,12 +153,10 @@ def descendants(root: int) -> set[int]:
                     parents[int(entry)] = int(file.read().rpartition(")")[2].split()[1])
             except (FileNotFoundError, ProcessLookupError):
                 continue
-    found = {root}
-    while True:
-        more = {pid for pid, parent in parents.items() if parent in found} - found
-        if not more:
-            return found - {root}
-        found |= more
+    found, last = [], {root}
+    while last := {pid for pid, parent in parents.items() if parent in last}:
+        found.append(last)
+    return found
 
 
 def resident_bytes(pids: set[int]) -> int:

@@ -7,13 +7,12 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from etude.judge import JUDGE_VERSION
-from judge_stage import descendants
+from judge_stage import kill_descendants
 
 F, G = "def f(x: int, a=7): return x + a == 9", "def g(a=7): return 9 - a"
 LINE = json.dumps({"puzzle": F, "solution": G}) + "\n"
@@ -192,9 +191,7 @@ def judged_without_an_interpreter(folder: Path, more: str) -> tuple[int, list[st
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["outcome"] == "accepted"
         python.unlink()
-        for pid in descendants(process.pid):
-            with suppress(ProcessLookupError):  # a child that has just ended
-                os.kill(pid, 9)
+        kill_descendants(process.pid)
         printed, said = process.communicate(timeout=60)
     outcomes = [json.loads(line)["outcome"] for line in printed.splitlines()]
     return process.returncode, outcomes, said

@@ -16,7 +16,7 @@ INSTALLED = importlib.util.find_spec("inspect_ai") is not None
 # A program of its own for each: inspect_ai changes event loops and logging, and warns at import.
 NEEDS = pytest.mark.skipif(not INSTALLED, reason="needs the inspect extra")
 HEAD = """
-import json, os, signal, sys
+import json, os, sys
 from inspect_ai import Task, eval
 from inspect_ai.dataset import Sample
 from inspect_ai.model import ModelOutput, ModelUsage, get_model
@@ -107,12 +107,11 @@ def test_a_fault_is_an_error_and_never_incorrect(tmp_path: Path) -> None:
     """The sandboxes are killed, and no new one can be started: no program is there."""
     script = f"""
 sys.path.insert(0, {str(ROOT / "tests")!r})
-from judge_stage import descendants
+from judge_stage import kill_descendants
 samples = [Sample(input="1", metadata={{"puzzle": F}})]
 reply = "def g(): return 2"
 before, _ = scored(samples, [reply], workers=1)
-for pid in descendants(os.getpid()):
-    os.kill(pid, signal.SIGKILL)
+kill_descendants(os.getpid())
 sys.executable = "/nowhere/python"
 after, log = scored(samples, [reply], workers=1)
 print(json.dumps([before, after, log.results and log.results.completed_samples]))
