@@ -95,6 +95,11 @@ def members(part: str, levers: Path, runs: Path, seeds: int) -> Iterator[Member]
             yield Member(part, seed, lever, (*said["settings"], *settings), runs)
 
 
+def controls(levers: Path) -> dict[str, list[str]]:
+    """The levers that are controls of another, by its name."""
+    return dict(tomllib.loads(levers.read_text("utf-8")).get("controls", {}))
+
+
 def work(
     owed: Sequence[Member], minutes: float, at_once: int, ended: Callable[[Member], None]
 ) -> None:

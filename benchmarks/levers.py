@@ -24,7 +24,9 @@ The columns: pass@k in percent on held-out constants and held-out families; `fre
 attempts that solve the puzzles of a fixed set, drawn from the grammar, which no run trains on;
 forms among the solved puzzles of all rounds (canonical source without constants), and of these the
 ones that no human puzzle has. Differences to the plain loop are means over seeds, with Student's
-95% interval of so many seeds: each seed is one measurement, on the same held-out families.
+95% interval of so many seeds: each seed is one measurement, on the same held-out families. So are
+differences to controls, which are those of the recipe (`controls.arms`), and the levers that
+`[controls]` names for another.
 
 With `--rounds A B` nothing is run, and the tables are of the models that these rounds left, their
 mean, of every run that has got so far.
@@ -50,6 +52,7 @@ from lever_runs import (
     Member,
     Reading,
     commit,
+    controls,
     fresh,
     in_rounds,
     keep,
@@ -90,8 +93,9 @@ def rows(every: Iterable[Member], known: Iterable[Reading]) -> dict[str, list[Re
     return found
 
 
-def table(found: Rows) -> list[str]:
-    """The levers' scores, then what each has more than the plain loop, then what it took."""
+def table(found: Rows, beside: Mapping[str, Sequence[str]]) -> list[str]:
+    """The levers' scores, then what each has more than the plain loop, then what it took. `beside`
+    names, for a lever, others that are controls of it."""
     columns = [(part, k) for part in ("constants", "families") for k in KS]
     head = [f"{part} pass@{k}" for part, k in columns]
     lines = [*_head("", [*head, "fresh", "forms", "new forms"])]
@@ -104,7 +108,12 @@ def table(found: Rows) -> list[str]:
             counts = [one.forms[place] for one in readings if one.forms]
             cells.append(f"{fmean(counts):,.0f}" if counts else "")
         lines.append(f"| {label} ({len(readings)}) | " + " | ".join(cells) + " |")
-    parts = (_differences(found, columns), _controls(found, columns), _late(found), _costs(found))
+    parts = (
+        _differences(found, columns),
+        _controls(found, beside, columns),
+        _late(found),
+        _costs(found),
+    )
     return [*lines, *(line for part in parts if part for line in ("", *part))]
 
 
@@ -121,14 +130,22 @@ def _differences(found: Rows, columns: Sequence[tuple[str, int]]) -> list[str]:
     return lines
 
 
-def _controls(found: Rows, columns: Sequence[tuple[str, int]]) -> list[str]:
-    """What each lever has more than its own controls, in which the judge or the loop is left out;
-    nothing where none has any."""
+def _controls(
+    found: Rows, beside: Mapping[str, Sequence[str]], columns: Sequence[tuple[str, int]]
+) -> list[str]:
+    """What each lever has more than its controls: its own, in which the judge or the loop is left
+    out, and levers that are such; nothing where none has any."""
     pairs = [(label.partition(": ")[0], label) for label in found if ": " in label]
+    pairs += [
+        (lever, other)
+        for lever, others in beside.items()
+        for other in others
+        if lever in found and other in found
+    ]
     lines = _head("minus its control", [f"{part} pass@{k}" for part, k in columns])
     for lever, control in pairs:
         cells = [_paired(found[control], found[lever], column) for column in columns]
-        lines.append(f"| {lever} minus {control.partition(': ')[2]} | " + " | ".join(cells) + " |")
+        lines.append(f"| {lever} minus {control.rpartition(': ')[2]} | " + " | ".join(cells) + " |")
     return lines if pairs else []
 
 
@@ -255,7 +272,9 @@ def main() -> None:
     found = rows(every, known)
     if not found:
         parser.error(f"{given.readings} has no reading of {given.part} with these settings")
-    text = "\n".join([f"{about}. In brackets behind a name: seeds.", "", *table(found)])
+    text = "\n".join(
+        [f"{about}. In brackets behind a name: seeds.", "", *table(found, controls(given.levers))]
+    )
     print(text)
     if given.plot:
         plot(given.plot, found, interval)

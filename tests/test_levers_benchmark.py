@@ -53,7 +53,7 @@ def test_differences_are_paired_by_seed(levers: Any) -> None:
         "plain": [reading(levers, "plain", seed, 10.0 * seed) for seed in (1, 2, 3)],
         "other": [reading(levers, "other", seed, 10.0 * seed + 2) for seed in (3, 1, 4)],
     }
-    lines = levers.table(found)
+    lines = levers.table(found, {})
     (differences,) = [line for line in lines if line.startswith("| other | ")][:1]
     assert differences.count("**+2.0 [+2.0, +2.0]**") == 6
     late = [line for line in lines if line.startswith("| other | ")][1]
@@ -69,10 +69,27 @@ def test_a_lever_is_held_against_its_own_controls(levers: Any) -> None:
             reading(levers, "other", seed, 10.0 * seed - 3, "unverified") for seed in (2, 1)
         ],
     }
-    (line,) = [one for one in levers.table(found) if one.startswith("| other minus unverified | ")]
+    lines = levers.table(found, {"other": ["short"]})
+    (line,) = [one for one in lines if one.startswith("| other minus unverified | ")]
     assert line.count("**+5.0 [+5.0, +5.0]**") == 6
     del found["other: unverified"]
-    assert not any("its control" in one for one in levers.table(found))
+    assert not any("its control" in one for one in levers.table(found, {"other": ["short"]}))
+
+
+def test_a_lever_is_held_against_those_that_are_its_controls(levers: Any, tmp_path: Path) -> None:
+    found = {
+        "plain": [reading(levers, "plain", seed, 10.0 * seed) for seed in (1, 2)],
+        "other": [reading(levers, "other", seed, 10.0 * seed + 2) for seed in (1, 2)],
+        "short": [reading(levers, "short", seed, 10.0 * seed - 1) for seed in (2, 1)],
+    }
+    path = tmp_path / "levers.toml"
+    path.write_text('settings = []\n[controls]\nother = ["short"]\n')
+    lines = levers.table(found, levers.controls(path))
+    (line,) = [one for one in lines if one.startswith("| other minus short | ")]
+    assert line.count("**+3.0 [+3.0, +3.0]**") == 6
+    path.write_text("settings = []\n")
+    lines = levers.table(found, levers.controls(path))
+    assert not any("its control" in one for one in lines)
 
 
 def test_readings_come_back_as_they_were(levers: Any, tmp_path: Path) -> None:
