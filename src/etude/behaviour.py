@@ -110,11 +110,14 @@ class Duplicates:
 
 
 def answer_of(literal: str) -> object:
-    """The answer that a verdict's text stands for. Raises ValueError for one that was cut.
+    """The answer that a verdict's text stands for. Raises ValueError for one that was cut: a number
+    in hexadecimal still reads as one then, but as another.
 
     >>> answer_of("[1, float('inf')]")
     [1, inf]
     """
+    if len(literal) >= codec.LONGEST_TEXT:
+        raise ValueError("no answer: it was cut")
     try:
         (statement,) = syntax_tree(literal).body
     except (NotAPuzzle, ValueError) as error:
@@ -138,12 +141,12 @@ class _Floats(ast.NodeTransformer):
 
 
 def answers_of(literals: Iterable[str | None]) -> tuple[object, ...]:
-    """The different answers among the texts of verdicts, in order; those that were cut left out,
-    of which a number in hexadecimal would be another number."""
+    """The different answers among the texts of verdicts, in order; those that were cut left
+    out."""
     found: dict[str, object] = {}
     for literal in literals:
         try:
-            if literal and len(literal) < codec.LONGEST_TEXT:
+            if literal:
                 found.setdefault(literal, answer_of(literal))
         except ValueError:
             continue
