@@ -168,7 +168,11 @@ def _told(gaps: Sequence[float]) -> str:
 
 def _late(found: Rows) -> list[str]:
     """The last round against an early one, of the models that the rounds themselves have."""
-    loops = {label: list(one) for label, one in found.items() if one[0].arm == "verified"}
+    loops = {
+        label: list(own)
+        for label, own in found.items()
+        if own[0].arm == "verified" and own[0].rounds > EARLY
+    }
     columns = [("constants", 1), ("constants", 10), ("families", 1), ("families", 10)]
     lines = _head(f"last round minus round {EARLY}", [f"{part} pass@{k}" for part, k in columns])
     for label, readings in loops.items():
