@@ -20,6 +20,7 @@ from statistics import fmean
 from typing import Any
 
 from etude import config, store, streams
+from etude.errors import InputError
 from etude.judge import Judge
 from etude.puzzle import NotAPuzzle, check_rules, parse
 from etude.seeds import load_seeds
@@ -89,7 +90,7 @@ class Member:
 
 def members(part: str, levers: Path, runs: Path, seeds: int) -> Iterator[Member]:
     """Seed by seed, so that what is there at any time can be compared."""
-    said = tomllib.loads(levers.read_text("utf-8"))
+    said = _said(levers)
     for seed in range(seeds):
         for lever, settings in said[part].items():
             yield Member(part, seed, lever, (*said["settings"], *settings), runs)
@@ -97,7 +98,36 @@ def members(part: str, levers: Path, runs: Path, seeds: int) -> Iterator[Member]
 
 def controls(levers: Path) -> dict[str, list[str]]:
     """The levers that are controls of another, by its name."""
-    return dict(tomllib.loads(levers.read_text("utf-8")).get("controls", {}))
+    said = _said(levers)
+    known = [*said["screen"], *said["claim"]]
+    for lever, others in said["controls"].items():
+        for name in (lever, *others):
+            if name not in known:
+                raise InputError(
+                    f"{levers}, [controls] must name levers of [screen] or [claim], but {name!r} "
+                    f"is none. There are: {', '.join(known)}."
+                )
+    return dict(said["controls"])
+
+
+def _said(levers: Path) -> dict[str, Any]:
+    """What the file holds. Raises `InputError` where that is not what it must be."""
+    try:
+        said = tomllib.loads(levers.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{levers} must be TOML, but can't be read: {error}.") from None
+    parts = {"settings": [], "screen": {}, "claim": {}, "controls": {}} | said
+    lists = [parts["settings"]]
+    for name in ("screen", "claim", "controls"):
+        lists += parts[name].values() if isinstance(parts[name], dict) else [None]
+    if parts.keys() - {"settings", "screen", "claim", "controls"} or not all(
+        isinstance(one, list) and all(isinstance(word, str) for word in one) for one in lists
+    ):
+        raise InputError(
+            f"{levers} must hold a list of texts, settings, and tables of such lists, [screen], "
+            "[claim] and [controls], and nothing else, but holds other things."
+        )
+    return parts
 
 
 def work(
@@ -228,7 +258,7 @@ def read_all(path: Path) -> list[Reading]:
         try:
             one = _reading(json.loads(line))
         except (ValueError, TypeError, KeyError) as error:
-            raise SystemExit(
+            raise InputError(
                 f"{path}, line {number}, must be a reading as this program writes it, but is not "
                 f"({error}). Remove it: its run is read, or made, again."
             ) from None
@@ -324,14 +354,14 @@ def in_rounds(member: Member, first: int, last: int) -> dict[tuple[str, int], fl
 
 
 def _check_whose(member: Member) -> None:
-    """Raises `SystemExit` where another run lies in the folder."""
+    """Raises `InputError` where another run lies in the folder."""
     if not (member.folder / "recipe.toml").exists():
         return
     found = store.read_recipe(member.folder).model_dump(exclude={"model": {"precision"}})
     wanted = config.load("tiny", member.every_setting).model_dump(exclude={"model": {"precision"}})
     differs = [name for name in wanted if found[name] != wanted[name]]
     if differs:
-        raise SystemExit(
+        raise InputError(
             f"{member.folder} must be the run of {member.part}, seed {member.seed}, "
             f"{member.lever}, but differs from it in {', '.join(differs)}. Remove it."
         )

@@ -44,6 +44,7 @@ from statistics import fmean, stdev
 
 from scipy.stats import t as student_t
 
+from etude.errors import InputError
 from lever_plot import plot
 from lever_runs import (
     EARLY,
@@ -235,6 +236,14 @@ def insert(path: Path, part: str, text: str) -> None:
 
 
 def main() -> None:
+    try:
+        _main()
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("part", choices=SPLITS)
     parser.add_argument("--seeds", type=int, help="2 to screen, 5 to claim")
@@ -250,6 +259,7 @@ def main() -> None:
     given = parser.parse_args()
     seeds = given.seeds or SEEDS[given.part]
     every = list(members(given.part, given.levers, given.runs, seeds))
+    beside = controls(given.levers)
     if given.rounds:
         if given.plot or given.out or given.rounds[0] > given.rounds[1]:
             parser.error("--rounds takes two rounds, the first one first, and is printed alone")
@@ -276,9 +286,7 @@ def main() -> None:
     found = rows(every, known)
     if not found:
         parser.error(f"{given.readings} has no reading of {given.part} with these settings")
-    text = "\n".join(
-        [f"{about}. In brackets behind a name: seeds.", "", *table(found, controls(given.levers))]
-    )
+    text = "\n".join([f"{about}. In brackets behind a name: seeds.", "", *table(found, beside)])
     print(text)
     if given.plot:
         plot(given.plot, found, interval)

@@ -69,6 +69,7 @@ def test_settings_of_time_alone_do_not_count_as_a_change() -> None:
         ("train.lora_targets=3", "train.lora_targets is 3: Input should be a valid string, or a"),
         ("final.human_share=false", "final.human_share is False: must not be true or false"),
         ("run.rounds=true", "run.rounds is True: must not be true or false"),
+        (f"repair.tries={10**20}", f"repair.tries is {10**20}: must be at most {2**53}"),
         ("final.human_share=0.999", "final.human_share is 0.999"),
         ("solve.max_new_tokens=192", "solve.max_new_tokens must be below model.context = 192"),
     ],

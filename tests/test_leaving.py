@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from etude.session import LEAVE, leaving
 
 AT_THE_END = """
@@ -30,8 +32,38 @@ def test_a_signal_while_it_leaves_is_not_heard(tmp_path: Path) -> None:
     )
 
 
+WHILE_COLLECTING = """
+import os, signal, sys, time
+from pathlib import Path
+from etude.session import leaving
+
+class Garbage:
+    def __del__(self):
+        os.kill(os.getpid(), getattr(signal, sys.argv[2]))
+        time.sleep(0.01)
+
+folder = Path(sys.argv[1])
+with leaving(folder, "the outer"), leaving(folder, "the inner"):
+    Garbage()
+    for _ in range(100):
+        time.sleep(0.1)
+print("it went on")
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_while_garbage_is_collected_is_not_lost(name: str, tmp_path: Path) -> None:
+    words = [sys.executable, "-c", WHILE_COLLECTING, str(tmp_path), name]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (130, "")
+    assert ended.stderr == (
+        f"\nInterrupted. 0 finished units are kept in {tmp_path}. Continue with:\n  the inner\n"
+    )
+
+
 def test_a_body_that_ends_leaves_the_signals_as_they_were(tmp_path: Path) -> None:
-    before = [signal.getsignal(number) for number in LEAVE]
+    before, hook = [signal.getsignal(number) for number in LEAVE], sys.unraisablehook
     with leaving(tmp_path, "the outer"), leaving(tmp_path, "the inner"):
         assert [signal.getsignal(number) for number in LEAVE] != before
     assert [signal.getsignal(number) for number in LEAVE] == before
+    assert sys.unraisablehook is hook

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from etude import config
+from etude.errors import InputError
 from etude.store import Run
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -83,7 +84,7 @@ def test_a_lever_is_held_against_those_that_are_its_controls(levers: Any, tmp_pa
         "short": [reading(levers, "short", seed, 10.0 * seed - 1) for seed in (2, 1)],
     }
     path = tmp_path / "levers.toml"
-    path.write_text('settings = []\n[controls]\nother = ["short"]\n')
+    path.write_text('[screen]\nother = []\nshort = []\n[controls]\nother = ["short"]\n')
     lines = levers.table(found, levers.controls(path))
     (line,) = [one for one in lines if one.startswith("| other minus short | ")]
     assert line.count("**+3.0 [+3.0, +3.0]**") == 6
@@ -120,7 +121,7 @@ def test_a_reading_counts_once_and_a_damaged_one_is_named(levers: Any, tmp_path:
     assert levers.read_all(path) == [own]
     for damage in (whole[:40], "\n", '{"part": "screen"}\n', "[]\n"):
         path.write_text(whole + damage)
-        with pytest.raises(SystemExit, match=r"readings\.jsonl, line 2, must be a reading"):
+        with pytest.raises(InputError, match=r"readings\.jsonl, line 2, must be a reading"):
             levers.read_all(path)
 
 
@@ -165,7 +166,7 @@ def test_the_rounds_of_another_run_are_not_taken(levers: Any, tmp_path: Path) ->
     Run.open(member.folder, config.load("tiny", member.every_setting), {})
     assert levers.in_rounds(member, 1, 2) is None
     other = replace(member, settings=("propose.samples=8", "vary.tries=5"))
-    with pytest.raises(SystemExit, match="must be the run of screen, seed 0, plain, but differs"):
+    with pytest.raises(InputError, match="must be the run of screen, seed 0, plain, but differs"):
         levers.in_rounds(other, 1, 2)
 
 
@@ -182,6 +183,33 @@ def test_what_it_cant_do_is_one_sentence(words: list[str], said: str, tmp_path: 
     done = subprocess.run([*command, *words], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
     assert said in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = [", "levers.toml must be TOML, but can't be read"),
+        ("[other]\n", "and nothing else, but holds other things"),
+        ("[screen]\nplain = 'run.rounds=3'\n", "but holds other things"),
+        ("screen = [1]\n", "but holds other things"),
+        ("[screen]\na = []\n[controls]\na = ['b']\n", "but 'b' is none. There are: a."),
+        (None, "levers.toml must be TOML, but can't be read"),
+        ("", "has no reading of screen"),
+    ],
+)
+def test_levers_that_are_none_are_one_sentence(text: str | None, said: str, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "levers.toml").write_text(text)
+    words = ["screen", "--table", "--levers", "levers.toml", "--readings", "none.jsonl"]
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "levers.py"), *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.long

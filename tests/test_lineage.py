@@ -161,6 +161,18 @@ def test_the_model_is_followed_to_the_base_with_its_weights(folder: Path) -> Non
     assert found[2]["weights"] is None
 
 
+def test_a_base_that_is_called_as_a_folder_of_the_run_is_outside_of_it(tmp_path: Path) -> None:
+    folder = traced_run(tmp_path / "run")
+    started = {"start": "round-02/train", "start_id": "sha256:cc", "weights": "sha256:bb"}
+    trained_on(folder / "round-00" / "train", {EXAMPLE: (2, 20)}, **started)
+    told = {"start": "round-00/train", "start_id": "sha256:bb", "weights": "sha256:dd"}
+    elsewhere = {"start": "x", "start_id": "sha256:ee", "weights": "sha256:ff"}
+    trained_on(folder / "round-02" / "train", {"dddddddddddddd02": (1, 2)}, **elsewhere)
+    trained_on(folder / "round-01" / "train", {EXAMPLE: (1, 2)}, **told)
+    chain = trace(folder, "dddddddddddddd02").of_kind("checkpoint")
+    assert [link.content["model"] for link in chain] == ["round-01/train", "round-00/train"]
+
+
 def test_the_seed_of_a_unit_is_the_stages_own(folder: Path) -> None:
     recipe = store.read_recipe(folder)
     chain = trace(folder, EXAMPLE)

@@ -358,6 +358,14 @@ def test_the_sampler_sees_what_training_changed(kind: str, tmp_path: Path) -> No
     assert (fresh - torch.tensor(stale)).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("more", [{}, {"warmup_steps": 10**9}])
+def test_a_single_step_learns(llama: Path, tmp_path: Path, more: dict[str, Any]) -> None:
+    """The warm-up begins at 0."""
+    settings = dataclasses.replace(SETTINGS, epochs=1, batch_tokens=10**6, warmup=0.05, **more)
+    assert fit(llama, DOCUMENTS[:50], tmp_path / "out", settings, seed=1).steps == 1
+    assert content(tmp_path / "out")["model.safetensors"] != content(llama)["model.safetensors"]
+
+
 def test_precisions_side_by_side(llama: Path, tmp_path: Path) -> None:
     weights = {}
     for precision in ("fp32", "bf16", "auto"):

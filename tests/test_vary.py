@@ -107,6 +107,11 @@ def test_what_holds_between_inputs_holds_again(inputs: str, holds: Callable[...,
         assert holds(**found), one.puzzle.inputs
 
 
+def test_the_search_for_variants_ends_where_there_are_no_more() -> None:
+    puzzle = parse("def f(x: int, a=True): return x == a + 1")
+    assert [one.puzzle.inputs for one in variants(puzzle, 10**15)] == ["a=False"]
+
+
 def test_squares_are_mostly_drawn_as_squares() -> None:
     puzzle = parse("def f(x: int, a=1369): return x * x == a")
     drawn = [int(one.defaults["a"]) for one in variants(puzzle, 20)]

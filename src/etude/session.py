@@ -7,6 +7,7 @@ import platform
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import metadata
@@ -29,6 +30,8 @@ from etude.types import Event
 
 LEAVE = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What asks a run to end."""
+_MOMENT = 0.05
+"""Seconds after which a signal that was lost is sent again."""
 RECORDED = (
     "torch",
     "transformers",
@@ -201,20 +204,34 @@ def record(recipe: Recipe) -> dict[str, Any]:
 
 class _Leaving:
     """Hears the signals that end a run. At the second it ends at once: what cleaning up takes is
-    not waited for, as whatever was started dies with this process."""
+    not waited for, as whatever was started dies with this process.
+
+    Python drops what is raised while it collects garbage, the interrupt too, and says so to
+    `sys.unraisablehook`. Then the signal is sent again, a moment later.
+    """
 
     def __init__(self, folder: Path, command: str) -> None:
         self._folder = folder
         self._command = command
-        self._asked = False
+        self._asked = 0
         self.said = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if self._asked:
             self.say()
             os._exit(130)
-        self._asked = True
+        self._asked = number
         raise KeyboardInterrupt
+
+    def again(self, lost: sys.UnraisableHookArgs) -> bool:
+        """Whether what was lost is the interrupt, which is then under way anew."""
+        if not self._asked or self.said or not issubclass(lost.exc_type, KeyboardInterrupt):
+            return False
+        number, self._asked = self._asked, 0
+        later = threading.Timer(_MOMENT, os.kill, (os.getpid(), number))
+        later.daemon = True
+        later.start()
+        return True
 
     def say(self) -> None:
         """What is kept and what continues it. From here on no signal is heard any more."""
@@ -236,6 +253,13 @@ def leaving(folder: Path, command: str) -> Iterator[None]:
     and exit with 130. Signals that whoever started this process turned off stay so."""
     leave = _Leaving(folder, command)
     before = {number: signal.getsignal(number) for number in LEAVE}
+    unraisable = sys.unraisablehook
+
+    def hear(lost: sys.UnraisableHookArgs) -> None:
+        if not leave.again(lost):
+            unraisable(lost)
+
+    sys.unraisablehook = hear
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, leave)
@@ -245,6 +269,7 @@ def leaving(folder: Path, command: str) -> Iterator[None]:
         leave.say()
         sys.exit(130)
     finally:
+        sys.unraisablehook = unraisable
         for number, handler in before.items():
             if signal.getsignal(number) is leave:  # else one further in has said it
                 signal.signal(number, handler)

@@ -27,6 +27,8 @@ from etude.types import Puzzle
 
 DRAWS = 24
 """Draws for each variant that is wanted; those that break what held are thrown away."""
+IDLE = 2_400
+"""Draws in a row that bring no other variant: then there are no more."""
 LONGEST = 2_000
 """Characters of the inputs of a puzzle that has variants."""
 
@@ -65,14 +67,18 @@ def variants(
     pool = by_length(words)
     found: dict[str, Variant] = {}
     seen: set[str] = set()
+    idle = 0
     for number in range(DRAWS * tries if values else 0):
+        idle += 1
+        if idle > IDLE:
+            break
         texts = _drawn(old, values, Draw(rng, {} if number % 3 == 2 else pool))
         if texts is None or repr(texts) in seen:
             continue
         seen.add(repr(texts))
         made = replaced(puzzle, texts)
-        if made is not None and made.puzzle.id != puzzle.id:
-            found.setdefault(made.puzzle.id, made)
+        if made is not None and made.puzzle.id != puzzle.id and made.puzzle.id not in found:
+            found[made.puzzle.id], idle = made, 0
         if len(found) == tries:
             break
     return list(found.values())

@@ -13,6 +13,9 @@ from pydantic import (
     model_validator,
 )
 
+LARGEST = 2**53
+"""Of any whole number in a recipe: what Python, and a table, can count with."""
+
 
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -24,6 +27,8 @@ class Section(BaseModel):
         wanted = cls.model_fields[info.field_name or ""].annotation
         if isinstance(value, bool) and wanted is not bool:
             raise ValueError("must not be true or false")
+        if isinstance(value, int) and value > LARGEST:
+            raise ValueError(f"must be at most {LARGEST}")
         return value
 
 

@@ -33,7 +33,7 @@ def checkpoints(sources: Sources, engines: dict[str, str]) -> Iterator[Link]:
             told.add(place)
             content = _checkpoint(sources, place)
             yield Link("checkpoint", of, content | {"engine": kind if of == sampled else None})
-            of, place = place, _place_of_start(sources, place, content["start"])
+            of, place = place, _place_of_start(sources, place, content)
 
 
 def _checkpoint(sources: Sources, place: str) -> dict[str, Any]:
@@ -81,13 +81,17 @@ def _examples_by_source(sources: Sources, place: str) -> dict[str, int] | None:
     return {row["source"]: row["n"] for row in rows}
 
 
-def _place_of_start(sources: Sources, place: str, start: str | None) -> str:
-    """Where in the run the model stands that a training began with; empty outside of it."""
+def _place_of_start(sources: Sources, place: str, content: dict[str, Any]) -> str:
+    """Where in the run the model stands that a training began with; empty outside of it, such as of
+    another run's model, whose folder may be called the same but has other weights."""
+    start, weights = content["start"], content["start_id"]
     if not start:
         return ""
     for found in (Path(place).parents[1] / start, Path(start)):
         if (sources.run.folder / found).is_dir() and str(found) != place:
-            return str(found)
+            own = _checkpoint(sources, str(found))["weights"]
+            if not own or not weights or own == weights:
+                return str(found)
     return ""
 
 

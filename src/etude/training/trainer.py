@@ -210,9 +210,10 @@ def _arguments(job: Job) -> TrainingArguments:
 
 
 def _schedule(settings: FitSettings, steps: int) -> dict[str, Any]:
-    """The learning rate over the steps."""
+    """The learning rate over the steps. It is 0 at the first one of a warm-up, which therefore ends
+    before the last: a single step learns too."""
     share = math.ceil(settings.warmup * steps)
-    warmup = share if settings.warmup_steps is None else settings.warmup_steps
+    warmup = min(share if settings.warmup_steps is None else settings.warmup_steps, steps - 1)
     if settings.schedule == "constant":
         return {"lr_scheduler_type": "constant_with_warmup", "warmup_steps": warmup}
     return {
