@@ -28,7 +28,7 @@ from etude.types import Puzzle
 DRAWS = 24
 """Draws for each variant that is wanted; those that break what held are thrown away."""
 IDLE = 2_400
-"""Draws in a row that bring no other variant: then there are no more."""
+"""Draws in a row that bring no other variant, after which no more are looked for."""
 LONGEST = 2_000
 """Characters of the inputs of a puzzle that has variants."""
 

@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 LARGEST = 2**53
-"""Of any whole number in a recipe: what Python, and a table, can count with."""
+"""Of any whole number in a recipe: above any count, and below what an index or a float holds."""
 
 
 class Section(BaseModel):
